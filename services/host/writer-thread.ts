@@ -1,0 +1,119 @@
+/**
+ * The thread that one writer owns: takes whatever waits, runs it in ONE transaction with a savepoint for each request, and answers
+ * only after the commit is on disk (docs/decisions/one-writer.md). Started by `writer.ts`, which is its only client.
+ */
+
+import type { DatabaseSync } from "node:sqlite";
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { isProblem } from "#contracts/problem";
+import { problemOfDatabase } from "./database.ts";
+import { passFaultPoint } from "./fault.ts";
+import type { Answer, Handlers, OpenForWriting, Request, Start } from "./writer.ts";
+
+if (parentPort === null) throw new Error("writer-thread.ts runs as a worker only");
+const port: MessagePort = parentPort;
+const start = workerData as Start;
+
+const module = (await import(start.module)) as { open: OpenForWriting };
+const opened = module.open(start.options);
+if (isProblem(opened)) {
+	port.postMessage({ ready: opened });
+	port.close();
+} else {
+	const { database, writes, reads } = opened;
+	const run = groupRunner(database, writes, reads);
+	const waiting: Request[] = [];
+	port.on("message", (first: Request[] | "close") => {
+		let closing = first === "close";
+		if (first !== "close") waiting.push(...first);
+		while (waiting.length > 0) {
+			// everything that has arrived meanwhile joins the group: the busier, the larger, the fewer fsyncs each
+			while (waiting.length < start.groupMax) {
+				const more = receiveMessageOnPort(port) as { message: Request[] | "close" } | undefined;
+				if (!more) break;
+				if (more.message === "close") closing = true;
+				else waiting.push(...more.message);
+			}
+			port.postMessage(run(waiting.splice(0, start.groupMax)));
+			passFaultPoint(`${start.name}:answered`);
+		}
+		if (!closing) return;
+		database.close();
+		port.close();
+	});
+	port.postMessage({ ready: opened.ready });
+}
+
+/** Runs groups of requests on a database and gives their answers when they are durable. */
+function groupRunner(database: DatabaseSync, writes: Handlers, reads: Handlers): (group: Request[]) => Answer[] {
+	const begin = database.prepare("BEGIN IMMEDIATE");
+	const commit = database.prepare("COMMIT");
+	const rollback = database.prepare("ROLLBACK");
+	const save = database.prepare("SAVEPOINT request");
+	const release = database.prepare("RELEASE request");
+	const undo = database.prepare("ROLLBACK TO request");
+
+	return (group) => {
+		const changes = group.filter((request) => Object.hasOwn(writes, request.name));
+		const answers = changes.length === 0 ? [] : writeAll(changes);
+		// after the commit, so that a read sees only what is durable, and still works on a disk that takes nothing more
+		for (const request of group) {
+			if (!Object.hasOwn(writes, request.name)) answers.push(read(request));
+		}
+		return answers;
+	};
+
+	function writeAll(group: Request[]): Answer[] {
+		try {
+			begin.run();
+			const answers = group.map(writeOne);
+			passFaultPoint(`${start.name}:before-commit`);
+			commit.run();
+			passFaultPoint(`${start.name}:after-commit`);
+			return answers;
+		} catch (error) {
+			if (database.isTransaction) rollback.run();
+			const known = problemOfDatabase(error);
+			if (!known) throw error;
+			return group.map((request) => ({ id: request.id, value: known }));
+		}
+	}
+
+	/** One request in its savepoint: a refusal or a bug undoes what it wrote itself, and nothing of its neighbours'. */
+	function writeOne(request: Request): Answer {
+		save.run();
+		let answer: Answer;
+		try {
+			answer = { id: request.id, value: call(writes, request) };
+		} catch (error) {
+			// on a full disk SQLite may have given up the whole transaction: then the group fails as one
+			if (!database.isTransaction) throw error;
+			answer = failure(request, error);
+		}
+		if ("thrown" in answer || isProblem(answer.value)) undo.run();
+		release.run();
+		passFaultPoint(`${start.name}:within-group`);
+		return answer;
+	}
+
+	function read(request: Request): Answer {
+		try {
+			return { id: request.id, value: call(reads, request) };
+		} catch (error) {
+			return failure(request, error);
+		}
+	}
+}
+
+function call(handlers: Handlers, request: Request): unknown {
+	const handler = handlers[request.name];
+	if (!handler) throw new Error(`the writer "${start.name}" has no handler "${request.name}"`);
+	// the types of `Writer.call` have checked the payload where it was posted
+	return handler(request.payload as never);
+}
+
+/** Trouble of the machine is an answer; anything else is a bug, thrown again where the request was made. */
+function failure(request: Request, error: unknown): Answer {
+	const known = problemOfDatabase(error);
+	return known ? { id: request.id, value: known } : { id: request.id, thrown: error };
+}
