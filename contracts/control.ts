@@ -1,0 +1,212 @@
+/**
+ * The rarer frames as objects, written and read whole (PROTOCOL.md, "Frames"). `send` and `deliver` are in `frame.ts`,
+ * hello, welcome and clock in `handshake.ts`.
+ */
+
+import { Reader, Writer } from "./bytes.ts";
+import { FRAME, frame } from "./frame.ts";
+import { GRANT_BYTES } from "./grant.ts";
+import { HASH_BYTES, KEY_BYTES, SIGNATURE_BYTES, TOKEN_BYTES } from "./identity.ts";
+import { LIMIT } from "./limit.ts";
+import { PROBLEMS, type Problem, type ProblemCode, problem, problemOfWire, type Spent } from "./problem.ts";
+import { type Range, readRanges, writeRanges } from "./ranges.ts";
+import { USAGE_BYTES } from "./redemption.ts";
+import { readVoucher, VOUCHER_BYTES, type Voucher, writeVoucher } from "./voucher.ts";
+
+/** Binds a mailbox, a TTL in seconds and a card's token (zeros: a stranger) to a handle of the client's choice. */
+export type Open = {
+	readonly handle: number;
+	readonly ttlS: number;
+	readonly mailbox: Uint8Array;
+	readonly token: Uint8Array;
+};
+/** Reads a mailbox; `tokenHash` (zeros: no card is out) replaces what the mailbox had; the signature is the mailbox key's. */
+export type Listen = {
+	readonly handle: number;
+	readonly mailbox: Uint8Array;
+	readonly tokenHash: Uint8Array;
+	readonly signature: Uint8Array;
+};
+/** What waits, and what was lost since the reader last listened. */
+export type Listening = {
+	readonly handle: number;
+	readonly waiting: number;
+	readonly waitingBytes: number;
+	readonly droppedTtl: number;
+	readonly droppedQuota: number;
+};
+/** A new grant, and the final voucher for everything under the old one. */
+export type Renew = { readonly grant: Uint8Array; readonly final: Voucher };
+/** Sends of this tag that were refused, all for one reason. */
+export type Refused = { readonly code: ProblemCode; readonly ranges: readonly Range[] };
+
+const text = new TextEncoder();
+const lenient = new TextDecoder();
+const NO_TOKEN = new Uint8Array(TOKEN_BYTES);
+
+export function writeOpen(open: Omit<Open, "token"> & { token?: Uint8Array }): Uint8Array {
+	const body = new Writer(56)
+		.u32(open.handle)
+		.u32(open.ttlS)
+		.put(open.mailbox, KEY_BYTES)
+		.put(open.token ?? NO_TOKEN, TOKEN_BYTES)
+		.finish();
+	return frame(FRAME.open, body);
+}
+
+export function readOpen(body: Uint8Array): Open | undefined {
+	const reader = new Reader(body);
+	const open = {
+		handle: reader.u32(),
+		ttlS: reader.u32(),
+		mailbox: reader.take(KEY_BYTES),
+		token: reader.take(TOKEN_BYTES),
+	};
+	return reader.done ? open : undefined;
+}
+
+export function writeListen(listen: Listen): Uint8Array {
+	const body = new Writer(136)
+		.u32(listen.handle)
+		.put(listen.mailbox, KEY_BYTES)
+		.put(listen.tokenHash, HASH_BYTES)
+		.put(listen.signature, SIGNATURE_BYTES)
+		.finish();
+	return frame(FRAME.listen, body);
+}
+
+export function readListen(body: Uint8Array): Listen | undefined {
+	const reader = new Reader(body);
+	const listen = {
+		handle: reader.u32(),
+		mailbox: reader.take(KEY_BYTES),
+		tokenHash: reader.take(HASH_BYTES),
+		signature: reader.take(SIGNATURE_BYTES),
+	};
+	return reader.done ? listen : undefined;
+}
+
+export function writeListening(listening: Listening): Uint8Array {
+	const body = new Writer(24)
+		.u32(listening.handle)
+		.u32(listening.waiting)
+		.u64(listening.waitingBytes)
+		.u32(listening.droppedTtl)
+		.u32(listening.droppedQuota)
+		.finish();
+	return frame(FRAME.listening, body);
+}
+
+export function readListening(body: Uint8Array): Listening | undefined {
+	const reader = new Reader(body);
+	const listening = {
+		handle: reader.u32(),
+		waiting: reader.u32(),
+		waitingBytes: reader.count(),
+		droppedTtl: reader.u32(),
+		droppedQuota: reader.u32(),
+	};
+	return reader.done ? listening : undefined;
+}
+
+export function writeVoucherFrame(voucher: Voucher): Uint8Array {
+	return frame(FRAME.voucher, writeVoucher(voucher));
+}
+
+export function writeRenew(renew: Renew): Uint8Array {
+	return frame(FRAME.renew, new Writer().put(renew.grant, GRANT_BYTES).put(writeVoucher(renew.final)).finish());
+}
+
+export function readRenew(body: Uint8Array): Renew | undefined {
+	const reader = new Reader(body);
+	const grant = reader.take(GRANT_BYTES);
+	const final = readVoucher(reader.take(VOUCHER_BYTES));
+	return reader.done && !("problem" in final) ? { grant, final } : undefined;
+}
+
+/** `ack`, `kept` and `passed`: a set of numbers and nothing else. */
+export function writeRangesFrame(type: number, ranges: readonly Range[]): Uint8Array {
+	return frame(type, writeRanges(new Writer(), ranges).finish());
+}
+
+export function readRangesBody(body: Uint8Array): Range[] | undefined {
+	const reader = new Reader(body);
+	const ranges = readRanges(reader);
+	return reader.done ? ranges : undefined;
+}
+
+export function writeRefused(refused: Refused): Uint8Array {
+	return frame(FRAME.refused, writeRanges(new Writer().u8(PROBLEMS[refused.code].wire), refused.ranges).finish());
+}
+
+export function readRefused(body: Uint8Array): Refused | undefined {
+	const reader = new Reader(body);
+	const code = problemOfWire(reader.u8());
+	const ranges = readRanges(reader);
+	return reader.done && ranges ? { code, ranges } : undefined;
+}
+
+/** The voucher with these nano-dollars is on the relay's disk. */
+export function writeCredited(nanos: bigint): Uint8Array {
+	return frame(FRAME.credited, new Writer(8).u64(nanos).finish());
+}
+
+export function readCredited(body: Uint8Array): bigint | undefined {
+	const reader = new Reader(body);
+	const nanos = reader.u64();
+	return reader.done ? nanos : undefined;
+}
+
+export function writeUsageFrame(usage: Uint8Array): Uint8Array {
+	if (usage.length !== USAGE_BYTES) throw new RangeError("not a usage statement");
+	return frame(FRAME.usage, usage);
+}
+
+/** `ping` and `pong` carry the same four bytes; `finish` and `usageRequest` carry nothing. */
+export function writePing(type: typeof FRAME.ping | typeof FRAME.pong, mark: number): Uint8Array {
+	return frame(type, new Writer(4).u32(mark).finish());
+}
+
+export function readPing(body: Uint8Array): number | undefined {
+	const reader = new Reader(body);
+	const mark = reader.u32();
+	return reader.done ? mark : undefined;
+}
+
+export function writeEmpty(type: typeof FRAME.finish | typeof FRAME.usageRequest): Uint8Array {
+	return frame(type, new Uint8Array(0));
+}
+
+const SPENT: readonly Spent[] = ["no", "yes", "unknown"];
+
+function problemBody(refusal: Problem): Uint8Array {
+	let detail = text.encode(refusal.detail);
+	if (detail.length > LIMIT.detailBytesMax) detail = detail.slice(0, LIMIT.detailBytesMax);
+	return new Writer()
+		.u8(PROBLEMS[refusal.problem].wire)
+		.u8(refusal.retry ? 1 : 0)
+		.u8(SPENT.indexOf(refusal.spent))
+		.u32(Math.min(refusal.retryAfterMs ?? 0, 0xffffffff))
+		.u16(detail.length)
+		.put(detail)
+		.finish();
+}
+
+/** `problem` says what was refused and leaves the connection open; `bye` is the last frame before it closes. */
+export function writeProblem(type: typeof FRAME.problem | typeof FRAME.bye, refusal: Problem): Uint8Array {
+	return frame(type, problemBody(refusal));
+}
+
+export function readProblem(body: Uint8Array): Problem | undefined {
+	const reader = new Reader(body);
+	const code = problemOfWire(reader.u8());
+	const retry = reader.u8();
+	const spent = SPENT[reader.u8()];
+	const retryAfterMs = reader.u32();
+	const length = reader.u16();
+	if (length > LIMIT.detailBytesMax) return undefined;
+	const detail = lenient.decode(reader.take(length));
+	if (!reader.done || retry > 1 || spent === undefined) return undefined;
+	const said = problem(code, detail, retryAfterMs > 0 ? { spent, retryAfterMs } : { spent });
+	return { ...said, retry: retry === 1 };
+}

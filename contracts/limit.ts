@@ -1,0 +1,86 @@
+/**
+ * The bounds that both ends of a wire must agree on, each with its reason. What only one side keeps is in that side's own
+ * `limit.ts` (PROTOCOL.md, "Limits").
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+export const LIMIT = {
+	/** One WebSocket message. Four slices of a large payload; more only makes others wait behind it. */
+	messageBytesMax: 64 * KIB,
+	/** What a client gathers into one message: the measured knee of cost against latency. */
+	batchBytes: 16 * KIB,
+	/** One payload: a slice. Larger things are sent as several, so that nobody's photo blocks anybody's text. */
+	payloadBytesMax: 60 * KIB,
+	/** The size at which the SDK slices. A Padme size, so a full slice is not padded further. */
+	sliceBytes: 16 * KIB,
+	/** The longest mail is kept, in seconds (30 days): an operator's promise has to end. */
+	ttlSMax: 30 * 86_400,
+	/** Used when nobody says otherwise, in seconds (7 days). */
+	ttlSDefault: 7 * 86_400,
+	/** Handles one connection may open: a large contact list; 64 bytes each at the relay. */
+	handlesMax: 4096,
+	/** Mailboxes one connection may listen on. */
+	listensMax: 16,
+	/** How far a hello's time may be from the relay's, and so how long its nonce is remembered. */
+	clockWindowMs: 60 * SECOND,
+	/** How long a socket may stay without a hello. */
+	helloMs: 10 * SECOND,
+	/** How far ahead a client pays a stranger: one full frame and its neighbours. */
+	stepBytesFirst: 64 * KIB,
+	/** How far ahead it pays at most: what a client can lose to a relay that turns bad at once. */
+	stepBytesMax: MIB,
+	/** Connections that may share one tab. */
+	tabConnectionsMax: 4,
+	/** Unpaid frames that a relay answers since the last covering voucher: 1 MiB must be able to stand before its voucher. */
+	unpaidFramesMax: 1024,
+	/** Unpaid bytes likewise. */
+	unpaidBytesMax: MIB + 64 * KIB,
+	/** Deliveries a reader may leave unacknowledged before more waits on the disk. */
+	windowFrames: 64,
+	/** Bytes likewise. */
+	windowBytes: MIB,
+	/** How long a live delivery waits for its reader's ack before it goes to the mailbox's disk. */
+	ackMs: 5 * SECOND,
+	/** Ranges in one ack, kept or refused frame. */
+	rangesMax: 1024,
+	/** Gaps that the dedupe record of one tag may have. */
+	gapsMax: 256,
+	/** What one mailbox may hold. */
+	mailboxBytesMax: 512 * MIB,
+	/** Messages one mailbox may hold: at a row's overhead this is as much disk as the bytes. */
+	mailboxMessagesMax: 100_000,
+	/** The part of a mailbox that people without its card may fill: a tenth. */
+	strangerShare: 10,
+	/** The longest life of a grant paid at full price. */
+	grantMsMax: 7 * DAY,
+	/** The time from a grant's end to its redemption deadline. */
+	redeemGraceMs: DAY,
+	/** A relay takes nothing more this long before a grant ends, so that clocks may differ. */
+	grantEndMarginMs: 120 * SECOND,
+	/** How long an online key of the market may live. */
+	marketKeyMsMax: 30 * DAY,
+	/** How long after a grant's end a tag's dedupe record is kept. */
+	dedupeGraceMs: 7 * DAY,
+	/** How often an idle client speaks. Learned per network later; this is the safe start on cellular. */
+	keepaliveMs: 55 * SECOND,
+	/** When a relay gives an idle connection up: 2.2 rounds. */
+	idleMs: 121 * SECOND,
+	/** Vouchers in one redemption batch. */
+	batchVouchersMax: 300,
+	/** How old a redemption batch or a listing may be when it arrives. */
+	requestAgeMsMax: 10 * MINUTE,
+	/** The longest a listing stays valid without being said again. */
+	listingMsMax: 15 * MINUTE,
+	/** The longest relay URL: fits every browser, and a row. */
+	urlBytesMax: 256,
+	/** A problem's detail on the wire. */
+	detailBytesMax: 512,
+	/** The highest asking price per MB or MB-day: $1,000. Beyond it is a typing error. */
+	priceNanosMax: 1_000_000_000_000n,
+} as const;

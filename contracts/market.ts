@@ -1,0 +1,104 @@
+/**
+ * A market's own keys and what it says of itself at `/.well-known/farelay.json` (PROTOCOL.md, "The market's keys").
+ * The root key signs online keys that live at most 30 days; grants and receipts name the online key that signed them.
+ */
+
+import { fromHex, Reader, same, toHex, Writer } from "./bytes.ts";
+import { type Crypto, KEY_BYTES, type KeyPair, keyId, SIGNATURE_BYTES, signFor, verifyFor } from "./identity.ts";
+import { LIMIT } from "./limit.ts";
+import { type Problem, problem } from "./problem.ts";
+
+/** An online key, certified by the market's root. Times are Unix milliseconds. */
+export type MarketKey = {
+	readonly market: Uint8Array;
+	readonly key: Uint8Array;
+	readonly fromMs: number;
+	readonly untilMs: number;
+	/** The certificate as it travels: {@link MARKET_KEY_BYTES} bytes. */
+	readonly bytes: Uint8Array;
+};
+
+/** `market 32 · key 32 · from u64 · until u64 · signature 64`. */
+export const MARKET_KEY_BYTES = 32 + 32 + 8 + 8 + 64;
+
+/** Certifies an online key with the root key. */
+export function signMarketKey(
+	crypto: Crypto,
+	root: KeyPair,
+	key: Uint8Array,
+	fromMs: number,
+	untilMs: number,
+): MarketKey {
+	const body = new Writer().put(root.publicKey, KEY_BYTES).put(key, KEY_BYTES).u64(fromMs).u64(untilMs).finish();
+	const bytes = new Writer()
+		.put(body)
+		.put(signFor(crypto, "market-key", body, root.secretKey))
+		.finish();
+	return { market: root.publicKey, key, fromMs, untilMs, bytes };
+}
+
+/** Reads a certificate and checks the root's signature and the span of its life; whether it is in time is the caller's. */
+export function readMarketKey(crypto: Crypto, bytes: Uint8Array): MarketKey | Problem {
+	const reader = new Reader(bytes);
+	const market = reader.take(KEY_BYTES);
+	const key = reader.take(KEY_BYTES);
+	const fromMs = reader.count();
+	const untilMs = reader.count();
+	const signature = reader.take(SIGNATURE_BYTES);
+	if (!reader.done || untilMs <= fromMs || untilMs - fromMs > LIMIT.marketKeyMsMax) return problem("malformed");
+	const body = bytes.slice(0, MARKET_KEY_BYTES - SIGNATURE_BYTES);
+	if (!verifyFor(crypto, "market-key", body, signature, market))
+		return problem("signature-bad", "The market's root did not sign this key.");
+	return { market, key, fromMs, untilMs, bytes: bytes.slice() };
+}
+
+/** The key that an object names, if it is among those known and was in life at `atMs`. */
+export function marketKeyOf(
+	crypto: Crypto,
+	keys: readonly MarketKey[],
+	id: Uint8Array,
+	atMs: number,
+): MarketKey | undefined {
+	return keys.find((known) => same(keyId(crypto, known.key), id) && known.fromMs <= atMs && atMs < known.untilMs);
+}
+
+/** What a market says of itself. JSON; keys in hex; rates in parts per million; amounts as decimal strings. */
+export type MarketInfo = {
+	readonly protocol: "farelay/1";
+	/** The root key, hex: the market's name for machines. */
+	readonly market: string;
+	/** Certificates of the online keys, hex, newest first. */
+	readonly keys: readonly string[];
+	readonly fees: { readonly marketPpm: number; readonly solidarityPpm: number };
+	readonly limits: { readonly grantMsMax: number; readonly redeemGraceMs: number; readonly batchVouchersMax: number };
+	/** The rails that are open, by name. */
+	readonly rails: readonly string[];
+	/** The market's clock when it answered, Unix milliseconds. */
+	readonly nowMs: number;
+};
+
+/** Checks a market's description: the shape, and every certificate against the root it names. */
+export function readMarketInfo(
+	crypto: Crypto,
+	json: unknown,
+): { info: MarketInfo; market: Uint8Array; keys: MarketKey[] } | Problem {
+	const info = json as MarketInfo;
+	if (typeof json !== "object" || json === null || info.protocol !== "farelay/1") return problem("version-unknown");
+	const market = fromHex(info.market, KEY_BYTES);
+	const rates = [info.fees?.marketPpm, info.fees?.solidarityPpm];
+	if (!market || !Array.isArray(info.keys) || info.keys.length > 16)
+		return problem("malformed", "The market's description has no keys.");
+	if (!rates.every((rate) => Number.isInteger(rate) && rate >= 0 && rate <= 1_000_000))
+		return problem("malformed", "The market's fees are no rates.");
+	if (!Number.isSafeInteger(info.nowMs) || !Array.isArray(info.rails)) return problem("malformed");
+	const keys: MarketKey[] = [];
+	for (const hex of info.keys) {
+		const bytes = fromHex(hex, MARKET_KEY_BYTES);
+		const key = bytes ? readMarketKey(crypto, bytes) : problem("malformed");
+		if ("problem" in key) return key;
+		if (toHex(key.market) !== info.market)
+			return problem("signature-bad", "A key of the market is certified by another root.");
+		keys.push(key);
+	}
+	return { info, market, keys };
+}

@@ -1,0 +1,90 @@
+/**
+ * What an account signs to open and to close a tab. The signed `open` fixes the tariff and both fee rates for the tab's
+ * whole life (PROTOCOL.md, "Tab"; threats 5, 6 and 9).
+ */
+
+import { type Amount, add, portion } from "./amount.ts";
+import { Writer } from "./bytes.ts";
+import { type Crypto, KEY_BYTES, type KeyPair, SIGNATURE_BYTES, signFor, TAB_BYTES, verifyFor } from "./identity.ts";
+import type { Tariff } from "./tariff.ts";
+
+/** An account's order to open a tab. `tab` is chosen by the account, so that asking again opens nothing twice. */
+export type OpenOrder = {
+	readonly market: Uint8Array;
+	readonly account: Uint8Array;
+	readonly tab: Uint8Array;
+	readonly session: Uint8Array;
+	readonly relay: Uint8Array;
+	readonly cap: Amount;
+	readonly tariff: Tariff;
+	readonly fees: FeeRates;
+	/** How long the grant shall live, in milliseconds. */
+	readonly lifeMs: number;
+};
+
+/** The two fees on top of the operator's ask, in parts per million of it. */
+export type FeeRates = { readonly marketPpm: number; readonly solidarityPpm: number };
+
+function openBody(order: OpenOrder): Uint8Array {
+	return new Writer()
+		.put(order.market, KEY_BYTES)
+		.put(order.account, KEY_BYTES)
+		.put(order.tab, TAB_BYTES)
+		.put(order.session, KEY_BYTES)
+		.put(order.relay, KEY_BYTES)
+		.u64(order.cap)
+		.u64(order.tariff.sendPerMb)
+		.u64(order.tariff.storePerMbDay)
+		.u32(order.fees.marketPpm)
+		.u32(order.fees.solidarityPpm)
+		.u64(order.lifeMs)
+		.finish();
+}
+
+/** Signs an order to open with the account's key. */
+export function signOpen(crypto: Crypto, order: OpenOrder, account: KeyPair): Uint8Array {
+	return signFor(crypto, "open", openBody(order), account.secretKey);
+}
+
+/** Whether the account signed this order. */
+export function verifyOpen(crypto: Crypto, order: OpenOrder, signature: Uint8Array): boolean {
+	return verifyFor(crypto, "open", openBody(order), signature, order.account);
+}
+
+function closeBody(market: Uint8Array, account: Uint8Array, tab: Uint8Array): Uint8Array {
+	return new Writer().put(market, KEY_BYTES).put(account, KEY_BYTES).put(tab, TAB_BYTES).finish();
+}
+
+/** Signs an order to close a tab with the account's key. */
+export function signClose(crypto: Crypto, market: Uint8Array, tab: Uint8Array, account: KeyPair): Uint8Array {
+	return signFor(crypto, "close", closeBody(market, account.publicKey, tab), account.secretKey);
+}
+
+/** Whether the account ordered this tab to be closed. */
+export function verifyClose(
+	crypto: Crypto,
+	market: Uint8Array,
+	account: Uint8Array,
+	tab: Uint8Array,
+	signature: Uint8Array,
+): boolean {
+	return (
+		signature.length === SIGNATURE_BYTES &&
+		verifyFor(crypto, "close", closeBody(market, account, tab), signature, account)
+	);
+}
+
+/** What a cumulative ask comes to for the payer: the ask and each fee, each rounded down once (money.md, "Defaults"). */
+export type Bill = {
+	readonly ask: Amount;
+	readonly marketFee: Amount;
+	readonly solidarityFee: Amount;
+	readonly total: Amount;
+};
+
+/** The bill of a cumulative ask. A tab reserves the bill of its cap, so every bill within it is covered. */
+export function bill(ask: Amount, fees: FeeRates): Bill {
+	const marketFee = portion(ask, fees.marketPpm);
+	const solidarityFee = portion(ask, fees.solidarityPpm);
+	return { ask, marketFee, solidarityFee, total: add(ask, marketFee, solidarityFee) };
+}

@@ -1,0 +1,71 @@
+/**
+ * The seam behind which mail rests until its reader takes it. Engines: `memory.ts` (the oracle) and `sqlite.ts`; both pass
+ * `test/acceptance/mailstore.ts`. Quotas and dedupe are decided before mail comes here; the store makes them last.
+ */
+
+import type { Range } from "#contracts/ranges";
+
+/** One accepted payload on its way to the disk. Keys in hex; times in Unix milliseconds. */
+export type Mail = {
+	readonly mailbox: string;
+	/** Rises over all mailboxes and restarts: `epoch * 2 ** 32 + n`. Mail is read in this order. */
+	readonly position: number;
+	readonly expiresAtMs: number;
+	readonly payload: Uint8Array;
+	/** Who sent it, as far as a relay knows: the dedupe record that becomes durable in the same transaction. */
+	readonly tag: string;
+	readonly seq: number;
+	/** The fingerprint that tells a retry from other bytes under the same number. */
+	readonly print: number;
+	/** Sent with the card's token, so outside the strangers' part of the quota. */
+	readonly byCard: boolean;
+};
+
+/** Mail as it is read back. */
+export type KeptMail = Pick<Mail, "position" | "expiresAtMs" | "payload">;
+
+/** What the index in memory knows of a mailbox, always as of the last commit. */
+export type MailboxState = {
+	readonly mailbox: string;
+	readonly messages: number;
+	readonly bytes: number;
+	readonly strangerBytes: number;
+	/** The hash of the card's token; undefined while no card is out. */
+	readonly tokenHash: Uint8Array | undefined;
+	/** Dropped since the reader was last told. */
+	readonly droppedTtl: number;
+	readonly droppedQuota: number;
+	readonly seenMs: number;
+};
+
+/** What became of a mail: on disk, or its mailbox is gone, or the disk refused (then nothing of it was written). */
+export type KeepResult = "kept" | "mailbox-unknown" | "disk";
+
+export interface MailStore {
+	/** Durably raised at each open, so that positions never come again. */
+	readonly epoch: number;
+	/** Payload bytes given to {@link keep} and not yet on disk: callers stop reading sockets beyond their bound. */
+	readonly pendingBytes: number;
+	/** From memory; undefined for a mailbox that nobody ever listened on. */
+	state(mailbox: string): MailboxState | undefined;
+	/** Creates a mailbox or notes that its owner was seen, with the token's hash of the newest card. */
+	create(mailbox: string, tokenHash: Uint8Array | undefined, nowMs: number): Promise<"created" | "too-many" | "disk">;
+	/** Resolves when all are durable, or say why not, one result each. Calls of one turn share a commit. */
+	keep(mails: readonly Mail[]): Promise<KeepResult[]>;
+	/** Unexpired mail after a position, in order, up to either bound (but at least one where any waits). */
+	read(mailbox: string, after: number, nowMs: number, countMax: number, bytesMax: number): Promise<KeptMail[]>;
+	/** Deletes acknowledged mail. Positions that are not there are no error. */
+	remove(mailbox: string, positions: readonly number[]): Promise<"removed" | "disk">;
+	/** Notes that a refused or lost mail must be told to the reader. */
+	dropped(mailbox: string, quota: number): void;
+	/** The counts of losses were told: they start again at zero. */
+	told(mailbox: string): Promise<void>;
+	/** A tag's durable dedupe record, with fingerprints of what is still kept. */
+	marks(tag: string): Promise<{ readonly ranges: Range[]; readonly prints: ReadonlyMap<number, number> }>;
+	/** Makes numbers of a tag durable that never were mail on this disk (taken live), to be kept until then. Lazy: may share a later commit. */
+	mark(tag: string, ranges: readonly Range[], untilMs: number): Promise<void>;
+	/** Drops what is past its time, at most `countMax` at once: mail (counted for its reader), dedupe records, mailboxes unseen for `idleMs` and empty. Answers how much it dropped. */
+	expire(nowMs: number, countMax: number): Promise<number>;
+	/** Writes what waits and closes. */
+	close(): Promise<void>;
+}
