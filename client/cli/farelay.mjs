@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+/**
+ * What `farelay`, `npx farelay` and `npm start` begin with. It runs on any Node from 20 up and hands over to the pinned
+ * Node 26, which alone can run the TypeScript. On the pinned Node it loads the program into this very process.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, realpathSync } from "node:fs";
+import { createRequire } from "node:module";
+import { constants } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const here = dirname(realpathSync(fileURLToPath(import.meta.url)));
+const main = join(here, "main.ts");
+
+/** The pinned Node, wherever npm put it (hoisted or not), or undefined when it is not installed. */
+function pinned() {
+	try {
+		const folder = dirname(createRequire(import.meta.url).resolve("node/package.json"));
+		const path = join(folder, "bin", process.platform === "win32" ? "node.exe" : "node");
+		return existsSync(path) ? realpathSync(path) : undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+/** In a clone where nothing is installed yet, installs first. */
+async function installed() {
+	const installer = join(here, "../../scripts/install.mjs");
+	if (!pinned() && existsSync(installer)) (await import(pathToFileURL(installer).href)).install();
+	return pinned();
+}
+
+const node = await installed();
+// npm runs scripts in the package's folder; a path that someone types is meant from where they stand.
+const script = process.env.npm_lifecycle_event;
+if ((script === "start" || script === "dev") && process.env.INIT_CWD) process.chdir(process.env.INIT_CWD);
+
+if (!node) {
+	console.error("farelay: the pinned Node is not installed. Nothing was done. Run `npm install` and try again.");
+	process.exitCode = 1;
+} else if (realpathSync(process.execPath) === node) {
+	process.argv[1] = main;
+	await import(pathToFileURL(main).href);
+} else {
+	const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: "inherit" });
+	// A terminal sends Ctrl-C to both; waiting here lets the program end in order and give its own exit code.
+	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+	child.on("error", (error) => {
+		console.error(`farelay: the pinned Node does not start (${error.message}). Nothing was done.`);
+		process.exitCode = 1;
+	});
+	child.on("exit", (code, signal) => {
+		process.exitCode = signal ? 128 + (constants.signals[signal] ?? 0) : (code ?? 1);
+	});
+}

@@ -1,0 +1,50 @@
+/**
+ * Runs the tests: `npm test` all that a newcomer needs, `npm test -- relay till` those whose path has every one of these
+ * words, `npm run test:crash` the slow ones that kill processes. What is left out by default has its own script.
+ */
+import { spawn } from "node:child_process";
+import { globSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
+
+/** Folders of tests that take longer or need a browser: only run when asked for by name. */
+const APART = ["test/crash/", "test/web/"];
+
+/** A file that is still running after this hangs; a run on two busy cores takes a tenth of it. */
+const FILE_MS_MAX = 120_000;
+
+process.chdir(dirname(import.meta.dirname));
+const words = process.argv.slice(2);
+const asked = (path: string) =>
+	words.every((word) => path.includes(word)) &&
+	!APART.some(
+		(room) => path.startsWith(room) && !words.some((word) => room.endsWith(`/${word}`) || word.startsWith(room)),
+	);
+const files = globSync("test/**/*.test.ts")
+	.map((path) => path.replaceAll("\\", "/"))
+	.filter(asked)
+	.sort();
+
+if (files.length === 0) {
+	console.error(`farelay: no test matches ${words.join(" ") || "test/**/*.test.ts"}`);
+	process.exit(1);
+}
+
+// A developer's own settings must not change what the tests see.
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("FARELAY_")));
+const child = spawn(
+	process.execPath,
+	[
+		"--test",
+		"--test-reporter=spec",
+		// Two at a time on two cores: most tests wait for disks and sockets rather than compute.
+		`--test-concurrency=${Math.max(2, availableParallelism() - 1)}`,
+		`--test-timeout=${FILE_MS_MAX}`,
+		...files,
+	],
+	{ stdio: "inherit", env },
+);
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
+child.on("exit", (code) => {
+	process.exitCode = code ?? 1;
+});
