@@ -72,8 +72,13 @@ export function subtract(a: Amount, b: Amount): Amount {
 	return amount(a - b);
 }
 
+/** Whether a number is a rate in parts per million, 0 to 1,000,000. */
+export function isRate(ratePpm: unknown): ratePpm is number {
+	return Number.isInteger(ratePpm) && (ratePpm as number) >= 0 && (ratePpm as number) <= 1_000_000;
+}
+
 /** Parts per million of an amount, rounded down: the one rounding rule of fees (money.md, "Unit"). */
 export function portion(of: Amount, ratePpm: number): Amount {
-	if (!Number.isInteger(ratePpm) || ratePpm < 0 || ratePpm > 1_000_000) throw new RangeError("not a rate");
+	if (!isRate(ratePpm)) throw new RangeError("not a rate");
 	return amount((of * BigInt(ratePpm)) / 1_000_000n);
 }

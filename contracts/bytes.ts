@@ -40,8 +40,9 @@ export function toHex(bytes: Uint8Array): string {
 
 /** Reads lowercase hex of exactly `length` bytes (any length if left out); undefined for anything else. */
 export function fromHex(hex: unknown, length?: number): Uint8Array | undefined {
-	if (typeof hex !== "string" || hex.length % 2 !== 0 || !/^[0-9a-f]*$/.test(hex)) return undefined;
+	if (typeof hex !== "string" || hex.length % 2 !== 0) return undefined;
 	if (length !== undefined && hex.length !== length * 2) return undefined;
+	if (!/^[0-9a-f]*$/.test(hex)) return undefined;
 	const bytes = new Uint8Array(hex.length / 2);
 	for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16);
 	return bytes;
@@ -136,7 +137,13 @@ export class Reader {
 	}
 }
 
-/** Writes fixed-layout bytes from front to back. */
+/** @throws RangeError for what the width cannot hold: a number that wrapped would be signed as another. */
+function fitting(value: number, max: number): number {
+	if (!Number.isInteger(value) || value < 0 || value > max) throw new RangeError(`not an integer up to ${max}`);
+	return value;
+}
+
+/** Writes fixed-layout bytes from front to back. A value that does not fit its width is a bug and throws RangeError. */
 export class Writer {
 	private bytes: Uint8Array;
 	private view: DataView;
@@ -160,16 +167,19 @@ export class Writer {
 	}
 
 	u8(value: number): this {
+		fitting(value, 0xff);
 		this.view.setUint8(this.room(1), value);
 		return this;
 	}
 
 	u16(value: number): this {
+		fitting(value, 0xffff);
 		this.view.setUint16(this.room(2), value, true);
 		return this;
 	}
 
 	u32(value: number): this {
+		fitting(value, 0xffffffff);
 		this.view.setUint32(this.room(4), value, true);
 		return this;
 	}
@@ -183,7 +193,7 @@ export class Writer {
 	}
 
 	varint(value: number): this {
-		let rest = value;
+		let rest = fitting(value, 0xffffffff);
 		while (rest > 127) {
 			this.u8((rest % 128) | 128);
 			rest = Math.floor(rest / 128);

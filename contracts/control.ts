@@ -8,7 +8,15 @@ import { FRAME, frame } from "./frame.ts";
 import { GRANT_BYTES } from "./grant.ts";
 import { HASH_BYTES, KEY_BYTES, SIGNATURE_BYTES, TOKEN_BYTES } from "./identity.ts";
 import { LIMIT } from "./limit.ts";
-import { PROBLEMS, type Problem, type ProblemCode, problem, problemOfWire, type Spent } from "./problem.ts";
+import {
+	PROBLEMS,
+	type Problem,
+	type ProblemCode,
+	plainDetail,
+	problem,
+	problemOfWire,
+	type Spent,
+} from "./problem.ts";
 import { type Range, readRanges, writeRanges } from "./ranges.ts";
 import { USAGE_BYTES } from "./redemption.ts";
 import { readVoucher, VOUCHER_BYTES, type Voucher, writeVoucher } from "./voucher.ts";
@@ -180,13 +188,16 @@ export function writeEmpty(type: typeof FRAME.finish | typeof FRAME.usageRequest
 const SPENT: readonly Spent[] = ["no", "yes", "unknown"];
 
 function problemBody(refusal: Problem): Uint8Array {
-	let detail = text.encode(refusal.detail);
-	if (detail.length > LIMIT.detailBytesMax) detail = detail.slice(0, LIMIT.detailBytesMax);
+	const whole = text.encode(refusal.detail);
+	let length = Math.min(whole.length, LIMIT.detailBytesMax);
+	// Cut between characters: a byte 10xxxxxx goes on with the one before.
+	while (length < whole.length && ((whole[length] as number) & 0xc0) === 0x80) length--;
+	const detail = whole.subarray(0, length);
 	return new Writer()
 		.u8(PROBLEMS[refusal.problem].wire)
 		.u8(refusal.retry ? 1 : 0)
 		.u8(SPENT.indexOf(refusal.spent))
-		.u32(Math.min(refusal.retryAfterMs ?? 0, 0xffffffff))
+		.u32(Math.min(Math.ceil(refusal.retryAfterMs ?? 0), 0xffffffff))
 		.u16(detail.length)
 		.put(detail)
 		.finish();
@@ -205,7 +216,7 @@ export function readProblem(body: Uint8Array): Problem | undefined {
 	const retryAfterMs = reader.u32();
 	const length = reader.u16();
 	if (length > LIMIT.detailBytesMax) return undefined;
-	const detail = lenient.decode(reader.take(length));
+	const detail = plainDetail(lenient.decode(reader.take(length)));
 	if (!reader.done || retry > 1 || spent === undefined) return undefined;
 	const said = problem(code, detail, retryAfterMs > 0 ? { spent, retryAfterMs } : { spent });
 	return { ...said, retry: retry === 1 };

@@ -78,7 +78,8 @@ export function signGrant(
 /** Reads a grant's fields; says nothing of its signature. */
 export function readGrant(bytes: Uint8Array): Grant | Problem {
 	const reader = new Reader(bytes);
-	if (reader.u8() !== 1) return problem("version-unknown", "The grant is of another version.");
+	const version = reader.u8();
+	if (reader.sound && version !== 1) return problem("version-unknown", "The grant is of another version.");
 	const market = reader.take(KEY_BYTES);
 	const id = reader.take(KEY_ID_BYTES);
 	const currency = reader.take(4);
@@ -96,6 +97,7 @@ export function readGrant(bytes: Uint8Array): Grant | Problem {
 	if (!isAmount(cap) || !isAmount(sendPerMb) || !isAmount(storePerMbDay))
 		return problem("malformed", "The grant's amounts are none.");
 	const tariff = { sendPerMb: amount(sendPerMb), storePerMbDay: amount(storePerMbDay) };
+	if (cap > LIMIT.capNanosMax) return problem("malformed", "The grant's cap is beyond any tab's.");
 	if (!isTariff(tariff)) return problem("malformed", "The grant's tariff is beyond any ask.");
 	if (expiresAtMs <= issuedAtMs || expiresAtMs - issuedAtMs > LIMIT.grantMsMax || redeemByMs < expiresAtMs)
 		return problem("malformed", "The grant's times are out of order.");

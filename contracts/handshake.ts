@@ -4,7 +4,7 @@
  */
 
 import { join, Reader, same, Writer } from "./bytes.ts";
-import { FRAME, frame } from "./frame.ts";
+import { FRAME, frame, MAIL_HEAD_BYTES } from "./frame.ts";
 import { GRANT_BYTES, type Grant, readGrant } from "./grant.ts";
 import {
 	type Crypto,
@@ -18,6 +18,7 @@ import {
 	TAG_BYTES,
 	verifyFor,
 } from "./identity.ts";
+import { LIMIT } from "./limit.ts";
 import { isProblem, type Problem, problem } from "./problem.ts";
 import type { Traffic } from "./tariff.ts";
 import { readVoucher, VOUCHER_BYTES, type Voucher, writeVoucher } from "./voucher.ts";
@@ -56,16 +57,19 @@ export function signHello(
 /** Reads a hello's fields; checks neither its signature nor its grant's. */
 export function readHello(body: Uint8Array): Hello | Problem {
 	const reader = new Reader(body);
-	if (reader.u8() !== 1) return problem("version-unknown");
+	const version = reader.u8();
+	if (reader.sound && version !== 1) return problem("version-unknown");
 	const flags = reader.u8();
 	const tag = reader.take(TAG_BYTES);
 	const atMs = reader.count();
 	const nonce = reader.take(NONCE_BYTES);
-	const grant = flags === 1 ? readGrant(reader.take(GRANT_BYTES)) : undefined;
+	const granted = flags === 1 ? reader.take(GRANT_BYTES) : undefined;
+	if (!reader.sound || flags > 1) return problem("malformed", "The hello's bytes are not a hello.");
+	const grant = granted && readGrant(granted);
 	if (isProblem(grant)) return grant;
 	const session = grant ? grant.session : reader.take(KEY_BYTES);
 	const signature = reader.take(SIGNATURE_BYTES);
-	if (!reader.done || flags > 1) return problem("malformed", "The hello's bytes are not a hello.");
+	if (!reader.done) return problem("malformed", "The hello's bytes are not a hello.");
 	return { tag, atMs, nonce, grant, session, signature, bytes: body.slice() };
 }
 
@@ -95,6 +99,9 @@ export type Welcome = {
 	readonly ttlSMax: number;
 };
 
+/** A message holds at least the largest payload and its frame's head. */
+const MESSAGE_BYTES_MIN = LIMIT.payloadBytesMax + 4 + MAIL_HEAD_BYTES;
+
 /** Writes a welcome's body, signed with the relay's key. */
 export function signWelcome(crypto: Crypto, welcome: Welcome, relay: KeyPair): Uint8Array {
 	const writer = new Writer(320).put(welcome.helloHash, HASH_BYTES).u64(welcome.atMs);
@@ -122,6 +129,12 @@ export function readWelcome(crypto: Crypto, body: Uint8Array, relay: Uint8Array,
 	const signature = reader.take(SIGNATURE_BYTES);
 	if (!reader.done || flags > 2 || isProblem(voucher))
 		return problem("malformed", "The welcome's bytes are not a welcome.");
+	// What a client sends and pays ahead follows these: a relay may be stricter than the protocol, never laxer.
+	// Nor so strict that one whole payload could not be sent.
+	const message = messageBytesMax >= MESSAGE_BYTES_MIN && messageBytesMax <= LIMIT.messageBytesMax;
+	const step = stepBytesMax >= LIMIT.payloadBytesMax && stepBytesMax <= LIMIT.stepBytesMax;
+	if (!message || !step || idleMs === 0 || ttlSMax > LIMIT.ttlSMax)
+		return problem("malformed", "The welcome's bounds are beyond the protocol's.");
 	if (!same(hash, helloHash(crypto, hello))) return problem("signature-bad", "The welcome answers another hello.");
 	const signed = join(relay, body.subarray(0, body.length - SIGNATURE_BYTES));
 	if (!verifyFor(crypto, "welcome", signed, signature, relay))

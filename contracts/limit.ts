@@ -57,6 +57,8 @@ export const LIMIT = {
 	mailboxMessagesMax: 100_000,
 	/** The part of a mailbox that people without its card may fill: a tenth. */
 	strangerShare: 10,
+	/** The highest cap of a tab, $1,000,000: with both fees at their most it is still far from what an amount can hold. */
+	capNanosMax: 1_000_000_000_000_000n,
 	/** The longest life of a grant paid at full price. */
 	grantMsMax: 7 * DAY,
 	/** The time from a grant's end to its redemption deadline. */

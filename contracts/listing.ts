@@ -32,13 +32,14 @@ export type Offer = {
 export type Listing = Offer & { readonly bytes: Uint8Array };
 
 const text = new TextEncoder();
-const strictText = new TextDecoder("utf-8", { fatal: true });
+const strictText = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Whether a URL is one that a listing may carry: no credentials, query or fragment; `ws:` or `wss:`. */
 export function isRelayUrl(url: string): boolean {
-	if (text.encode(url).length > LIMIT.urlBytesMax || !/^wss?:\/\/[\x21-\x7e]+$/.test(url)) return false;
+	// Without "?" and "#" at all: an empty query or fragment would survive parsing as a second spelling.
+	if (url.length > LIMIT.urlBytesMax || !/^wss?:\/\/[\x21-\x7e]+$/.test(url) || /[?#]/.test(url)) return false;
 	const parsed = URL.parse(url);
-	if (!parsed || parsed.username || parsed.password || parsed.search || parsed.hash) return false;
+	if (!parsed || parsed.username || parsed.password) return false;
 	return parsed.href === url || parsed.href === `${url}/`;
 }
 
@@ -76,7 +77,8 @@ function readText(bytes: Uint8Array): string {
 /** Reads a listing and checks its shape and the relay's signature; whether it is of this market and in time is the caller's. */
 export function readListing(crypto: Crypto, bytes: Uint8Array): Listing | Problem {
 	const reader = new Reader(bytes);
-	if (reader.u8() !== 1) return problem("version-unknown", "The listing is of another version.");
+	const version = reader.u8();
+	if (reader.sound && version !== 1) return problem("version-unknown", "The listing is of another version.");
 	const market = reader.take(KEY_BYTES);
 	const relay = reader.take(KEY_BYTES);
 	const operator = reader.take(KEY_BYTES);

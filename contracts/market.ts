@@ -3,6 +3,7 @@
  * The root key signs online keys that live at most 30 days; grants and receipts name the online key that signed them.
  */
 
+import { isRate } from "./amount.ts";
 import { fromHex, Reader, same, toHex, Writer } from "./bytes.ts";
 import { type Crypto, KEY_BYTES, type KeyPair, keyId, SIGNATURE_BYTES, signFor, verifyFor } from "./identity.ts";
 import { LIMIT } from "./limit.ts";
@@ -77,28 +78,55 @@ export type MarketInfo = {
 	readonly nowMs: number;
 };
 
+/** Online keys a market may name: one a month for a year and some more; each costs a reader a signature check. */
+const MARKET_KEYS_MAX = 16;
+
+/** Rails a market may name. */
+const RAILS_MAX = 16;
+
+function isRailName(rail: unknown): rail is string {
+	return typeof rail === "string" && /^[a-z0-9-]{1,32}$/.test(rail);
+}
+
 /** Checks a market's description: the shape, and every certificate against the root it names. */
 export function readMarketInfo(
 	crypto: Crypto,
 	json: unknown,
 ): { info: MarketInfo; market: Uint8Array; keys: MarketKey[] } | Problem {
-	const info = json as MarketInfo;
-	if (typeof json !== "object" || json === null || info.protocol !== "farelay/1") return problem("version-unknown");
-	const market = fromHex(info.market, KEY_BYTES);
-	const rates = [info.fees?.marketPpm, info.fees?.solidarityPpm];
-	if (!market || !Array.isArray(info.keys) || info.keys.length > 16)
-		return problem("malformed", "The market's description has no keys.");
-	if (!rates.every((rate) => Number.isInteger(rate) && rate >= 0 && rate <= 1_000_000))
+	const said = json as MarketInfo;
+	if (typeof json !== "object" || json === null || said.protocol !== "farelay/1") return problem("version-unknown");
+	const market = fromHex(said.market, KEY_BYTES);
+	const { fees, limits, rails, nowMs } = said;
+	if (!market || !Array.isArray(said.keys) || said.keys.length === 0 || said.keys.length > MARKET_KEYS_MAX)
+		return problem("malformed", "The market's description has no keys, or too many.");
+	if (!isRate(fees?.marketPpm) || !isRate(fees.solidarityPpm))
 		return problem("malformed", "The market's fees are no rates.");
-	if (!Number.isSafeInteger(info.nowMs) || !Array.isArray(info.rails)) return problem("malformed");
+	const counts = [nowMs, limits?.grantMsMax, limits?.redeemGraceMs, limits?.batchVouchersMax];
+	if (!counts.every((count) => Number.isSafeInteger(count) && (count as number) >= 0))
+		return problem("malformed", "The market's limits are no numbers.");
+	if (!Array.isArray(rails) || rails.length > RAILS_MAX || !rails.every(isRailName))
+		return problem("malformed", "The market's rails are no names.");
 	const keys: MarketKey[] = [];
-	for (const hex of info.keys) {
+	for (const hex of said.keys) {
 		const bytes = fromHex(hex, MARKET_KEY_BYTES);
 		const key = bytes ? readMarketKey(crypto, bytes) : problem("malformed");
 		if ("problem" in key) return key;
-		if (toHex(key.market) !== info.market)
-			return problem("signature-bad", "A key of the market is certified by another root.");
+		if (!same(key.market, market)) return problem("signature-bad", "A key of the market is certified by another root.");
 		keys.push(key);
 	}
+	// Built anew from what was checked: whatever else the answer held goes no further.
+	const info: MarketInfo = {
+		protocol: "farelay/1",
+		market: said.market,
+		keys: keys.map((key) => toHex(key.bytes)),
+		fees: { marketPpm: fees.marketPpm, solidarityPpm: fees.solidarityPpm },
+		limits: {
+			grantMsMax: limits.grantMsMax,
+			redeemGraceMs: limits.redeemGraceMs,
+			batchVouchersMax: limits.batchVouchersMax,
+		},
+		rails: [...rails],
+		nowMs,
+	};
 	return { info, market, keys };
 }

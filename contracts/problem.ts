@@ -3,6 +3,7 @@
  * whether trying again can help and whether money moved (PROTOCOL.md, "Problems").
  */
 
+import { LIMIT } from "./limit.ts";
 import table from "./problem.json" with { type: "json" };
 
 /** Whether the money of what was refused is safe: nothing was spent, it was, or nobody here can tell yet. */
@@ -52,8 +53,24 @@ export function isProblem(answer: unknown): answer is Problem {
 		answer !== null &&
 		"problem" in answer &&
 		typeof answer.problem === "string" &&
-		answer.problem in PROBLEMS
+		Object.hasOwn(PROBLEMS, answer.problem)
 	);
+}
+
+/** What a person may be shown of a detail that another machine wrote: no control characters (a terminal obeys them), bounded. */
+export function plainDetail(detail: string): string {
+	return detail.slice(0, LIMIT.detailBytesMax).replace(/\p{Cc}/gu, " ");
+}
+
+/** Reads a refusal as JSON has it, from a party that is not trusted; undefined for anything else. */
+export function problemOfJson(json: unknown): Problem | undefined {
+	if (!isProblem(json)) return undefined;
+	const { problem: code, retry, spent, detail, retryAfterMs } = json as { [field in keyof Problem]: unknown } & Problem;
+	if (typeof retry !== "boolean" || typeof detail !== "string") return undefined;
+	if (spent !== "no" && spent !== "yes" && spent !== "unknown") return undefined;
+	const base = { problem: code, retry, spent, detail: plainDetail(detail) };
+	if (retryAfterMs === undefined) return base;
+	return Number.isSafeInteger(retryAfterMs) && retryAfterMs >= 0 ? { ...base, retryAfterMs } : undefined;
 }
 
 const byWire = new Map<number, ProblemCode>(

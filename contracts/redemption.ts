@@ -21,7 +21,7 @@ import {
 } from "./identity.ts";
 import { LIMIT } from "./limit.ts";
 import { type MarketKey, marketKeyOf } from "./market.ts";
-import { isProblem, type Problem, problem } from "./problem.ts";
+import { isProblem, type Problem, problem, problemOfJson } from "./problem.ts";
 import { price, type Traffic } from "./tariff.ts";
 import { readVoucher, type Totals, VOUCHER_BYTES, type Voucher, writeVoucher } from "./voucher.ts";
 
@@ -135,12 +135,18 @@ export function readRedeemAnswer(json: unknown, count: number): RedeemAnswer | P
 	const unconfirmed = problem("redemption-unconfirmed", "The market's answer is not one.");
 	if (typeof json !== "object" || json === null || !Array.isArray(answer.results) || answer.results.length !== count)
 		return unconfirmed;
+	const results: (RedeemResult | Problem)[] = [];
 	for (const result of answer.results) {
-		if (isProblem(result)) continue;
-		if (parseAmount(result?.moved) === undefined || fromHex(result.receipt, RECEIPT_BYTES) === undefined)
-			return unconfirmed;
+		const refusal = problemOfJson(result);
+		if (refusal) {
+			results.push(refusal);
+			continue;
+		}
+		const { moved, receipt } = (result ?? {}) as RedeemResult;
+		if (parseAmount(moved) === undefined || fromHex(receipt, RECEIPT_BYTES) === undefined) return unconfirmed;
+		results.push({ moved, receipt });
 	}
-	return answer;
+	return { results };
 }
 
 /** What the market says it has paid on a tab so far, all cumulative. */

@@ -3,10 +3,11 @@
  * whole life (PROTOCOL.md, "Tab"; threats 5, 6 and 9).
  */
 
-import { type Amount, add, portion } from "./amount.ts";
+import { type Amount, add, isAmount, isRate, portion } from "./amount.ts";
 import { Writer } from "./bytes.ts";
-import { type Crypto, KEY_BYTES, type KeyPair, SIGNATURE_BYTES, signFor, TAB_BYTES, verifyFor } from "./identity.ts";
-import type { Tariff } from "./tariff.ts";
+import { type Crypto, KEY_BYTES, type KeyPair, signFor, TAB_BYTES, verifyFor } from "./identity.ts";
+import { LIMIT } from "./limit.ts";
+import { isTariff, type Tariff } from "./tariff.ts";
 
 /** An account's order to open a tab. `tab` is chosen by the account, so that asking again opens nothing twice. */
 export type OpenOrder = {
@@ -46,9 +47,31 @@ export function signOpen(crypto: Crypto, order: OpenOrder, account: KeyPair): Ui
 	return signFor(crypto, "open", openBody(order), account.secretKey);
 }
 
-/** Whether the account signed this order. */
+/**
+ * Whether an order's fields are within what a tab may have, so that its bytes mean it alone and its bill is an amount.
+ * An order comes from outside: fields of another type are refused here too.
+ */
+export function isOpenOrder(order: OpenOrder): boolean {
+	const { cap, tariff, fees, lifeMs } = order;
+	const keys = [order.market, order.account, order.session, order.relay];
+	return (
+		keys.every((key) => key instanceof Uint8Array && key.length === KEY_BYTES) &&
+		order.tab instanceof Uint8Array &&
+		order.tab.length === TAB_BYTES &&
+		[cap, tariff.sendPerMb, tariff.storePerMbDay].every((nanos) => typeof nanos === "bigint" && isAmount(nanos)) &&
+		cap <= LIMIT.capNanosMax &&
+		isTariff(tariff) &&
+		isRate(fees.marketPpm) &&
+		isRate(fees.solidarityPpm) &&
+		Number.isSafeInteger(lifeMs) &&
+		lifeMs > 0 &&
+		lifeMs <= LIMIT.grantMsMax
+	);
+}
+
+/** Whether the account signed this order, and it is one that a tab may have. */
 export function verifyOpen(crypto: Crypto, order: OpenOrder, signature: Uint8Array): boolean {
-	return verifyFor(crypto, "open", openBody(order), signature, order.account);
+	return isOpenOrder(order) && verifyFor(crypto, "open", openBody(order), signature, order.account);
 }
 
 function closeBody(market: Uint8Array, account: Uint8Array, tab: Uint8Array): Uint8Array {
@@ -68,10 +91,8 @@ export function verifyClose(
 	tab: Uint8Array,
 	signature: Uint8Array,
 ): boolean {
-	return (
-		signature.length === SIGNATURE_BYTES &&
-		verifyFor(crypto, "close", closeBody(market, account, tab), signature, account)
-	);
+	const sound = market.length === KEY_BYTES && account.length === KEY_BYTES && tab.length === TAB_BYTES;
+	return sound && verifyFor(crypto, "close", closeBody(market, account, tab), signature, account);
 }
 
 /** What a cumulative ask comes to for the payer: the ask and each fee, each rounded down once (money.md, "Defaults"). */
