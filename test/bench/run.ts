@@ -1,0 +1,62 @@
+/**
+ * `npm run bench -- NAME [--json FILE] [--runs N] [--quick]`: runs `test/bench/NAME.ts`, which exports `bench`. It ends with 0
+ * when it could measure, whatever came out: a benchmark is not a test. Only what could not be measured at all is a failure.
+ */
+import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { type Result, RUNS_MIN } from "./measure.ts";
+
+/** What a benchmark is told: how often to run, and whether to keep each run short (figures are then rough). */
+export type Terms = { runs: number; quick: boolean };
+
+/** A benchmark's module. `about` is one line for the list. */
+export type Bench = { about: string; bench(terms: Terms): Promise<Result> };
+
+const PARTS = new Set(["run", "measure", "generator", "wire", "bare", "bare-lanes"]);
+const { values, positionals } = parseArgs({
+	allowPositionals: true,
+	options: { json: { type: "string" }, runs: { type: "string" }, quick: { type: "boolean", default: false } },
+});
+const name = positionals[0] ?? "";
+const runs = Number(values.runs ?? RUNS_MIN);
+const path = join(import.meta.dirname, `${name}.ts`);
+
+if (PARTS.has(name) || !/^[a-z][a-z0-9-]*$/.test(name) || !existsSync(path) || !(runs >= 1)) {
+	console.error(name ? `farelay: there is no benchmark "${name}".` : "farelay: which benchmark?");
+	console.error("npm run bench -- NAME [--json FILE] [--runs N] [--quick], where NAME is one of");
+	for (const file of globSync("*.ts", { cwd: import.meta.dirname }).sort()) {
+		const known = file.replace(/\.ts$/, "");
+		const about = /export const about\s*=\s*"([^"]*)"/.exec(readFileSync(join(import.meta.dirname, file), "utf8"));
+		if (!PARTS.has(known) && about) console.error(`  ${known.padEnd(12)} ${about[1]}`);
+	}
+	process.exit(1);
+}
+
+const figure = (n: number) => (n >= 100 ? Math.round(n).toLocaleString("en") : n.toPrecision(3));
+
+const { bench } = (await import(path)) as Bench;
+try {
+	const result = await bench({ runs, quick: values.quick });
+	// A bigint would be a mistake here: money is not measured.
+	if (values.json)
+		writeFileSync(resolve(process.env.INIT_CWD ?? ".", values.json), `${JSON.stringify(result, null, "\t")}\n`);
+	const table = result.rows.map((row) => ({
+		case: row.case,
+		ours: figure(row.ours),
+		peer: figure(row.peer),
+		unit: row.unit,
+		"peer's name": row.peerName,
+		"ratio (above 1: ours is better)": `${figure(row.ratio.median)}  (${figure(row.ratio.min)} to ${figure(row.ratio.max)})`,
+	}));
+	console.table(table);
+	console.log(`${name}: medians of ${result.runs} interleaved runs${values.quick ? ", quick and rough" : ""}`);
+	for (const { peer, why } of result.notMeasured) console.log(`not measured: ${peer} (${why})`);
+	if (result.rows.length === 0) {
+		console.error("farelay: nothing could be measured");
+		process.exitCode = 1;
+	}
+} catch (error) {
+	console.error(`farelay: could not measure: ${error instanceof Error ? error.message : String(error)}`);
+	process.exitCode = 1;
+}
