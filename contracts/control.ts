@@ -43,8 +43,11 @@ export type Listening = {
 	readonly droppedTtl: number;
 	readonly droppedQuota: number;
 };
-/** A new grant, and the final voucher for everything under the old one. */
-export type Renew = { readonly grant: Uint8Array; readonly final: Voucher };
+/**
+ * A new grant, the final voucher for everything under the old one, and the new session key's signature for this very hello:
+ * without it, whoever saw a grant could spend what its payer has paid ahead (threat 9).
+ */
+export type Renew = { readonly grant: Uint8Array; readonly final: Voucher; readonly signature: Uint8Array };
 /** Sends of this tag that were refused, all for one reason. */
 export type Refused = { readonly code: ProblemCode; readonly ranges: readonly Range[] };
 
@@ -122,14 +125,20 @@ export function writeVoucherFrame(voucher: Voucher): Uint8Array {
 }
 
 export function writeRenew(renew: Renew): Uint8Array {
-	return frame(FRAME.renew, new Writer().put(renew.grant, GRANT_BYTES).put(writeVoucher(renew.final)).finish());
+	const body = new Writer(512)
+		.put(renew.grant, GRANT_BYTES)
+		.put(writeVoucher(renew.final))
+		.put(renew.signature, SIGNATURE_BYTES)
+		.finish();
+	return frame(FRAME.renew, body);
 }
 
 export function readRenew(body: Uint8Array): Renew | undefined {
 	const reader = new Reader(body);
 	const grant = reader.take(GRANT_BYTES);
 	const final = readVoucher(reader.take(VOUCHER_BYTES));
-	return reader.done && !("problem" in final) ? { grant, final } : undefined;
+	const signature = reader.take(SIGNATURE_BYTES);
+	return reader.done && !("problem" in final) ? { grant, final, signature } : undefined;
 }
 
 /** `ack`, `kept` and `passed`: a set of numbers and nothing else. */

@@ -184,3 +184,20 @@ export function signListen(crypto: Crypto, scope: ListenScope, mailboxSecretKey:
 export function verifyListen(crypto: Crypto, scope: ListenScope, signature: Uint8Array): boolean {
 	return verifyFor(crypto, "listen", listenBody(scope), signature, scope.mailbox);
 }
+
+/** What the new session key signs to take a connection over: for one relay, one hello, one grant. */
+export type RenewScope = { readonly relay: Uint8Array; readonly helloHash: Uint8Array; readonly grant: Uint8Array };
+
+function renewBody(scope: RenewScope): Uint8Array {
+	return join(scope.relay, scope.helloHash, scope.grant);
+}
+
+/** Signs a renewal with the session key of the new grant. */
+export function signRenew(crypto: Crypto, scope: RenewScope, sessionSecretKey: Uint8Array): Uint8Array {
+	return signFor(crypto, "renew", renewBody(scope), sessionSecretKey);
+}
+
+/** Whether the new grant's session key signed this renewal for this relay and hello. */
+export function verifyRenew(crypto: Crypto, scope: RenewScope, signature: Uint8Array, session: Uint8Array): boolean {
+	return verifyFor(crypto, "renew", renewBody(scope), signature, session);
+}

@@ -41,8 +41,8 @@ export const LIMIT = {
 	unpaidFramesMax: 1024,
 	/** Unpaid bytes likewise. */
 	unpaidBytesMax: MIB + 64 * KIB,
-	/** Deliveries a reader may leave unacknowledged before more waits on the disk. */
-	windowFrames: 64,
+	/** Deliveries a reader may leave unacknowledged before more waits on the disk: some batches of the smallest mail, whose bytes alone would bound nothing. */
+	windowFrames: 1024,
 	/** Bytes likewise. */
 	windowBytes: MIB,
 	/** How long a live delivery waits for its reader's ack before it goes to the mailbox's disk. */
