@@ -1,0 +1,119 @@
+/**
+ * The book: the seam behind which the ledger is kept. Two engines (`memory.ts`, `sqlite.ts`) pass one acceptance suite
+ * (test/acceptance/book.ts). Everything that changes goes through {@link Book.apply}, as changes that happen whole or not at all.
+ */
+
+import type { Problem } from "#contracts/problem";
+import type { AuditReport, Check } from "./audit.ts";
+import type { KeptTransfer, Transfer } from "./transfer.ts";
+
+/** A tab as the book keeps it: what it is looked up by, and the rest as the tab room's own JSON text. */
+export type TabRow = {
+	/** its id, 32 hex digits */
+	readonly tab: string;
+	/** how often it was written; the next change must name it */
+	readonly version: number;
+	/** whose it is, public key in hex */
+	readonly account: string;
+	/** with which relay, public key in hex */
+	readonly relay: string;
+	/** a word of the tab room's, e.g. "open" */
+	readonly state: string;
+	/** when its state must be looked at again */
+	readonly deadlineMs: number;
+	/** JSON text, read by the tab room only */
+	readonly value: string;
+};
+
+/** Writes a row if it still has the version that the change was decided on (`expect`; 0: it must not exist yet). */
+export type RowChange = {
+	readonly table: "tabs";
+	readonly expect: number;
+	readonly row: Omit<TabRow, "version">;
+};
+
+/** One change, whole or not at all: money that moves and what becomes of the rows that it concerns. */
+export type Change = {
+	readonly transfer?: Transfer | undefined;
+	readonly rows?: readonly RowChange[];
+};
+
+/**
+ * Why a change did not happen; nothing of it did.
+ * - `overdraft`: a balance would fall below what its account may hold (or rise past the largest amount)
+ * - `conflict`: the transfer's id was used before for something else
+ * - `stale`: a row has another version than the change was decided on: read again, decide again
+ * - `unbalanced`, `malformed`: the transfer's entries do not sum to zero; it breaks a bound or a form
+ * - `disk`: the disk did not take it; `busy`: too much waits for the disk already
+ */
+export type Refusal = "overdraft" | "conflict" | "stale" | "unbalanced" | "malformed" | "disk" | "busy";
+
+/** What became of a change. `same`: its transfer was applied before, so nothing happened now (its rows were not looked at). */
+export type Outcome = "applied" | "same" | { readonly refused: Refusal; readonly detail: string };
+
+/** Which tabs to list. `after` is the last one seen (in the order given), `limit` at most {@link LIST_MAX}. */
+export type TabQuery =
+	/** of one account or relay, by tab id */
+	| { readonly by: "account" | "relay"; readonly of: string; readonly after?: string; readonly limit: number }
+	/** in one state whose deadline is before a time, by deadline and tab id */
+	| {
+			readonly by: "deadline";
+			readonly state: string;
+			readonly beforeMs: number;
+			readonly after?: { readonly deadlineMs: number; readonly tab: string };
+			readonly limit: number;
+	  };
+
+/** One page of any list: what fits an answer without holding up the changes behind it. */
+export const LIST_MAX = 1_000;
+/** Changes in one call: three batches of a relay's till; more come in the next call and share its commit. */
+export const CHANGES_MAX = 1_000;
+/** A tab's terms, grant, newest voucher and receipt take about 3 KiB. */
+export const ROW_CHARS_MAX = 16_384;
+
+/** The ledger. Reads see what is applied. They throw a {@link BookFailure} when the machine fails them. */
+export interface Book {
+	/** Applies changes in their order, each by itself; the answer comes when what happened is durable. At most {@link CHANGES_MAX}. */
+	apply(changes: readonly Change[]): Promise<Outcome[]>;
+	/** What stands on an account, in nano-dollars; 0 for one that was never used. */
+	balance(account: string): Promise<bigint>;
+	/** The same for many accounts, all at one moment, in their order. At most {@link LIST_MAX}. */
+	balances(accounts: readonly string[]): Promise<bigint[]>;
+	/** The transfer with an id. */
+	transfer(id: string): Promise<KeptTransfer | undefined>;
+	/** Transfers that touch an account, oldest first, with positions above `after` (0 for the first page). */
+	transfers(account: string, after: number, limit: number): Promise<KeptTransfer[]>;
+	/** How many transfers there are. */
+	count(): Promise<number>;
+	/** One tab. */
+	tab(tab: string): Promise<TabRow | undefined>;
+	/** A list of tabs. */
+	tabs(query: TabQuery): Promise<TabRow[]>;
+	/** Proves the book from its entries (audit.ts), with further checks of other rooms. */
+	audit(checks?: readonly Check[]): Promise<AuditReport>;
+	/** Finishes what waits and lets go of the file. */
+	close(): Promise<void>;
+}
+
+/** A read failed by the machine (damaged file, disk, too much waiting), not by what was asked. */
+export class BookFailure extends Error {
+	readonly problem: Problem;
+	constructor(problem: Problem) {
+		super(problem.detail);
+		this.problem = problem;
+	}
+}
+
+/** What is wrong with the form of a row; undefined when nothing is. */
+export function faultOfRow({ expect, row }: RowChange): { refused: "malformed"; detail: string } | undefined {
+	const fits =
+		Number.isSafeInteger(expect) &&
+		expect >= 0 &&
+		/^[0-9a-f]{32}$/.test(row.tab) &&
+		/^[0-9a-f]{64}$/.test(row.account) &&
+		/^[0-9a-f]{64}$/.test(row.relay) &&
+		/^[a-z-]{1,32}$/.test(row.state) &&
+		Number.isSafeInteger(row.deadlineMs) &&
+		row.value.length <= ROW_CHARS_MAX;
+	return fits ? undefined : { refused: "malformed", detail: "The row breaks a bound or a form." };
+}

@@ -1,0 +1,65 @@
+/**
+ * The chart of accounts: every account that money can stand on, as one table. A name that is not built from it does not exist,
+ * and only the outside world may owe: what people hold here is what came in from there.
+ */
+
+import { AMOUNT_MAX } from "#contracts/amount";
+
+/** One line of the chart: a name, where `<account>` stands for a public key and `<tab>` for a tab's id, both in lower-case hex. */
+export type Line = { readonly name: string; readonly mayOwe: boolean; readonly says: string };
+
+/** The chart. */
+export const CHART: readonly Line[] = [
+	{ name: "world:play", mayOwe: true, says: "play money that was made up here (development only)" },
+	{ name: "payer:<account>", mayOwe: false, says: "what an account can spend" },
+	{ name: "hold:<tab>", mayOwe: false, says: "reserved for a tab: what is left of its cap and fees" },
+	{ name: "operator:<account>:earned", mayOwe: false, says: "what an operator has earned and not been paid out" },
+	{ name: "market:fees", mayOwe: false, says: "the market's fee" },
+	{ name: "commons", mayOwe: false, says: "the solidarity fee, for people who cannot pay the full price" },
+	{ name: "risk", mayOwe: false, says: "the market's own money, for losses by payments that come back" },
+];
+
+/** Play money enters from here. */
+export const WORLD_PLAY = "world:play";
+/** The market's fee goes here. */
+export const MARKET_FEES = "market:fees";
+/** The solidarity fee goes here. */
+export const COMMONS = "commons";
+/** The market's own money for losses. */
+export const RISK = "risk";
+
+/** What an account (its public key, 64 hex digits) can spend. */
+export function payerAccount(account: string): string {
+	return checked(`payer:${account}`);
+}
+
+/** What is reserved for a tab (its id, 32 hex digits). */
+export function holdAccount(tab: string): string {
+	return checked(`hold:${tab}`);
+}
+
+/** What an operator (its public key, 64 hex digits) has earned. */
+export function earnedAccount(account: string): string {
+	return checked(`operator:${account}:earned`);
+}
+
+const PATTERN = new RegExp(
+	`^(?:${CHART.map((line) => line.name.replace("<account>", "[0-9a-f]{64}").replace("<tab>", "[0-9a-f]{32}")).join("|")})$`,
+);
+const OWING = CHART.filter((line) => line.mayOwe).map((line) => line.name);
+
+/** Whether a name is one of the chart's. */
+export function isAccountName(name: string): boolean {
+	return PATTERN.test(name);
+}
+
+/** The least an account may hold, in nano-dollars: nothing, or for the outside world the most it may owe. */
+export function floorOf(name: string): bigint {
+	return OWING.includes(name) ? -AMOUNT_MAX : 0n;
+}
+
+/** @throws RangeError for a key or id that is not one: a bug in the caller, which decodes at its door. */
+function checked(name: string): string {
+	if (!isAccountName(name)) throw new RangeError(`no such account: ${name.slice(0, 100)}`);
+	return name;
+}

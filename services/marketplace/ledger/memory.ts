@@ -1,0 +1,102 @@
+/**
+ * The book in plain maps: the oracle that the SQLite engine is compared with, and the book of tests. It keeps nothing when the
+ * process ends.
+ */
+
+import { AMOUNT_MAX } from "#contracts/amount";
+import { audit, type Source } from "./audit.ts";
+import { type Book, CHANGES_MAX, type Change, faultOfRow, LIST_MAX, type Outcome, type TabRow } from "./book.ts";
+import { floorOf } from "./chart.ts";
+import { digestOf, faultOf, type KeptTransfer } from "./transfer.ts";
+
+/** An empty book in memory. */
+export function openMemoryBook(): Book {
+	const balances = new Map<string, bigint>();
+	const transfers: KeptTransfer[] = [];
+	const byId = new Map<string, KeptTransfer>();
+	const tabs = new Map<string, TabRow>();
+
+	/** Decides first and writes last, so that a refused change leaves nothing. */
+	function applyOne({ transfer, rows = [] }: Change): Outcome {
+		const fault = (transfer && faultOf(transfer)) ?? rows.map(faultOfRow).find((found) => found !== undefined);
+		if (fault) return fault;
+		const digest = transfer ? digestOf(transfer) : "";
+		if (transfer) {
+			const before = byId.get(transfer.id);
+			if (before) {
+				if (before.digest === digest) return "same";
+				return { refused: "conflict", detail: `The id ${transfer.id} was used for another transfer.` };
+			}
+			for (const { account, nanos } of transfer.entries) {
+				const after = (balances.get(account) ?? 0n) + nanos;
+				if (after < floorOf(account) || after > AMOUNT_MAX) {
+					return { refused: "overdraft", detail: `${account} cannot take ${nanos} nano-dollars.` };
+				}
+			}
+		}
+		const written = new Map<string, TabRow>();
+		for (const { expect, row } of rows) {
+			const before = written.get(row.tab) ?? tabs.get(row.tab);
+			if ((before?.version ?? 0) !== expect) {
+				return { refused: "stale", detail: `Tab ${row.tab} is not at version ${expect}.` };
+			}
+			written.set(row.tab, { ...row, version: expect + 1 });
+		}
+		if (transfer) {
+			const kept = { ...structuredClone(transfer), position: transfers.length + 1, digest };
+			transfers.push(kept);
+			byId.set(transfer.id, kept);
+			for (const { account, nanos } of transfer.entries) balances.set(account, (balances.get(account) ?? 0n) + nanos);
+		}
+		for (const [tab, row] of written) tabs.set(tab, row);
+		return "applied";
+	}
+
+	const source: Source = {
+		transfers: () => transfers,
+		accounts: () => Array.from(balances, ([account, balance]) => ({ account, balance })),
+		tabs: () => tabs.values(),
+		oddities: () => [],
+	};
+
+	return {
+		apply: async (changes) => {
+			if (changes.length > CHANGES_MAX) throw new RangeError("too many changes in one call");
+			return changes.map(applyOne);
+		},
+		balance: async (account) => balances.get(account) ?? 0n,
+		balances: async (accounts) => {
+			if (accounts.length > LIST_MAX) throw new RangeError("too many accounts in one call");
+			return accounts.map((account) => balances.get(account) ?? 0n);
+		},
+		transfer: async (id) => byId.get(id),
+		transfers: async (account, after, limit) =>
+			transfers
+				.filter((kept) => kept.position > after && kept.entries.some((entry) => entry.account === account))
+				.slice(0, Math.min(limit, LIST_MAX)),
+		count: async () => transfers.length,
+		tab: async (tab) => tabs.get(tab),
+		tabs: async (query) => {
+			const limit = Math.min(query.limit, LIST_MAX);
+			const all = [...tabs.values()];
+			if (query.by !== "deadline") {
+				const { by, of, after = "" } = query;
+				return all
+					.filter((row) => row[by] === of && row.tab > after)
+					.sort((a, b) => (a.tab < b.tab ? -1 : 1))
+					.slice(0, limit);
+			}
+			const { state, beforeMs, after } = query;
+			return all
+				.filter((row) => row.state === state && row.deadlineMs < beforeMs && (!after || isLater(row, after)))
+				.sort((a, b) => (isLater(a, b) ? 1 : -1))
+				.slice(0, limit);
+		},
+		audit: (checks) => audit(source, checks),
+		close: async () => {},
+	};
+}
+
+function isLater(a: { deadlineMs: number; tab: string }, b: { deadlineMs: number; tab: string }): boolean {
+	return a.deadlineMs > b.deadlineMs || (a.deadlineMs === b.deadlineMs && a.tab > b.tab);
+}

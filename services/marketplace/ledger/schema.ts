@@ -1,0 +1,41 @@
+/** The ledger's tables in SQLite. The database itself refuses an overdraft and a second transfer under one id. */
+
+/** What kind of database file it is (`host/database.ts`). */
+export const LEDGER_KIND = "ledger";
+
+/** Raises the schema, one step each; only ever appended to. */
+export const LEDGER_MIGRATIONS: readonly string[] = [
+	`CREATE TABLE accounts (
+		id INTEGER PRIMARY KEY,
+		name TEXT NOT NULL UNIQUE,
+		floor INTEGER NOT NULL CHECK (floor = 0 OR substr(name, 1, 6) = 'world:'),
+		balance INTEGER NOT NULL CHECK (balance >= floor)
+	) STRICT;
+	CREATE TABLE transfers (
+		position INTEGER PRIMARY KEY,
+		id TEXT NOT NULL UNIQUE,
+		cause TEXT NOT NULL,
+		atMs INTEGER NOT NULL,
+		digest TEXT NOT NULL CHECK (length(digest) = 64)
+	) STRICT;
+	CREATE TABLE entries (
+		transfer INTEGER NOT NULL REFERENCES transfers,
+		n INTEGER NOT NULL,
+		account INTEGER NOT NULL REFERENCES accounts,
+		nanos INTEGER NOT NULL CHECK (nanos <> 0),
+		PRIMARY KEY (transfer, n)
+	) STRICT, WITHOUT ROWID;
+	CREATE UNIQUE INDEX entriesOfAccount ON entries (account, transfer);
+	CREATE TABLE tabs (
+		tab TEXT NOT NULL UNIQUE,
+		version INTEGER NOT NULL CHECK (version >= 1),
+		account TEXT NOT NULL,
+		relay TEXT NOT NULL,
+		state TEXT NOT NULL,
+		deadlineMs INTEGER NOT NULL,
+		value TEXT NOT NULL
+	) STRICT;
+	CREATE INDEX tabsOfAccount ON tabs (account, tab);
+	CREATE INDEX tabsOfRelay ON tabs (relay, tab);
+	CREATE INDEX tabsByDeadline ON tabs (state, deadlineMs, tab);`,
+];

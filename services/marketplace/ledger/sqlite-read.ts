@@ -1,0 +1,129 @@
+/** What is read from the ledger's tables: by the writer's thread for its callers, and by an audit from any process. */
+
+import type { DatabaseSync } from "node:sqlite";
+import { checkDatabase } from "#host/database";
+import type { Source } from "./audit.ts";
+import { LIST_MAX, type TabQuery, type TabRow } from "./book.ts";
+import type { Entry, KeptTransfer } from "./transfer.ts";
+
+type Row = Record<string, unknown>;
+
+const TRANSFER = "SELECT position, id, cause, atMs, digest FROM transfers";
+const TAB = "SELECT tab, version, account, relay, state, deadlineMs, value FROM tabs";
+
+/** The reads of a book, over a connection that gives integers as bigint. */
+export function reader(database: DatabaseSync) {
+	const balanceOf = database.prepare("SELECT balance FROM accounts WHERE name = ?");
+	const transferOf = database.prepare(`${TRANSFER} WHERE id = ?`);
+	const transfersOf = database.prepare(
+		`${TRANSFER} WHERE position IN (SELECT transfer FROM entries
+			WHERE account = (SELECT id FROM accounts WHERE name = ?) AND transfer > ? ORDER BY transfer LIMIT ?)
+		ORDER BY position`,
+	);
+	const entriesOf = database.prepare(
+		"SELECT name, nanos FROM entries JOIN accounts ON accounts.id = entries.account WHERE transfer = ? ORDER BY n",
+	);
+	const countAll = database.prepare("SELECT count(*) AS n FROM transfers");
+	const tabOf = database.prepare(`${TAB} WHERE tab = ?`);
+	const tabsOf = {
+		account: database.prepare(`${TAB} WHERE account = ? AND tab > ? ORDER BY tab LIMIT ?`),
+		relay: database.prepare(`${TAB} WHERE relay = ? AND tab > ? ORDER BY tab LIMIT ?`),
+	};
+	const tabsDue = database.prepare(
+		`${TAB} WHERE state = ? AND deadlineMs < ? AND (deadlineMs, tab) > (?, ?) ORDER BY deadlineMs, tab LIMIT ?`,
+	);
+
+	const withEntries = (row: Row): KeptTransfer => {
+		const entries = (entriesOf.all(row.position as bigint) as Row[]).map(
+			(entry): Entry => ({ account: entry.name as string, nanos: entry.nanos as bigint }),
+		);
+		return readTransfer(row, entries);
+	};
+
+	return {
+		balances: (accounts: readonly string[]): bigint[] =>
+			accounts.map((account) => (balanceOf.get(account)?.balance as bigint | undefined) ?? 0n),
+		transfer: (id: string): KeptTransfer | undefined => {
+			const row = transferOf.get(id);
+			return row && withEntries(row);
+		},
+		transfers: ({ account, after, limit }: { account: string; after: number; limit: number }): KeptTransfer[] =>
+			transfersOf.all(account, after, Math.min(limit, LIST_MAX)).map(withEntries),
+		count: (): number => Number(countAll.get()?.n),
+		tab: (tab: string): TabRow | undefined => {
+			const row = tabOf.get(tab);
+			return row && readTab(row);
+		},
+		tabs: (query: TabQuery): TabRow[] => {
+			const limit = Math.min(query.limit, LIST_MAX);
+			if (query.by !== "deadline") return tabsOf[query.by].all(query.of, query.after ?? "", limit).map(readTab);
+			const after = query.after ?? { deadlineMs: Number.MIN_SAFE_INTEGER, tab: "" };
+			return tabsDue.all(query.state, query.beforeMs, after.deadlineMs, after.tab, limit).map(readTab);
+		},
+	};
+}
+
+/** All of a ledger as an audit wants it. The caller holds a read transaction, so that it is all of one moment. */
+export function readForAudit(database: DatabaseSync): Source {
+	const everything = database.prepare(
+		`SELECT position, transfers.id, cause, atMs, digest, entries.account AS number, name, nanos FROM transfers
+		LEFT JOIN entries ON entries.transfer = transfers.position LEFT JOIN accounts ON accounts.id = entries.account
+		ORDER BY position, n`,
+	);
+	const accounts = database.prepare("SELECT name AS account, balance FROM accounts ORDER BY name");
+	const strays = database.prepare(
+		"SELECT transfer, count(*) AS n FROM entries WHERE transfer NOT IN (SELECT position FROM transfers) GROUP BY transfer",
+	);
+	const wrongFloors = database.prepare("SELECT name FROM accounts WHERE floor <> 0 AND substr(name, 1, 6) <> 'world:'");
+	return {
+		*transfers() {
+			let current: Row | undefined;
+			let entries: Entry[] = [];
+			for (const row of everything.iterate()) {
+				if (current && current.position !== row.position) {
+					yield readTransfer(current, entries);
+					entries = [];
+				}
+				current = row;
+				if (row.nanos === null) continue;
+				entries.push({ account: (row.name as string | null) ?? `number ${row.number}`, nanos: row.nanos as bigint });
+			}
+			if (current) yield readTransfer(current, entries);
+		},
+		accounts: () => accounts.iterate() as Iterable<never>,
+		*tabs() {
+			// a statement each time: a check may walk through them while another walk is under way
+			for (const row of database.prepare(`${TAB} ORDER BY tab`).iterate()) yield readTab(row);
+		},
+		*oddities() {
+			const pages = checkDatabase(database);
+			if (pages) yield `The file itself is not whole: ${pages.detail}.`;
+			for (const row of strays.iterate())
+				yield `${row.n} entries belong to transfer ${row.transfer}, which is missing.`;
+			for (const row of wrongFloors.iterate()) yield `Account ${row.name} was given leave to owe.`;
+		},
+	};
+}
+
+function readTransfer(row: Row, entries: Entry[]): KeptTransfer {
+	return {
+		id: row.id as string,
+		cause: row.cause as string,
+		entries,
+		atMs: Number(row.atMs),
+		position: Number(row.position),
+		digest: row.digest as string,
+	};
+}
+
+function readTab(row: Row): TabRow {
+	return {
+		tab: row.tab as string,
+		version: Number(row.version),
+		account: row.account as string,
+		relay: row.relay as string,
+		state: row.state as string,
+		deadlineMs: Number(row.deadlineMs),
+		value: row.value as string,
+	};
+}

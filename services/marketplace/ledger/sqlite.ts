@@ -1,0 +1,85 @@
+/**
+ * The book on SQLite: one writer in a thread, group commit, an answer only when it is on disk. Who audits opens the file beside it,
+ * read-only, also from another process and while it is written to.
+ */
+
+import { isProblem, type Problem } from "#contracts/problem";
+import { openDatabase, problemOfDatabase } from "#host/database";
+import { startWriter } from "#host/writer";
+import { type AuditReport, audit, type Check } from "./audit.ts";
+import { type Book, BookFailure, CHANGES_MAX, LIST_MAX } from "./book.ts";
+import { LEDGER_KIND, LEDGER_MIGRATIONS } from "./schema.ts";
+import { readForAudit } from "./sqlite-read.ts";
+import type { LedgerCalls, LedgerOptions } from "./sqlite-thread.ts";
+
+/** Opens (and creates) a ledger's file. `onDeath` is told when its thread dies by a bug. */
+export async function openSqliteBook(
+	options: LedgerOptions & { readonly onDeath?: (why: Error) => void },
+): Promise<Book | Problem> {
+	const { onDeath, ...rest } = options;
+	const writer = await startWriter<LedgerCalls>({
+		name: "ledger",
+		module: import.meta.resolve("./sqlite-thread.ts"),
+		options: rest,
+		...(onDeath && { onDeath }),
+	});
+	if (isProblem(writer)) return writer;
+
+	/** A read's answer, or the machine's failure thrown. */
+	async function read<T>(asked: Promise<T | Problem>): Promise<T> {
+		const answer = await asked;
+		if (isProblem(answer)) throw new BookFailure(answer);
+		return answer as T;
+	}
+
+	return {
+		apply: async (changes) => {
+			if (changes.length > CHANGES_MAX) throw new RangeError("too many changes in one call");
+			if (changes.length === 0) return [];
+			const answer = await writer.call("apply", changes, { bytes: changes.length * CHANGE_BYTES });
+			if (!isProblem(answer)) return answer;
+			const refused = answer.problem === "too-many" ? "busy" : "disk";
+			return changes.map(() => ({ refused, detail: answer.detail }) as const);
+		},
+		balance: async (account) => (await read(writer.call("balances", [account])))[0] ?? 0n,
+		balances: async (accounts) => {
+			if (accounts.length > LIST_MAX) throw new RangeError("too many accounts in one call");
+			return await read(writer.call("balances", accounts));
+		},
+		transfer: (id) => read(writer.call("transfer", id)),
+		transfers: (account, after, limit) => read(writer.call("transfers", { account, after, limit })),
+		count: () => read(writer.call("count", undefined)),
+		tab: (tab) => read(writer.call("tab", tab)),
+		tabs: (query) => read(writer.call("tabs", query)),
+		audit: async (checks) => await read(auditFile(options.path, checks)),
+		close: () => writer.close(),
+	};
+}
+
+/** A change of four entries and a row, roughly; the bound on what waits needs no more. */
+const CHANGE_BYTES = 2_048;
+
+/**
+ * Audits a ledger's file, also one that a running market writes to: read-only, all at one moment. A damaged or missing
+ * file is a problem; what is wrong with the money is in the report.
+ */
+export async function auditFile(path: string, checks: readonly Check[] = []): Promise<AuditReport | Problem> {
+	const database = openDatabase({
+		path,
+		kind: LEDGER_KIND,
+		migrations: LEDGER_MIGRATIONS,
+		readOnly: true,
+		bigints: true,
+	});
+	if (isProblem(database)) return database;
+	try {
+		database.exec("BEGIN");
+		return await audit(readForAudit(database), checks);
+	} catch (error) {
+		const known = problemOfDatabase(error, path);
+		if (known) return known;
+		throw error;
+	} finally {
+		database.close();
+	}
+}

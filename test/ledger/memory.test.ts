@@ -1,0 +1,4 @@
+import { openMemoryBook } from "#marketplace/ledger/memory";
+import { bookSuite } from "#test/acceptance/book";
+
+bookSuite("memory", async () => openMemoryBook());

@@ -1,0 +1,278 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { open, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, beforeEach, describe, it } from "node:test";
+import { promisify } from "node:util";
+import { amount } from "#contracts/amount";
+import { isProblem } from "#contracts/problem";
+import type { Book } from "#marketplace/ledger/book";
+import { earnedAccount, holdAccount, payerAccount } from "#marketplace/ledger/chart";
+import { post, reserve } from "#marketplace/ledger/post";
+import { auditFile, openSqliteBook } from "#marketplace/ledger/sqlite";
+import { digestOf } from "#marketplace/ledger/transfer";
+import { bookSuite, deposit, words } from "#test/acceptance/book";
+
+const folder = mkdtempSync(join(tmpdir(), "farelay-ledger-"));
+const books: Book[] = [];
+after(async () => {
+	// a story that failed may have left one open
+	for (const book of books) await book.close();
+	await rm(folder, { recursive: true, force: true });
+});
+let files = 0;
+
+async function opened(path: string, more: { pagesMax?: number } = {}): Promise<Book> {
+	const book = await openSqliteBook({ path, ...more });
+	assert(!isProblem(book), JSON.stringify(book));
+	books.push(book);
+	return book;
+}
+function newPath(): string {
+	files += 1;
+	return join(folder, `ledger-${files}.db`);
+}
+
+bookSuite("sqlite", () => opened(newPath()));
+
+const ADA = payerAccount("a1".repeat(32));
+const OLU = earnedAccount("b2".repeat(32));
+const HOLD = holdAccount("c3".repeat(16));
+const label = (id: string) => ({ id, cause: `because of ${id}`, atMs: 7 });
+
+/** A file with a deposit of 1,000, a hold of 600 and 100 paid from it, closed again. */
+async function filled(): Promise<string> {
+	const path = newPath();
+	const book = await opened(path);
+	const outcomes = await book.apply([
+		{ transfer: deposit("d1", ADA, 1000n) },
+		{ transfer: reserve(label("open"), [{ account: ADA, nanos: amount(600n) }], HOLD) },
+		{ transfer: post(label("redeem"), HOLD, [{ account: OLU, nanos: amount(100n) }]) },
+	]);
+	assert.deepEqual(words(outcomes), ["applied", "applied", "applied"]);
+	await book.close();
+	return path;
+}
+async function reportOf(path: string) {
+	const report = await auditFile(path);
+	if (isProblem(report)) assert.fail(report.detail);
+	return report;
+}
+function alter(path: string, sql: string): void {
+	const database = new DatabaseSync(path);
+	database.exec(`PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; ${sql}`);
+	database.close();
+}
+
+describe("the book on SQLite", () => {
+	it("has everything after it was closed and opened again", async () => {
+		const path = await filled();
+		const book = await opened(path);
+		assert.deepEqual(await book.balances([ADA, HOLD, OLU]), [400n, 500n, 100n]);
+		assert.deepEqual(words(await book.apply([{ transfer: deposit("d1", ADA, 1000n) }])), ["same"]);
+		assert.deepEqual(words(await book.apply([{ transfer: deposit("d1", ADA, 1n) }])), ["conflict"]);
+		assert.equal(await book.count(), 3);
+		await book.close();
+		assert.equal((await reportOf(path)).holds, true);
+	});
+
+	it("applies a batch with a duplicate in it once, also when the two come in two calls of one turn", async () => {
+		const book = await opened(newPath());
+		const change = { transfer: deposit("d1", ADA, 5n) };
+		const outcomes = await Promise.all([book.apply([change, change]), book.apply([change])]);
+		assert.deepEqual(outcomes.map(words), [["applied", "same"], ["same"]]);
+		assert.equal(await book.balance(ADA), 5n);
+		await book.close();
+	});
+
+	it("threat 5: has the database itself refuse an overdraft, whoever writes", async () => {
+		const path = await filled();
+		const database = new DatabaseSync(path);
+		assert.throws(
+			() => database.exec(`UPDATE accounts SET balance = balance - 401 WHERE name = '${ADA}'`),
+			/CHECK constraint failed/,
+		);
+		assert.throws(() => database.exec(`UPDATE accounts SET floor = -1 WHERE name = '${ADA}'`), /CHECK/);
+		assert.throws(
+			() => database.exec("INSERT INTO transfers SELECT 99, id, cause, atMs, digest FROM transfers LIMIT 1"),
+			/UNIQUE constraint failed/,
+		);
+		database.close();
+	});
+
+	it("threat 2: moves money once when two processes' books apply the same redemption at once", async () => {
+		const path = await filled();
+		const two = await Promise.all([opened(path), opened(path)]);
+		const pay = { transfer: post(label("redeem-2"), HOLD, [{ account: OLU, nanos: amount(500n) }]) };
+		const outcomes = (await Promise.all(two.map((book) => book.apply([pay])))).flat();
+		assert.deepEqual(words(outcomes).sort(), ["applied", "same"]);
+		assert.deepEqual(await two[0].balances([HOLD, OLU]), [0n, 600n]);
+		await Promise.all(two.map((book) => book.close()));
+	});
+
+	it("is audited by another process while it is written to", async () => {
+		const path = await filled();
+		const book = await opened(path);
+		const script = `import { auditFile } from "#marketplace/ledger/sqlite";
+			const report = await auditFile(process.argv[1]);
+			console.log(report.holds, report.sum, report.transfers > 3);`;
+		let writing = true;
+		let n = 0;
+		const writer = (async () => {
+			while (writing) {
+				n += 1;
+				await book.apply([{ transfer: deposit(`w${n}`, ADA, 1n) }]);
+			}
+		})();
+		const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script, path]);
+		writing = false;
+		await writer;
+		assert.equal(stdout, "true 0n true\n");
+		assert.equal((await book.audit()).transfers, 3 + n);
+		await book.close();
+	});
+
+	it("threat 14: answers disk when the disk is full, applies nothing of it, and goes on when there is room", async () => {
+		const path = newPath();
+		const book = await opened(path, { pagesMax: 30 });
+		let applied = 0;
+		let refused = 0;
+		for (let batch = 0; batch < 40 && refused === 0; batch++) {
+			const changes = Array.from({ length: 20 }, (_, i) => ({ transfer: deposit(`d${batch}-${i}`, ADA, 1n) }));
+			const outcomes = words(await book.apply(changes));
+			applied += outcomes.filter((word) => word === "applied").length;
+			refused += outcomes.filter((word) => word === "disk").length;
+			assert(outcomes.every((word) => word === "applied") || outcomes.every((word) => word === "disk"));
+		}
+		assert(applied > 0 && refused > 0, `${applied} applied, ${refused} refused`);
+		assert.equal(await book.balance(ADA), BigInt(applied), "what is there can be read on a full disk");
+		await book.close();
+		const roomy = await opened(path);
+		assert.deepEqual(words(await roomy.apply([{ transfer: deposit("later", ADA, 1n) }])), ["applied"]);
+		assert.equal(await roomy.balance(ADA), BigInt(applied) + 1n);
+		await roomy.close();
+		assert.equal((await reportOf(path)).holds, true);
+	});
+
+	it("says busy when too much waits for the disk, and nothing of that was applied", async () => {
+		const book = await opened(newPath());
+		const outcomes = await Promise.all(
+			Array.from({ length: 40 }, (_, call) =>
+				book.apply(Array.from({ length: 1000 }, (_, i) => ({ transfer: deposit(`d${call}-${i}`, ADA, 1n) }))),
+			),
+		);
+		const all = outcomes.flatMap(words);
+		const applied = all.filter((word) => word === "applied").length;
+		assert.deepEqual(new Set(all), new Set(["applied", "busy"]));
+		assert.equal(await book.balance(ADA), BigInt(applied));
+		await book.close();
+	});
+});
+
+describe("an audit finds what was altered by hand", () => {
+	let path: string;
+	beforeEach(async () => {
+		path = await filled();
+	});
+
+	const alterations: Record<string, { sql: string; says: RegExp }> = {
+		"one entry": {
+			sql: "UPDATE entries SET nanos = nanos + 1 WHERE transfer = 3 AND nanos > 0",
+			says: /transfer redeem sum to 1 .*digest differs.*All entries together sum to 1 .*shows 100 nano-dollars, but its entries sum to 101/s,
+		},
+		"both entries of a transfer, and the balances with them": {
+			sql: `UPDATE entries SET nanos = nanos * 2 WHERE transfer = 3;
+				UPDATE accounts SET balance = balance + 100 WHERE name LIKE 'operator:%';
+				UPDATE accounts SET balance = balance - 100 WHERE name LIKE 'hold:%'`,
+			says: /^Transfer redeem is not what it was when it was made/,
+		},
+		"a balance": {
+			sql: "UPDATE accounts SET balance = balance + 1000 WHERE name LIKE 'payer:%'",
+			says: /^Account payer:a1\w+ shows 1400 nano-dollars, but its entries sum to 400\.$/,
+		},
+		"a cause": {
+			sql: "UPDATE transfers SET cause = 'a gift' WHERE position = 2",
+			says: /^Transfer open is not what it was/,
+		},
+		"an id, so that it could be done again": {
+			sql: "UPDATE transfers SET id = 'other' WHERE position = 3",
+			says: /^Transfer other is not what it was/,
+		},
+		"whose entry it is": {
+			sql: `UPDATE entries SET account = (SELECT id FROM accounts WHERE name LIKE 'payer:%')
+				WHERE transfer = 3 AND nanos > 0`,
+			says: /Transfer redeem is not what it was.*shows 400 nano-dollars, but its entries sum to 500/s,
+		},
+		"a transfer that is gone": {
+			sql: "DELETE FROM transfers WHERE position = 3",
+			says: /2 entries belong to transfer 3, which is missing/,
+		},
+		"entries that are gone": {
+			sql: "DELETE FROM entries WHERE transfer = 3",
+			says: /Transfer redeem is not what it was.*shows 100 nano-dollars, but its entries sum to 0/s,
+		},
+		"an account that is gone": {
+			sql: "DELETE FROM accounts WHERE name LIKE 'operator:%'",
+			says: /There are entries of number \d+, which is not among the accounts/,
+		},
+		"an account outside the chart": {
+			sql: "INSERT INTO accounts (name, floor, balance) VALUES ('bank', 0, 0)",
+			says: /an account "bank" which the chart does not know/,
+		},
+		"leave to owe": {
+			sql: "UPDATE accounts SET floor = -1000 WHERE name LIKE 'payer:%'",
+			says: /^Account payer:a1\w+ was given leave to owe/,
+		},
+		"a transfer that puts an account below zero": {
+			sql: `INSERT INTO transfers VALUES (4, 'theft', 'theft', 1, '${digestOf({
+				id: "theft",
+				cause: "theft",
+				entries: [
+					{ account: ADA, nanos: -9000n },
+					{ account: OLU, nanos: 9000n },
+				],
+			})}');
+				INSERT INTO entries SELECT 4, 0, id, -9000 FROM accounts WHERE name LIKE 'payer:%';
+				INSERT INTO entries SELECT 4, 1, id, 9000 FROM accounts WHERE name LIKE 'operator:%';
+				UPDATE accounts SET balance = balance - 9000 WHERE name LIKE 'payer:%';
+				UPDATE accounts SET balance = balance + 9000 WHERE name LIKE 'operator:%'`,
+			says: /^Account payer:a1\w+ is at -8600 nano-dollars, below what it may hold\.$/,
+		},
+	};
+	for (const [what, { sql, says }] of Object.entries(alterations)) {
+		it(`finds ${what}`, async () => {
+			assert.equal((await reportOf(path)).holds, true);
+			alter(path, sql);
+			const report = await reportOf(path);
+			assert.equal(report.holds, false);
+			assert(report.findings.length > 0);
+			assert.match(report.findings.join("\n"), says);
+		});
+	}
+
+	it("says that a file is damaged, is none, or is missing, instead of auditing it", async () => {
+		const file = await open(path, "r+");
+		await file.write(Buffer.alloc(4096 * 4, 0xee), 0, 4096 * 4, 4096);
+		await file.close();
+		const damaged = await auditFile(path);
+		assert.equal(isProblem(damaged) && damaged.problem, "data-corrupt");
+		await writeFile(path, "nothing of the kind");
+		const none = await auditFile(path);
+		assert.equal(isProblem(none) && none.problem, "data-corrupt");
+		const missing = await auditFile(join(folder, "nowhere.db"));
+		assert.equal(isProblem(missing) && missing.problem, "not-found");
+	});
+
+	it("counts everything that is wrong and shows the first hundred", async () => {
+		const book = await opened(path);
+		await book.apply(Array.from({ length: 150 }, (_, i) => ({ transfer: deposit(`x${i}`, ADA, 1n) })));
+		await book.close();
+		alter(path, "UPDATE transfers SET cause = 'altered' WHERE id LIKE 'x%'");
+		const report = await reportOf(path);
+		assert.equal(report.findingsTotal, 150);
+		assert.equal(report.findings.length, 100);
+	});
+});

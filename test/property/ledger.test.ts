@@ -1,0 +1,138 @@
+/** Any order of deposits, tabs, redemptions, closes, retries and thefts leaves both engines with the same, whole book. */
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import fc from "fast-check";
+import { amount } from "#contracts/amount";
+import { isProblem } from "#contracts/problem";
+import type { Book, Change, Outcome, RowChange } from "#marketplace/ledger/book";
+import { earnedAccount, holdAccount, MARKET_FEES, payerAccount, WORLD_PLAY } from "#marketplace/ledger/chart";
+import { openMemoryBook } from "#marketplace/ledger/memory";
+import { giveBack, post, reserve } from "#marketplace/ledger/post";
+import { openSqliteBook } from "#marketplace/ledger/sqlite";
+
+const key = (n: number) => n.toString(16).padStart(64, "0");
+const tabOf = (n: number) => n.toString(16).padStart(32, "0");
+const PAYERS = [0, 1, 2].map((n) => payerAccount(key(n)));
+const HOLDS = [0, 1, 2, 3].map((n) => holdAccount(tabOf(n)));
+const EARNED = [0, 1].map((n) => earnedAccount(key(n)));
+const ACCOUNTS = [WORLD_PLAY, MARKET_FEES, ...PAYERS, ...HOLDS, ...EARNED];
+
+type Step = {
+	kind: "deposit" | "reserve" | "post" | "void";
+	who: number;
+	tab: number;
+	nanos: bigint;
+	id: number;
+	expect: number;
+	again: number;
+};
+
+const step: fc.Arbitrary<Step> = fc.record({
+	kind: fc.constantFrom("deposit", "reserve", "post", "post", "void"),
+	who: fc.nat(2),
+	tab: fc.nat(3),
+	nanos: fc.bigInt(0n, 40n),
+	// few ids, so that the same id often comes again, sometimes with other content
+	id: fc.nat(30),
+	expect: fc.nat(4),
+	// how many steps back to do again instead, if any: a caller that got no answer
+	again: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(6) }),
+});
+
+/** What a step asks of the book; a step about a tab also writes its row. */
+function changeOf({ kind, who, tab, nanos, id, expect }: Step): Change {
+	const label = { id: `${kind}-${id}`, cause: kind, atMs: id };
+	const [payer, hold, earned] = [PAYERS[who]!, HOLDS[tab]!, EARNED[who % 2]!];
+	const part = (account: string, share: bigint) => ({ account, nanos: amount(share) });
+	if (kind === "deposit") {
+		const entries = [
+			{ account: WORLD_PLAY, nanos: -nanos - 1n },
+			{ account: payer, nanos: nanos + 1n },
+		];
+		return { transfer: { ...label, entries } };
+	}
+	const row: RowChange = {
+		table: "tabs",
+		expect,
+		row: {
+			tab: tabOf(tab),
+			account: key(who),
+			relay: key(9),
+			state: kind,
+			deadlineMs: id,
+			value: `{"nanos":"${nanos}"}`,
+		},
+	};
+	if (kind === "reserve") return { transfer: reserve(label, [part(payer, nanos)], hold), rows: [row] };
+	if (kind === "post") return { transfer: post(label, hold, [part(earned, nanos), part(MARKET_FEES, nanos / 8n)]) };
+	return { transfer: giveBack(label, hold, [part(payer, nanos)]), rows: expect === 0 ? [row] : [] };
+}
+
+const word = (outcome: Outcome) => (typeof outcome === "string" ? outcome : outcome.refused);
+
+describe("the ledger under any order of events", () => {
+	const folders: string[] = [];
+	after(async () => {
+		for (const folder of folders) await rm(folder, { recursive: true, force: true });
+	});
+
+	async function sqliteBook(): Promise<Book> {
+		const folder = await mkdtemp(join(tmpdir(), "farelay-property-"));
+		folders.push(folder);
+		const book = await openSqliteBook({ path: join(folder, "ledger.db") });
+		if (isProblem(book)) assert.fail(book.detail);
+		return book;
+	}
+
+	it("gives the same outcomes and balances on SQLite as in plain maps, sums to zero and owes nothing, in any batches", async () => {
+		const seen = new Map<string, number>();
+		const batches = fc.array(fc.array(step, { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 8 });
+		await fc.assert(
+			fc.asyncProperty(batches, async (all) => {
+				const [oracle, sqlite] = [openMemoryBook(), await sqliteBook()];
+				try {
+					// all calls of one run are made in one turn: the writer groups them as it likes
+					const steps: Change[] = [];
+					const changes = all.map((batch) =>
+						batch.map((one) => {
+							const change = (one.again > 0 && steps.at(-one.again)) || changeOf(one);
+							steps.push(change);
+							return change;
+						}),
+					);
+					const expected: Outcome[][] = [];
+					for (const batch of changes) expected.push(await oracle.apply(batch));
+					const outcomes = await Promise.all(changes.map((batch) => sqlite.apply(batch)));
+					assert.deepEqual(outcomes, expected);
+					for (const outcome of outcomes.flat()) seen.set(word(outcome), (seen.get(word(outcome)) ?? 0) + 1);
+
+					const balances = await sqlite.balances(ACCOUNTS);
+					assert.deepEqual(balances, await oracle.balances(ACCOUNTS));
+					assert.equal(
+						balances.reduce((sum, balance) => sum + balance, 0n),
+						0n,
+					);
+					for (const [i, balance] of balances.entries()) assert(balance >= 0n || ACCOUNTS[i] === WORLD_PLAY);
+					for (const account of ACCOUNTS) {
+						assert.deepEqual(await sqlite.transfers(account, 0, 1000), await oracle.transfers(account, 0, 1000));
+					}
+					for (const n of [0, 1, 2, 3]) assert.deepEqual(await sqlite.tab(tabOf(n)), await oracle.tab(tabOf(n)));
+					const reports = await Promise.all([sqlite.audit(), oracle.audit()]);
+					assert.deepEqual(reports[0].findings, []);
+					assert.deepEqual(reports[0], reports[1]);
+				} finally {
+					await sqlite.close();
+				}
+			}),
+			{ numRuns: 40, endOnFailure: true },
+		);
+		// the events were not all of one kind, or nothing was shown
+		for (const expected of ["applied", "same", "conflict", "overdraft", "stale"]) {
+			assert((seen.get(expected) ?? 0) > 0, `no outcome was "${expected}"`);
+		}
+	});
+});
