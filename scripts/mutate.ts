@@ -28,7 +28,7 @@ const TARGETS = [
 ];
 
 /** Tests that take long and add little here: they run real processes. */
-const APART = /^test\/(crash|web|scenario|bench|house)\//;
+const APART = /^test\/(crash|web|whole|scenario|bench|house)\//;
 
 /** A mutant may run for ever; after this many times the tests' usual time it counts as noticed. */
 const PATIENCE = 4;

@@ -8,7 +8,7 @@ import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 
 /** Folders of tests that take longer or need a browser: only run when asked for by name. */
-const APART = ["test/crash/", "test/web/"];
+const APART = ["test/crash/", "test/web/", "test/whole/"];
 
 /** A file that is still running after this hangs; a run on two busy cores takes a tenth of it. */
 const FILE_MS_MAX = 120_000;

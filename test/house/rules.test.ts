@@ -210,6 +210,12 @@ const planted: [rule: string, what: string, tree: Tree, manifest?: Manifest][] =
 		"dice",
 		built({ "contracts/a.ts": "export const a = () => Math.random();\n" }),
 	],
+	[
+		"every link in a document leads to a file",
+		"a page that was renamed",
+		built({ "README.md": "See [how](docs/how.md).\n" }),
+	],
+	["every decision is in the index", "a page that nobody finds", built({ "docs/decisions/why.md": "# Why\n" })],
 ];
 
 suite("a planted violation is caught", () => {

@@ -244,6 +244,26 @@ const contractsArePure: Rule = (tree) =>
 			);
 	});
 
+const linksLeadSomewhere: Rule = (tree) =>
+	[...tree]
+		.filter(([path]) => path.endsWith(".md"))
+		.flatMap(([path, text]) =>
+			[...text.matchAll(/\]\(([^)#\s]+)(#[^)]*)?\)/g)].flatMap(([, to = ""]) => {
+				const target = posix.join(posix.dirname(path), to);
+				const there =
+					/^[a-z]+:/.test(to) || [...tree.keys()].some((name) => name === target || name.startsWith(`${target}/`));
+				return there ? [] : [`${path} links to ${to}, which is not there`];
+			}),
+		);
+
+const decisionsAreListed: Rule = (tree) => {
+	const index = tree.get("docs/decisions/README.md") ?? "";
+	return [...tree.keys()].flatMap((path) => {
+		const page = /^docs\/decisions\/((?!README)[^/]+\.md)$/.exec(path)?.[1];
+		return page && !index.includes(`](${page})`) ? [`${path} is not in docs/decisions/README.md`] : [];
+	});
+};
+
 /** Every rule by what it says when it holds. */
 export const RULES: Record<string, Rule> = {
 	"imports point one way": importsPointOneWay,
@@ -261,4 +281,6 @@ export const RULES: Record<string, Rule> = {
 	"no test is left out": testsAllRun,
 	"money is never typed as a number": moneyIsNeverANumber,
 	"contracts read no clock and throw no dice": contractsArePure,
+	"every link in a document leads to a file": linksLeadSomewhere,
+	"every decision is in the index": decisionsAreListed,
 };
