@@ -1,0 +1,59 @@
+/**
+ * What the SDK takes from the machine that it runs on: time, chance, network, storage. All are arguments, so that a test
+ * can hold them and a browser, a phone and Node can each bring their own.
+ */
+
+import type { Crypto } from "#contracts/identity";
+import { loadCrypto, loadSodium } from "./crypto.ts";
+import type { Storage } from "./storage.ts";
+
+/** libsodium itself, for what {@link Crypto} does not cover: sealing, files, hashing in pieces. */
+export type Sodium = Awaited<ReturnType<typeof loadSodium>>;
+
+/** The part of a browser's WebSocket that is used; Node's own and the `ws` package's both fit. */
+export interface Socket {
+	binaryType: string;
+	onopen: ((event: never) => void) | null;
+	onmessage: ((event: { data: unknown }) => void) | null;
+	onclose: ((event: never) => void) | null;
+	onerror: ((event: never) => void) | null;
+	send(data: Uint8Array<ArrayBuffer>): void;
+	close(): void;
+}
+
+export interface Device {
+	readonly crypto: Crypto;
+	readonly sodium: Sodium;
+	readonly storage: Storage;
+	/** This machine's clock, Unix milliseconds. May be wrong: each relay's answer corrects it for that relay. */
+	nowMs(): number;
+	/** Runs something later; the answer takes it back. */
+	after(delayMs: number, run: () => void): () => void;
+	/** Opens a WebSocket with the subprotocol of {@link SUBPROTOCOL}. */
+	connect(url: string): Socket;
+	readonly fetch: typeof fetch;
+}
+
+/** The WebSocket subprotocol (PROTOCOL.md, "Transport"). */
+export const SUBPROTOCOL = "farelay.v1";
+
+/** A device of what every modern runtime has, with what is given put over it. */
+export async function device(given: { storage: Storage } & Partial<Device>): Promise<Device> {
+	return {
+		crypto: await loadCrypto(),
+		sodium: await loadSodium(),
+		nowMs: () => Date.now(),
+		after(delayMs, run) {
+			const timer = setTimeout(run, delayMs);
+			return () => clearTimeout(timer);
+		},
+		connect: (url) => new WebSocket(url, SUBPROTOCOL) as unknown as Socket,
+		fetch: (...words) => fetch(...words),
+		...given,
+	};
+}
+
+/** Waits, by the device's own clock. */
+export function wait(device: Device, delayMs: number): Promise<void> {
+	return new Promise((resolve) => device.after(delayMs, resolve));
+}
