@@ -154,6 +154,7 @@ export class Writer {
 		this.view = new DataView(this.bytes.buffer);
 	}
 
+	/** Makes room, before {@link view} is taken: it may be another afterwards. */
 	private room(length: number): number {
 		if (this.at + length > this.bytes.length) {
 			const more = new Uint8Array(Math.max(this.bytes.length * 2, this.at + length));
@@ -168,19 +169,22 @@ export class Writer {
 
 	u8(value: number): this {
 		fitting(value, 0xff);
-		this.view.setUint8(this.room(1), value);
+		const at = this.room(1);
+		this.view.setUint8(at, value);
 		return this;
 	}
 
 	u16(value: number): this {
 		fitting(value, 0xffff);
-		this.view.setUint16(this.room(2), value, true);
+		const at = this.room(2);
+		this.view.setUint16(at, value, true);
 		return this;
 	}
 
 	u32(value: number): this {
 		fitting(value, 0xffffffff);
-		this.view.setUint32(this.room(4), value, true);
+		const at = this.room(4);
+		this.view.setUint32(at, value, true);
 		return this;
 	}
 
@@ -188,7 +192,8 @@ export class Writer {
 	u64(value: bigint | number): this {
 		const wide = BigInt(value);
 		if (wide < 0n || wide >= 1n << 64n) throw new RangeError("not a u64");
-		this.view.setBigUint64(this.room(8), wide, true);
+		const at = this.room(8);
+		this.view.setBigUint64(at, wide, true);
 		return this;
 	}
 
