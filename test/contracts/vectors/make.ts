@@ -1,0 +1,46 @@
+/** All vector files by name, computed with one implementation of the cryptography. */
+import type { Crypto } from "#contracts/identity";
+import type { VectorFile } from "./case.ts";
+import {
+	disputeVectors,
+	grantVectors,
+	handshakeVectors,
+	identityVectors,
+	listingVectors,
+	marketVectors,
+	redemptionVectors,
+	tabVectors,
+	voucherVectors,
+} from "./signed.ts";
+import {
+	amountVectors,
+	bytesVectors,
+	controlVectors,
+	frameVectors,
+	problemVectors,
+	rangesVectors,
+	tariffVectors,
+} from "./wire.ts";
+
+/** The text of each file in `contracts/vectors/`. */
+export function vectorFiles(crypto: Crypto): Map<string, string> {
+	const files: VectorFile[] = [
+		bytesVectors(),
+		amountVectors(),
+		tariffVectors(),
+		rangesVectors(),
+		frameVectors(),
+		controlVectors(crypto),
+		problemVectors(),
+		identityVectors(crypto),
+		marketVectors(crypto),
+		grantVectors(crypto),
+		voucherVectors(crypto),
+		redemptionVectors(crypto),
+		tabVectors(crypto),
+		listingVectors(crypto),
+		handshakeVectors(crypto),
+		disputeVectors(crypto),
+	];
+	return new Map(files.map((file) => [`${file.contract}.json`, `${JSON.stringify(file, null, "\t")}\n`]));
+}
