@@ -13,11 +13,15 @@ export function accepted(name: string, fields: Record<string, unknown>): unknown
 	return { name, ...(shown(fields) as object) };
 }
 
-/** Bytes (or another input) that must be refused; a reader without a reason of its own refuses as malformed. */
+/** Bytes (or another input) that must be refused; a reader without a reason of its own refuses as malformed, a check that only says no as signature-bad. */
 export function refused(name: string, input: Uint8Array | Record<string, unknown>, answer: unknown): unknown {
 	if (answer !== undefined && answer !== false && !isProblem(answer)) throw new Error(`${name} was accepted`);
 	const fields = input instanceof Uint8Array ? { bytes: toHex(input) } : (shown(input) as object);
-	return { name, ...fields, problem: isProblem(answer) ? answer.problem : "malformed" };
+	return {
+		name,
+		...fields,
+		problem: isProblem(answer) ? answer.problem : answer === false ? "signature-bad" : "malformed",
+	};
 }
 
 /** The lengths that a fixed layout must refuse. */

@@ -579,7 +579,7 @@ export function listingVectors(crypto: Crypto): VectorFile {
 		],
 		listingsRefused: bad.map(([name, changed]) => refused(name, changed, readListing(crypto, changed))),
 		urls: urls.map((url) => accepted(url.slice(0, 40), { url, good: isRelayUrl(url) })),
-		urlsRefused: badUrls.map((url) => refused(JSON.stringify(url).slice(0, 40), { url }, isRelayUrl(url))),
+		urlsRefused: badUrls.map((url) => refused(JSON.stringify(url).slice(0, 40), { url }, isRelayUrl(url) || undefined)),
 	};
 }
 
