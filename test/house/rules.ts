@@ -181,8 +181,8 @@ const noDust: Rule = (tree) =>
 const UNFINISHED = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"].join("|")})\\b`);
 const nothingIsUnfinished: Rule = (tree) => eachMatch(tree, UNFINISHED, "is marked as unfinished");
 
-/** Rooms say what they are for in a README of about two lines; this many at most, or it is a document. */
-const ROOM_LINES_MAX = 12;
+/** A room's README says in its first paragraph what the room is for: about two lines, at most this many. More may follow. */
+const ROOM_LINES_MAX = 4;
 const roomsSayWhatTheyAreFor: Rule = (tree) => {
 	const rooms = new Set<string>();
 	for (const path of tree.keys()) {
@@ -196,8 +196,16 @@ const roomsSayWhatTheyAreFor: Rule = (tree) => {
 	return [...rooms].flatMap((room) => {
 		const text = tree.get(`${room}/README.md`);
 		if (text === undefined) return [`${room} has no README.md that says in two lines what it is for`];
-		const lines = text.split("\n").filter((line) => line.trim() && !line.startsWith("#")).length;
-		return lines >= 1 && lines <= ROOM_LINES_MAX ? [] : [`${room}/README.md has ${lines} lines; say it in two`];
+		const lines =
+			text
+				.replace(/^(#.*)?\n/gm, (line) => (line === "\n" ? line : "\n"))
+				.trim()
+				.split(/\n\n/)[0]
+				?.split("\n") ?? [];
+		const said = lines.filter((line) => line.trim()).length;
+		return said >= 1 && said <= ROOM_LINES_MAX
+			? []
+			: [`${room}/README.md takes ${said} lines to say it; say it in two`];
 	});
 };
 
