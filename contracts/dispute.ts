@@ -158,7 +158,7 @@ function owing(grant: Grant, voucher: Voucher, usage: Usage | undefined, receipt
 
 /** Both forms of an amount: dollars for people, nano-dollars for the books. */
 function money(nanos: Amount): string {
-	return `${formatDollars(nanos)} (${formatAmount(nanos)} nano-dollars)`;
+	return `${formatDollars(nanos)} (${formatAmount(nanos)} nano-dollar${nanos === 1n ? "" : "s"})`;
 }
 
 /** A time as people write it; the bare number where the calendar ends. */
