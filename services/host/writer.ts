@@ -118,7 +118,8 @@ export async function startWriter<Calls extends Handlers, Ready = undefined>(
 		options: options.options,
 		groupMax: options.groupMax ?? GROUP_MAX,
 	};
-	const thread = new Worker(new URL("./writer-thread.ts", import.meta.url), { name, workerData });
+	// without the process's own flags: `node -e` and others name what only a main thread may run
+	const thread = new Worker(new URL("./writer-thread.ts", import.meta.url), { name, workerData, execArgv: [] });
 	const waiting = new Map<number, Waiting>();
 	let outbox: Request[] = [];
 	let transfer: Transferable[] = [];

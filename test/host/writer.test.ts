@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { promisify } from "node:util";
 import { isProblem } from "#contracts/problem";
 import { owned, startWriter, type Writer, type WriterOptions } from "#host/writer";
 import type { Counters } from "./counter-thread.ts";
@@ -122,6 +124,36 @@ describe("one writer in a thread", () => {
 		assert.equal(isProblem(answers[0]) && answers[0].problem, "disk");
 		assert.equal(isProblem(answers[1]) && answers[1].problem, "disk");
 		assert.equal(answers[2], 1, "what is there can still be read");
+	});
+
+	it("threat 14: answers disk when the disk refuses the commit itself, keeps what it answered before, and still reads", async () => {
+		// a limit on the size of files stands for the disk: pages are written to the log at the commit, and fail there
+		const script = `import { startWriter } from "#host/writer";
+			const [module, path] = process.argv.slice(1);
+			const writer = await startWriter({ name: "counters", module, options: { path } });
+			let [taken, refused] = [0, 0];
+			while (refused < 3 && taken < 1000) {
+				const two = [writer.call("add", { name: "a", by: 1 }), writer.call("keep", new Uint8Array(50_000))];
+				const [answer, other] = await Promise.all(two);
+				if ((answer.problem === "disk") !== (other.problem === "disk")) throw new Error("a group was torn");
+				if (answer.problem === "disk") refused += 1; else taken += 1;
+			}
+			console.log(taken, refused, await writer.call("read", "a"));
+			await writer.close();`;
+		const path = join(folder, "counters.db");
+		const { stdout } = await promisify(execFile)("sh", [
+			"-c",
+			`trap "" XFSZ; ulimit -f 1024; exec "$0" --input-type=module -e "$@"`,
+			process.execPath,
+			script,
+			import.meta.resolve("./counter-thread.ts"),
+			path,
+		]);
+		const [taken, refused, read] = stdout.trim().split(" ").map(Number);
+		assert(taken! > 0 && taken! < 1000, stdout);
+		assert.equal(refused, 3, "it went on answering");
+		assert.equal(read, taken);
+		assert.equal(readAsOther("a"), taken);
 	});
 
 	it("refuses more waiting requests and more waiting bytes than its bounds, and takes new ones once some are answered", async () => {

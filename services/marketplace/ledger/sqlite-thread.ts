@@ -34,6 +34,9 @@ export function open(options: LedgerOptions): Opened | Problem {
 
 type Refused = Exclude<Outcome, string>;
 
+/** Account numbers that the thread remembers, so that most entries find their account without its long name; about 15 MiB. */
+const NUMBERS_MAX = 100_000;
+
 /** Applies changes one by one: a refused one is undone alone. */
 function applier(database: DatabaseSync): LedgerCalls["apply"] {
 	const save = database.prepare("SAVEPOINT change");
@@ -43,28 +46,55 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 		"INSERT INTO transfers (id, cause, atMs, digest) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
 	);
 	const digestOfId = database.prepare("SELECT digest FROM transfers WHERE id = ?");
-	const moveBalance = database.prepare("UPDATE accounts SET balance = balance + ? WHERE name = ? RETURNING id");
+	const moveByNumber = database.prepare("UPDATE accounts SET balance = balance + ? WHERE id = ? AND name = ?");
+	const moveByName = database.prepare("UPDATE accounts SET balance = balance + ? WHERE name = ? RETURNING id");
 	const insertAccount = database.prepare("INSERT INTO accounts (name, floor, balance) VALUES (?, ?, ?) RETURNING id");
 	const insertEntry = database.prepare("INSERT INTO entries (transfer, n, account, nanos) VALUES (?, ?, ?, ?)");
 	const insertTab = database.prepare(
 		`INSERT INTO tabs (account, relay, state, deadlineMs, value, tab, version) VALUES (?, ?, ?, ?, ?, ?, ? + 1)
 		ON CONFLICT (tab) DO NOTHING`,
 	);
+	// most changes are redemptions, which change the value alone: naming an indexed column would rewrite its index
+	const updateValue = database.prepare(
+		`UPDATE tabs SET value = ?, version = version + 1
+		WHERE tab = ? AND version = ? AND account = ? AND relay = ? AND state = ? AND deadlineMs = ?`,
+	);
 	const updateTab = database.prepare(
 		`UPDATE tabs SET account = ?, relay = ?, state = ?, deadlineMs = ?, value = ?, version = version + 1
 		WHERE tab = ? AND version = ?`,
 	);
+	const numbers = new Map<string, number | bigint>();
 
-	return (changes) => changes.map(applyOne);
-
-	function applyOne({ transfer, rows = [] }: Change): Outcome {
-		const fault = (transfer && faultOf(transfer)) ?? rows.map(faultOfRow).find((found) => found !== undefined);
-		if (fault) return fault;
+	return (changes) => {
+		// A savepoint for each change costs more than the change (SQLite copies each page it touches), and refusals are rare:
+		// one for all, and only if one has to be undone, all again with one for each.
 		save.run();
-		const outcome = (transfer && applyTransfer(transfer)) ?? applyRows(rows) ?? "applied";
-		if (outcome !== "applied") undo.run();
+		const outcomes: Outcome[] = [];
+		for (const change of changes) {
+			const outcome = applyOne(change);
+			if (isUndone(outcome)) {
+				undo.run();
+				release.run();
+				return changes.map(applyAlone);
+			}
+			outcomes.push(outcome);
+		}
+		release.run();
+		return outcomes;
+	};
+
+	function applyAlone(change: Change): Outcome {
+		save.run();
+		const outcome = applyOne(change);
+		if (isUndone(outcome)) undo.run();
 		release.run();
 		return outcome;
+	}
+
+	/** Leaves behind what it wrote before a refusal: whoever calls it undoes that. */
+	function applyOne({ transfer, rows = [] }: Change): Outcome {
+		const fault = (transfer && faultOf(transfer)) ?? rows.map(faultOfRow).find((found) => found !== undefined);
+		return fault ?? (transfer && applyTransfer(transfer)) ?? applyRows(rows) ?? "applied";
 	}
 
 	function applyTransfer(transfer: Transfer): "same" | Refused | undefined {
@@ -77,8 +107,7 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 		}
 		for (const [n, { account, nanos }] of entries.entries()) {
 			try {
-				const row = moveBalance.get(nanos, account) ?? insertAccount.get(account, floorOf(account), nanos);
-				insertEntry.run(position, n, row?.id as bigint, nanos);
+				insertEntry.run(position, n, moveBalance(account, nanos), nanos);
 			} catch (error) {
 				// the CHECK on the balance, or the column's type when a sum passes 64 bits
 				if (!isConstraint(error)) throw error;
@@ -88,12 +117,32 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 		return undefined;
 	}
 
+	/** Moves a balance and gives the account's number. A remembered number may have been undone since, so the name must fit it. */
+	function moveBalance(account: string, nanos: bigint): number | bigint {
+		const known = numbers.get(account);
+		if (known !== undefined && moveByNumber.run(nanos, known, account).changes === 1n) return known;
+		const row = moveByName.get(nanos, account) ?? insertAccount.get(account, floorOf(account), nanos);
+		if (numbers.size >= NUMBERS_MAX) numbers.clear();
+		const number = row?.id as bigint;
+		numbers.set(account, number);
+		return number;
+	}
+
 	function applyRows(rows: readonly RowChange[]): Refused | undefined {
 		for (const { expect, row } of rows) {
-			const write = expect === 0 ? insertTab : updateTab;
-			const { changes } = write.run(row.account, row.relay, row.state, row.deadlineMs, row.value, row.tab, expect);
-			if (changes !== 1n) return { refused: "stale", detail: `Tab ${row.tab} is not at version ${expect}.` };
+			if (!writeRow(expect, row)) return { refused: "stale", detail: `Tab ${row.tab} is not at version ${expect}.` };
 		}
 		return undefined;
 	}
+
+	function writeRow(expect: number, { tab, account, relay, state, deadlineMs, value }: RowChange["row"]): boolean {
+		if (expect === 0) return insertTab.run(account, relay, state, deadlineMs, value, tab, expect).changes === 1n;
+		if (updateValue.run(value, tab, expect, account, relay, state, deadlineMs).changes === 1n) return true;
+		return updateTab.run(account, relay, state, deadlineMs, value, tab, expect).changes === 1n;
+	}
+}
+
+/** Whether a change may have written something before it was refused. */
+function isUndone(outcome: Outcome): boolean {
+	return typeof outcome === "object" && (outcome.refused === "overdraft" || outcome.refused === "stale");
 }
