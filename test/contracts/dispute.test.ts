@@ -150,9 +150,9 @@ test("with any one character replaced, left out, put in or doubled the file no l
 		refuse(before + here.toUpperCase() + after, `in capitals at ${at}`);
 		const isHex = /[0-9a-f]/.test(here);
 		for (const other of [...PRINTABLE, ...ODD]) {
-			// Each of the other digits costs signatures: three of them at each place, all of them over five places.
+			// Each of the other digits costs signatures: two of them at each place, all of them over eight places.
 			const digit = Number.parseInt(other, 16);
-			if (isHex && /^[0-9a-f]$/.test(other) && (digit + at) % 5 !== 0) continue;
+			if (isHex && /^[0-9a-f]$/.test(other) && (digit + at) % 8 !== 0) continue;
 			refuse(before + other + after, `${JSON.stringify(other)} at ${at}`);
 			if (at % 7 === 0) refuse(before + other + here + after, `${JSON.stringify(other)} put in at ${at}`);
 		}
