@@ -1,0 +1,128 @@
+/**
+ * A connection that stays: one session after another to the same relay, with growing pauses and jitter between failures, one
+ * retry at once when only the clock was off, and the relay's own wish of when to come back (PROTOCOL.md, "Ending").
+ */
+
+import type { Welcome } from "#contracts/handshake";
+import type { KeyPair } from "#contracts/identity";
+import { type Problem, problem } from "#contracts/problem";
+import type { Relay } from "./card.ts";
+import type { Device } from "./device.ts";
+import { type Clocks, Session } from "./session.ts";
+
+/** The first pause after a failure; each further one is twice as long. */
+const PAUSE_MS_FIRST = 250;
+/** The longest pause: someone who looks at the screen waits no longer than this for a relay that came back. */
+const PAUSE_MS_MAX = 30_000;
+/** A relay may ask for a longer pause, up to this. */
+const RETRY_AFTER_MS_MAX = 10 * 60_000;
+
+export type ConnectionEvents = {
+	/** Who to be in the next session. */
+	who(): { tag: Uint8Array; grant?: Uint8Array | undefined; key: KeyPair };
+	/** A session began; what is written now travels with its hello. */
+	started(session: Session): void;
+	welcome(session: Session, welcome: Welcome): void;
+	frame(session: Session, type: number, body: Uint8Array): void;
+	/** A refusal: of something in the session, or the reason why it ended (then a next one is tried). */
+	problem(problem: Problem): void;
+	/** The session is over. Answers whether to try again. */
+	ended(why: Problem | undefined): boolean;
+};
+
+export class Connection {
+	private readonly device: Device;
+	private readonly relay: Relay;
+	private readonly clocks: Clocks;
+	private readonly events: ConnectionEvents;
+	private session: Session | undefined;
+	private wanted = false;
+	private failures = 0;
+	private clockRetried = false;
+	private cancelPause: (() => void) | undefined;
+
+	constructor(device: Device, relay: Relay, clocks: Clocks, events: ConnectionEvents) {
+		this.device = device;
+		this.relay = relay;
+		this.clocks = clocks;
+		this.events = events;
+	}
+
+	/** The session under way, welcomed or not. */
+	get current(): Session | undefined {
+		return this.session;
+	}
+
+	/** Connects, now if nothing is under way, and stays connected until {@link close}. */
+	open(): void {
+		this.wanted = true;
+		if (!this.session && !this.cancelPause) this.start();
+	}
+
+	/** Tries again at once, as when a network came back. */
+	hurry(): void {
+		if (!this.cancelPause) return;
+		this.cancelPause();
+		this.cancelPause = undefined;
+		this.failures = 0;
+		if (this.wanted) this.start();
+	}
+
+	/** Ends the session under way, so that the next one begins with what {@link ConnectionEvents.who} says then. */
+	restart(): void {
+		this.session?.close();
+	}
+
+	close(why?: Problem): void {
+		this.wanted = false;
+		this.cancelPause?.();
+		this.cancelPause = undefined;
+		this.session?.close(why);
+	}
+
+	private start(): void {
+		this.cancelPause = undefined;
+		let session: Session;
+		try {
+			session = new Session(this.device, this.relay, this.events.who(), this.clocks, {
+				welcome: (welcome) => {
+					this.failures = 0;
+					this.clockRetried = false;
+					this.events.welcome(session, welcome);
+				},
+				frame: (type, body) => this.events.frame(session, type, body),
+				problem: (refusal) => this.events.problem(refusal),
+				closed: (why) => this.over(why),
+			});
+		} catch {
+			// The runtime refuses the URL or has no network at all: like a relay that is not there.
+			this.over(problem("unavailable", "The relay's address cannot be used.", { spent: "no" }));
+			return;
+		}
+		this.session = session;
+		this.events.started(session);
+	}
+
+	private over(why: Problem | undefined): void {
+		this.session = undefined;
+		const again = this.events.ended(why) && this.wanted;
+		if (!again) {
+			this.wanted = false;
+			return;
+		}
+		if (why?.problem === "clock" && !this.clockRetried) {
+			this.clockRetried = true;
+			this.cancelPause = this.device.after(0, () => this.start());
+			return;
+		}
+		this.cancelPause = this.device.after(this.pauseMs(why), () => this.start());
+	}
+
+	/** Exponential, with full jitter above half, so that a relay's thousand clients do not come back as one. */
+	private pauseMs(why: Problem | undefined): number {
+		const longest = Math.min(PAUSE_MS_MAX, PAUSE_MS_FIRST * 2 ** Math.min(this.failures++, 16));
+		const chance = (this.device.crypto.random(1)[0] as number) / 256;
+		const asked = Math.min(why?.retryAfterMs ?? 0, RETRY_AFTER_MS_MAX);
+		return asked + longest * (0.5 + chance / 2);
+	}
+}

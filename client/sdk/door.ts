@@ -1,0 +1,179 @@
+/**
+ * The marketplace over HTTP: its description at the well-known address, everything else by tRPC under the caller's own token.
+ * The root key is pinned, given or taken at first use; whatever is signed is checked before it is believed.
+ */
+
+import { createTRPCClient, httpLink, TRPCClientError } from "@trpc/client";
+import { type Amount, formatAmount, parseAmount } from "#contracts/amount";
+import { fromHex, same, toHex } from "#contracts/bytes";
+import { type Grant, readGrant } from "#contracts/grant";
+import { KEY_BYTES } from "#contracts/identity";
+import { isRelayUrl } from "#contracts/listing";
+import { readMarketInfo } from "#contracts/market";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import { type Receipt, readReceipt } from "#contracts/redemption";
+import { writeVoucher } from "#contracts/voucher";
+import type { AppRouter } from "#marketplace/api/router";
+import type { Device } from "./device.ts";
+import type { Identity } from "./identity.ts";
+import type { Market, MarketTerms, RelayOffer } from "./market.ts";
+import { getJson, putJson } from "./storage.ts";
+import { signToken } from "./token.ts";
+
+/** How long a market's description is believed without asking again. */
+const TERMS_MS = 5 * 60_000;
+/** How long a market may take to answer. */
+const ANSWER_MS = 20_000;
+/** Tabs on one page, and the pages that are looked through: as many tabs as an account may have. */
+const PAGE = 200;
+
+/** The seam, and what only people's own clients ask: the typed tRPC client itself. */
+export type MarketDoor = Market & { readonly api: ReturnType<typeof createTRPCClient<AppRouter>> };
+
+/** Opens the door to a market. `root` is its key if known (hex or bytes); otherwise the first answer is pinned in storage. */
+export function marketDoor(device: Device, identity: Identity, url: string, root?: Uint8Array): MarketDoor {
+	const base = url.replace(/\/+$/, "");
+	let known: { terms: MarketTerms; untilMs: number; aheadMs: number } | undefined;
+
+	const fetchInTime: typeof fetch = (input, init) =>
+		device.fetch(input, { ...init, signal: AbortSignal.timeout(ANSWER_MS) });
+
+	async function look(): Promise<NonNullable<typeof known> | Problem> {
+		if (known && device.nowMs() < known.untilMs) return known;
+		let json: unknown;
+		try {
+			const answer = await fetchInTime(`${base}/.well-known/farelay.json`);
+			json = await answer.json();
+		} catch {
+			// A description that was checked before is still true of the keys, which say themselves how long they live.
+			return known ?? problem("unavailable", "The market could not be reached.", { spent: "no" });
+		}
+		const read = readMarketInfo(device.crypto, json);
+		if (isProblem(read)) return read;
+		const pinKey = `market/${base}`;
+		const pinned = root ?? fromHex(await getJson(device.storage, pinKey), KEY_BYTES);
+		if (pinned && !same(pinned, read.market))
+			return problem("grant-unknown-market", "This market shows another key than it had before; it is not used.");
+		if (!pinned) await putJson(device.storage, pinKey, read.info.market);
+		const terms = { market: read.market, keys: read.keys, fees: read.info.fees };
+		known = { terms, untilMs: device.nowMs() + TERMS_MS, aheadMs: read.info.nowMs - device.nowMs() };
+		return known;
+	}
+
+	const api = createTRPCClient<AppRouter>({
+		links: [
+			httpLink({
+				url: `${base}/trpc`,
+				fetch: fetchInTime as never,
+				async headers() {
+					const market = await look();
+					if (isProblem(market)) return {};
+					const nowMs = device.nowMs() + market.aheadMs;
+					return { authorization: `Bearer ${signToken(device, identity.account, market.terms.market, nowMs)}` };
+				},
+			}),
+		],
+	});
+
+	/** Asks for terms first, so that a market that cannot be reached or trusted is a problem of its own. */
+	async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer | Problem> {
+		const market = await look();
+		if (isProblem(market)) return market;
+		const answer = await attempt(question);
+		if (!isProblem(answer) || (answer.problem !== "clock" && answer.problem !== "conflict")) return answer;
+		// The market's clock or its fees have moved on: the next look is a fresh one.
+		known = undefined;
+		if (answer.problem === "conflict") return answer;
+		return attempt(question);
+	}
+
+	function grantOf(hex: string): Grant | undefined {
+		const grant = readGrant(fromHex(hex) ?? new Uint8Array(0));
+		return isProblem(grant) ? undefined : grant;
+	}
+
+	return {
+		api,
+		async terms() {
+			const market = await look();
+			return isProblem(market) ? market : market.terms;
+		},
+		async relays() {
+			const answer = await ask(() => api.market.relays.query({}));
+			if (isProblem(answer)) return answer;
+			return answer.relays.flatMap((row): RelayOffer[] => {
+				const key = fromHex(row.relay, KEY_BYTES);
+				const sendPerMb = parseAmount(row.tariff.sendPerMb);
+				const storePerMbDay = parseAmount(row.tariff.storePerMbDay);
+				if (!key || sendPerMb === undefined || storePerMbDay === undefined || !isRelayUrl(row.url)) return [];
+				return [{ key, url: row.url, country: row.country, tariff: { sendPerMb, storePerMbDay } }];
+			});
+		},
+		async balance() {
+			const answer = await ask(() => api.account.balance.query());
+			return isProblem(answer) ? answer : money(answer.balance);
+		},
+		async open(order, signature) {
+			const { sendPerMb, storePerMbDay } = order.tariff;
+			const input = {
+				tab: toHex(order.tab),
+				session: toHex(order.session),
+				relay: toHex(order.relay),
+				cap: formatAmount(order.cap),
+				tariff: { sendPerMb: formatAmount(sendPerMb), storePerMbDay: formatAmount(storePerMbDay) },
+				fees: { ...order.fees },
+				lifeMs: order.lifeMs,
+				signature: toHex(signature),
+			};
+			const answer = await ask(() => api.tab.open.mutate(input));
+			if (isProblem(answer)) return answer;
+			return grantOf(answer.grant) ?? problem("malformed", "The market's grant is none.");
+		},
+		async close(tab, signature, final) {
+			const voucher = final?.voucher && toHex(writeVoucher(final.voucher));
+			const answer = await ask(() =>
+				api.tab.close.mutate({
+					tab: toHex(tab),
+					signature: toHex(signature),
+					...(final && { final: { usage: toHex(final.usage), ...(voucher !== undefined && { voucher }) } }),
+				}),
+			);
+			if (isProblem(answer)) return answer;
+			const returned = answer.returned === null ? undefined : money(answer.returned);
+			const receipt = answer.receipt === null ? undefined : await checkReceipt(answer.receipt);
+			if (isProblem(returned)) return returned;
+			return isProblem(receipt) ? receipt : { returned, receipt };
+		},
+		async tabs() {
+			const answer = await ask(() => api.tab.list.query({ limit: PAGE }));
+			if (isProblem(answer)) return answer;
+			const market = await look();
+			if (isProblem(market)) return market;
+			return answer.tabs.flatMap((row) => {
+				const grant = row.state === "open" ? grantOf(row.grant) : undefined;
+				return grant && same(grant.market, market.terms.market) ? [{ grant, fees: row.fees }] : [];
+			});
+		},
+	};
+
+	async function checkReceipt(hex: string): Promise<Receipt | Problem> {
+		const market = await look();
+		if (isProblem(market)) return market;
+		return readReceipt(device.crypto, fromHex(hex) ?? new Uint8Array(0), market.terms.keys);
+	}
+}
+
+function money(text: string): Amount | Problem {
+	return parseAmount(text) ?? problem("malformed", "The market's amount is none.");
+}
+
+/** What a tRPC call answered, or the problem that it carried. */
+async function attempt<Answer>(question: () => Promise<Answer>): Promise<Answer | Problem> {
+	try {
+		return await question();
+	} catch (fault) {
+		if (!(fault instanceof TRPCClientError)) throw fault;
+		const carried: unknown = fault.data?.problem;
+		return isProblem(carried) ? carried : problem("unavailable", "The market could not be reached or did not answer.");
+	}
+}

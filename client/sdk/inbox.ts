@@ -1,0 +1,162 @@
+/**
+ * Reads one's mailbox at one relay: on a connection of its own with a fresh key each time, so that the relay does not see a tab
+ * and a mailbox on one socket. Acknowledges only what has been dealt with and made to last (PROTOCOL.md, "Reading").
+ */
+
+import { readListening, readRangesBody, writeListen, writeRangesFrame } from "#contracts/control";
+import { FRAME, MAIL_HEAD_BYTES, readU32 } from "#contracts/frame";
+import { signListen } from "#contracts/handshake";
+import { SEED_BYTES, TAG_BYTES, tokenHash } from "#contracts/identity";
+import { LIMIT } from "#contracts/limit";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import { rangesOf } from "#contracts/ranges";
+import { cardToken, type Relay } from "./card.ts";
+import { Connection } from "./connection.ts";
+import type { Device } from "./device.ts";
+import type { Identity } from "./identity.ts";
+import type { Clocks, Session } from "./session.ts";
+
+/** What the mailbox held and lost when it was last opened. A loss is told once: an encrypted session with an unexplained gap is a broken session. */
+export type MailboxReport = {
+	readonly relay: Relay;
+	readonly waiting: number;
+	readonly waitingBytes: number;
+	readonly droppedTtl: number;
+	readonly droppedQuota: number;
+};
+
+export type InboxEvents = {
+	/** Deals with one payload. A problem means that it could not be taken now: it stays in the mailbox and comes again. */
+	take(payload: Uint8Array, mailbox: Uint8Array): Promise<Problem | undefined>;
+	/** Makes what was taken last; only then is it acknowledged. */
+	settle(): Promise<Problem | undefined>;
+	report(report: MailboxReport): void;
+	problem(problem: Problem): void;
+};
+
+/** What a relay may pour in unasked before it is cut off: twice the window that it has to keep. */
+const QUEUE_FRAMES_MAX = 2 * LIMIT.windowFrames;
+const QUEUE_BYTES_MAX = 2 * LIMIT.windowBytes + LIMIT.messageBytesMax;
+const HANDLE = 1;
+
+export class Inbox {
+	private readonly device: Device;
+	private readonly identity: Identity;
+	private readonly relay: Relay;
+	private readonly events: InboxEvents;
+	private readonly connection: Connection;
+	private queue: { number: number; payload: Uint8Array }[] = [];
+	private queuedBytes = 0;
+	private working: Promise<void> | undefined;
+
+	constructor(device: Device, identity: Identity, relay: Relay, clocks: Clocks, events: InboxEvents) {
+		this.device = device;
+		this.identity = identity;
+		this.relay = relay;
+		this.events = events;
+		this.connection = new Connection(device, relay, clocks, {
+			who: () => ({
+				tag: device.crypto.random(TAG_BYTES),
+				key: device.crypto.keyPair(device.crypto.random(SEED_BYTES)),
+			}),
+			started: (session) => this.listen(session),
+			welcome: () => {},
+			frame: (session, type, body) => this.frame(session, type, body),
+			problem: (refusal) => events.problem(refusal),
+			ended: (why) => {
+				if (why) events.problem(why);
+				// Numbers belong to the session: what was not acknowledged comes again.
+				this.queue = [];
+				this.queuedBytes = 0;
+				return true;
+			},
+		});
+	}
+
+	open(): void {
+		this.connection.open();
+	}
+
+	hurry(): void {
+		this.connection.hurry();
+	}
+
+	/** Stops reading; resolves when what was being dealt with is done. */
+	async close(): Promise<void> {
+		this.connection.close();
+		await this.working;
+	}
+
+	private listen(session: Session): void {
+		const { crypto } = this.device;
+		const mailbox = this.identity.mailbox(this.relay.key);
+		const scope = {
+			relay: this.relay.key,
+			helloHash: session.helloHash,
+			session: session.key.publicKey,
+			mailbox: mailbox.publicKey,
+			tokenHash: tokenHash(crypto, cardToken(this.device, this.identity)),
+		};
+		session.write(writeListen({ handle: HANDLE, ...scope, signature: signListen(crypto, scope, mailbox.secretKey) }));
+	}
+
+	private frame(session: Session, type: number, body: Uint8Array): void {
+		if (type === FRAME.listening) {
+			const listening = readListening(body);
+			if (!listening) session.garbage("The relay's report is none.");
+			else this.events.report({ relay: this.relay, ...listening });
+		} else if (type === FRAME.deliver) {
+			if (body.length < MAIL_HEAD_BYTES || readU32(body, 0) !== HANDLE) {
+				session.garbage("The relay delivered to a handle that was never opened.");
+				return;
+			}
+			const payload = body.slice(MAIL_HEAD_BYTES);
+			this.queue.push({ number: readU32(body, 4), payload });
+			this.queuedBytes += payload.length;
+			if (this.queue.length > QUEUE_FRAMES_MAX || this.queuedBytes > QUEUE_BYTES_MAX)
+				session.close(problem("malformed", "The relay does not keep to its window."));
+			else
+				this.working ??= this.work(session).finally(() => {
+					this.working = undefined;
+				});
+		} else if (type === FRAME.refused && readRangesBody(body.subarray(1)) === undefined) {
+			session.garbage("The relay's refusal is none.");
+		}
+	}
+
+	private async work(first: Session): Promise<void> {
+		let session: Session | undefined = first;
+		const mailbox = this.identity.mailbox(this.relay.key).publicKey;
+		while (this.queue.length > 0 && session) {
+			const batch = this.queue;
+			this.queue = [];
+			this.queuedBytes = 0;
+			const refusal = await this.batch(batch, mailbox);
+			if (refusal) {
+				// Full disk, missing file: leaves the rest in the mailbox and comes back after a pause.
+				this.events.problem(refusal);
+				session.close(refusal);
+				return;
+			}
+			// A new session numbers anew: the old acks mean nothing there.
+			if (this.connection.current === session)
+				session.write(writeRangesFrame(FRAME.ack, rangesOf(batch.map(({ number }) => number))));
+			session = this.connection.current;
+		}
+	}
+
+	private async batch(batch: readonly { payload: Uint8Array }[], mailbox: Uint8Array): Promise<Problem | undefined> {
+		try {
+			for (const { payload } of batch) {
+				const refusal = await this.events.take(payload, mailbox);
+				if (refusal) return refusal;
+			}
+			return await this.events.settle();
+		} catch (fault) {
+			const said = fault instanceof Error ? fault.message : "unknown";
+			return isProblem(fault)
+				? fault
+				: problem("internal", `What came could not be dealt with: ${said}`, { spent: "no" });
+		}
+	}
+}

@@ -1,0 +1,73 @@
+/**
+ * What waits to be sent, as it rests in storage (`outbox/<message id>`): sealed once, so that a retry after a restart is the same
+ * message. For a file also which chunks are answered, and up to where any may have gone out.
+ */
+
+import { fromHex, toHex } from "#contracts/bytes";
+import { type Card, readCard } from "#contracts/card";
+import { isProblem } from "#contracts/problem";
+import { has, type Range } from "#contracts/ranges";
+import { type Manifest, readManifest, writeManifest } from "./chunk.ts";
+import type { Device } from "./device.ts";
+import { getJson, putJson } from "./storage.ts";
+
+/** A file's progress. Chunks from `sentTo` on were never encrypted; those before it may have been, under their fixed nonce. */
+export type FileProgress = { readonly manifest: Manifest; announced: boolean; kept: Range[]; sentTo: number };
+
+export type Letter = {
+	readonly id: Uint8Array;
+	readonly card: Card;
+	/** Which of the card's homes it is sealed for. */
+	readonly home: number;
+	readonly ttlS: number;
+	readonly atMs: number;
+	/** The sealed message, or a file's sealed manifest. */
+	readonly payload: Uint8Array;
+	readonly file: FileProgress | undefined;
+};
+
+type Row = {
+	card: string;
+	home: number;
+	ttlS: number;
+	atMs: number;
+	payload: string;
+	file?: { manifest: string; announced: boolean; kept: Range[]; sentTo: number };
+};
+
+/** Writes a letter; resolves when a restart would find it. */
+export function writeLetter({ storage }: Pick<Device, "storage">, letter: Letter): Promise<void> {
+	const { id, card, home, ttlS, atMs, payload, file } = letter;
+	const row: Row = { card: toHex(card.bytes), home, ttlS, atMs, payload: toHex(payload) };
+	if (file) row.file = { ...file, manifest: toHex(writeManifest(file.manifest)) };
+	return putJson(storage, `outbox/${toHex(id)}`, row);
+}
+
+export function dropLetter({ storage }: Pick<Device, "storage">, id: Uint8Array): Promise<void> {
+	return storage.delete(`outbox/${toHex(id)}`);
+}
+
+/** Every letter that waits, oldest first. One that is damaged is left out. */
+export async function readLetters({ crypto, storage }: Pick<Device, "crypto" | "storage">): Promise<Letter[]> {
+	const letters: Letter[] = [];
+	for (const key of await storage.list("outbox/")) {
+		const row = await getJson<Row>(storage, key);
+		const id = fromHex(key.slice("outbox/".length));
+		const card = readCard(crypto, fromHex(row?.card) ?? new Uint8Array(0));
+		const payload = fromHex(row?.payload);
+		if (!row || !id || !payload || isProblem(card)) continue;
+		const manifest = row.file && readManifest(fromHex(row.file.manifest) ?? new Uint8Array(0));
+		if (isProblem(manifest)) continue;
+		const file = row.file && manifest && { ...row.file, manifest };
+		letters.push({ id, card, home: row.home, ttlS: row.ttlS, atMs: row.atMs, payload, file });
+	}
+	return letters.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** Chunks that may have gone out and are not answered: whatever goes out in their place must be the same bytes. */
+export function atRisk(file: FileProgress): number[] {
+	const indexes: number[] = [];
+	for (let index = 0; index < Math.min(file.sentTo, file.manifest.count); index++)
+		if (!has(file.kept, index)) indexes.push(index);
+	return indexes;
+}

@@ -1,0 +1,76 @@
+/**
+ * The marketplace as a client sees it: the seam, and what has to hold of an answer before it is believed. The engine that
+ * speaks tRPC is `door.ts`; a test brings its own.
+ */
+
+import { type Amount, formatDollars } from "#contracts/amount";
+import { same } from "#contracts/bytes";
+import { type Grant, verifyGrant } from "#contracts/grant";
+import type { Crypto } from "#contracts/identity";
+import type { MarketKey } from "#contracts/market";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Receipt } from "#contracts/redemption";
+import type { FeeRates, OpenOrder } from "#contracts/tab";
+import type { Tariff } from "#contracts/tariff";
+import type { Voucher } from "#contracts/voucher";
+import type { Relay } from "./card.ts";
+
+/** A relay that is listed now, and what it asks. */
+export type RelayOffer = Relay & { readonly country: string; readonly tariff: Tariff };
+
+/** Who the market is and what it takes on top of an ask. */
+export type MarketTerms = { readonly market: Uint8Array; readonly keys: readonly MarketKey[]; readonly fees: FeeRates };
+
+/** How a closed tab ended: `returned` is undefined while the money waits for the redemption deadline. */
+export type Closed = { readonly returned: Amount | undefined; readonly receipt: Receipt | undefined };
+
+export interface Market {
+	/** The market's verified description; asked for once and kept for some minutes. */
+	terms(): Promise<MarketTerms | Problem>;
+	/** Listed relays, cheapest first. */
+	relays(): Promise<RelayOffer[] | Problem>;
+	balance(): Promise<Amount | Problem>;
+	open(order: OpenOrder, signature: Uint8Array): Promise<Grant | Problem>;
+	close(
+		tab: Uint8Array,
+		signature: Uint8Array,
+		final?: { usage: Uint8Array; voucher: Voucher | undefined },
+	): Promise<Closed | Problem>;
+	/** The account's open tabs: what a client that lost its state goes on from. */
+	tabs(): Promise<{ readonly grant: Grant; readonly fees: FeeRates }[] | Problem>;
+}
+
+/** Whether a grant is the one that was ordered, signed by the market's own key: a market could otherwise grant another relay or price. */
+export function checkGrant(
+	crypto: Crypto,
+	grant: Grant,
+	order: OpenOrder,
+	keys: readonly MarketKey[],
+): Problem | undefined {
+	const refusal = verifyGrant(crypto, grant, keys);
+	if (refusal) return refusal;
+	const asked =
+		same(grant.market, order.market) &&
+		same(grant.tab, order.tab) &&
+		same(grant.session, order.session) &&
+		same(grant.relay, order.relay) &&
+		grant.cap === order.cap &&
+		grant.tariff.sendPerMb === order.tariff.sendPerMb &&
+		grant.tariff.storePerMbDay === order.tariff.storePerMbDay &&
+		grant.expiresAtMs - grant.issuedAtMs <= order.lifeMs;
+	return asked ? undefined : problem("conflict", "The market granted something else than was ordered.");
+}
+
+/** The offer of one relay among those listed. */
+export async function offerOf(market: Market, relay: Uint8Array): Promise<RelayOffer | Problem> {
+	const offers = await market.relays();
+	if (isProblem(offers)) return offers;
+	return (
+		offers.find(({ key }) => same(key, relay)) ?? problem("not-found", "That relay is not listed at this market now.")
+	);
+}
+
+/** A shortage in words. */
+export function short(balance: Amount, needed: Amount): Problem {
+	return problem("balance-short", `This needs ${formatDollars(needed)}, and there is ${formatDollars(balance)}.`);
+}

@@ -1,0 +1,298 @@
+/**
+ * Sends to one relay on one tab: numbers payloads, pays before each, keeps what is unanswered and sends it again with the same
+ * number after a break (PROTOCOL.md, "Sending"). Never sends what its voucher does not cover, nor more than a step ahead of answers.
+ */
+
+import { toHex } from "#contracts/bytes";
+import { readRangesBody, readRefused, writeOpen, writeVoucherFrame } from "#contracts/control";
+import { FRAME, mailFrame } from "#contracts/frame";
+import type { Welcome } from "#contracts/handshake";
+import { TAG_BYTES } from "#contracts/identity";
+import { LIMIT } from "#contracts/limit";
+import { isProblem, type Problem, type ProblemCode, problem } from "#contracts/problem";
+import { has, type Range } from "#contracts/ranges";
+import { traffic } from "#contracts/tariff";
+import type { Relay } from "./card.ts";
+import { Connection } from "./connection.ts";
+import type { Device } from "./device.ts";
+import type { Answer, Entry, Parcel, SenderEvents } from "./parcel.ts";
+import type { Purse } from "./purse.ts";
+import type { Clocks, Session } from "./session.ts";
+
+/** Frames under way at most: bounds the walk over them for each answer. */
+const FLYING_MAX = 4096;
+/** Rounds of `unpaid` without anything kept in between, after which the relay's count is asked for anew, or it is given up. */
+const UNPAID_ROUNDS_RESTART = 2;
+const UNPAID_ROUNDS_MAX = 6;
+/** An idle sending connection is closed: what the phone does not hold open costs no battery. */
+const IDLE_MS = 20_000;
+/** Refusals of a hello that trying again cannot mend. */
+const FATAL: readonly ProblemCode[] = ["grant-unknown-market", "grant-other-relay", "version-unknown", "signature-bad"];
+/** Refusals that another tab mends. */
+const ENDED: readonly ProblemCode[] = ["grant-expired", "tab-finished"];
+
+export class Sender {
+	private readonly device: Device;
+	private readonly events: SenderEvents;
+	private readonly connection: Connection;
+	private purse: Purse;
+	/** Whether the relay's count of this tab is known: then sends may stand right behind a hello. */
+	private known: boolean;
+	private tag: Uint8Array;
+	private seq = 0;
+	private queue: Entry[] = [];
+	private readonly flying = new Map<number, Entry>();
+	private readonly handles = new Map<string, number>();
+	private stalled = false;
+	private rolling = false;
+	private unpaidRounds = 0;
+	private over: Problem | undefined;
+	private cancelIdle: (() => void) | undefined;
+	private drained: (() => void)[] = [];
+
+	/** `known` is false for a tab that an earlier process has used: then the welcome is awaited before anything is sent. */
+	constructor(device: Device, relay: Relay, clocks: Clocks, purse: Purse, known: boolean, events: SenderEvents) {
+		this.device = device;
+		this.events = events;
+		this.purse = purse;
+		this.known = known;
+		this.tag = device.crypto.random(TAG_BYTES);
+		this.connection = new Connection(device, relay, clocks, {
+			who: () => ({ tag: this.tag, grant: this.purse.grant.bytes, key: this.purse.sessionKey }),
+			started: (session) => this.started(session),
+			welcome: (session, welcome) => this.welcome(session, welcome),
+			frame: (session, type, body) => this.frame(session, type, body),
+			problem: (refusal) => events.problem(refusal),
+			ended: (why) => this.ended(why),
+		});
+	}
+
+	/** Bytes posted and not answered: what a streaming caller waits on. */
+	waitingBytes = 0;
+
+	/** Sends a payload; resolves when it is kept, passed, or refused for good. Order is kept. */
+	post(parcel: Parcel): Promise<Answer> {
+		if (this.over) return Promise.resolve(this.over);
+		if (parcel.payload.length > LIMIT.payloadBytesMax) throw new RangeError("a payload is over the limit");
+		return new Promise((resolve) => {
+			const copy = traffic(parcel.payload.length, parcel.ttlS);
+			this.waitingBytes += parcel.payload.length;
+			this.queue.push({ ...parcel, seq: ++this.seq, copy, counted: false, settle: resolve });
+			this.cancelIdle?.();
+			this.cancelIdle = undefined;
+			this.connection.open();
+			this.pump();
+		});
+	}
+
+	/** Resolves when everything posted is answered. */
+	drain(): Promise<void> {
+		if (this.queue.length === 0 && this.flying.size === 0) return Promise.resolve();
+		return new Promise((resolve) => this.drained.push(resolve));
+	}
+
+	/** Tries again at once, as when a network came back. */
+	hurry(): void {
+		this.connection.hurry();
+	}
+
+	/** Gives up: what is unanswered is answered with `why` and stays in the outbox. */
+	close(why: Problem = problem("unavailable", "This client was closed.", { spent: "unknown" })): void {
+		if (this.over) return;
+		this.over = why;
+		this.cancelIdle?.();
+		this.connection.close();
+		this.giveUp(why);
+	}
+
+	private giveUp(why: Problem): void {
+		const left = [...this.flying.values(), ...this.queue];
+		this.flying.clear();
+		this.queue = [];
+		for (const entry of left) this.settle(entry, why);
+	}
+
+	private started(session: Session): void {
+		this.handles.clear();
+		this.queue = [...this.flying.values(), ...this.queue].sort((a, b) => a.seq - b.seq);
+		this.flying.clear();
+		this.stalled = false;
+		if (this.purse.voucher) session.write(writeVoucherFrame(this.purse.voucher));
+		this.pump();
+	}
+
+	private welcome(session: Session, welcome: Welcome): void {
+		if (!welcome.tab) {
+			session.garbage("The relay's welcome says nothing of the tab.");
+			return;
+		}
+		const lost = this.purse.adopt(welcome.tab, !this.known);
+		if (isProblem(lost)) {
+			this.events.dishonest(this.purse, lost);
+			this.close(lost);
+			return;
+		}
+		this.known = true;
+		this.purse.limitStep(welcome.stepBytesMax);
+		if (lost.bytes > 0n || lost.byteSeconds > 0n) this.events.lost(this.purse, lost);
+		this.events.changed(this.purse);
+		this.pump();
+	}
+
+	private pump(): void {
+		const session = this.connection.current;
+		if (!session || !this.known || this.stalled) return;
+		let sent = 0;
+		for (const entry of this.queue) {
+			if (this.flying.size >= FLYING_MAX) break;
+			if (!entry.counted) {
+				if (this.rolling) break;
+				const cover = this.purse.cover(entry.copy);
+				if (cover === "full") this.rolling = true;
+				if (cover === "full" || cover === "wait") break;
+				if (cover.voucher) {
+					session.write(writeVoucherFrame(cover.voucher));
+					this.events.changed(this.purse);
+				}
+				this.purse.count(entry.copy);
+				entry.counted = true;
+			}
+			session.write(mailFrame(FRAME.send, this.handle(session, entry), entry.seq, entry.payload));
+			this.flying.set(entry.seq, entry);
+			sent++;
+		}
+		if (sent > 0) this.queue.splice(0, sent);
+		if (this.rolling && this.flying.size === 0) this.roll();
+	}
+
+	private handle(session: Session, { mailbox, ttlS, token }: Parcel): number {
+		const name = `${toHex(mailbox)} ${ttlS} ${toHex(token)}`;
+		let handle = this.handles.get(name);
+		if (handle === undefined) {
+			if (this.handles.size >= LIMIT.handlesMax) this.handles.clear();
+			handle = this.handles.size + 1;
+			this.handles.set(name, handle);
+			session.write(writeOpen({ handle, ttlS, mailbox, token }));
+		}
+		return handle;
+	}
+
+	private frame(session: Session, type: number, body: Uint8Array): void {
+		if (type === FRAME.kept || type === FRAME.passed) {
+			const ranges = readRangesBody(body);
+			if (!ranges) session.garbage("The relay's answer is none.");
+			else this.answered(ranges, type === FRAME.kept ? "kept" : "passed");
+		} else if (type === FRAME.refused) {
+			const refused = readRefused(body);
+			if (!refused) session.garbage("The relay's refusal is none.");
+			else this.refused(refused.ranges, refused.code);
+		}
+		// Credited and whatever a later version says change nothing here.
+	}
+
+	/** The entries under way that an answer names; anything else that it names was never sent, or answered before. */
+	private named(ranges: readonly Range[]): Entry[] {
+		return [...this.flying.values()].filter((entry) => has(ranges, entry.seq));
+	}
+
+	private answered(ranges: readonly Range[], answer: "kept" | "passed"): void {
+		this.unpaidRounds = 0;
+		for (const entry of this.named(ranges)) {
+			this.flying.delete(entry.seq);
+			this.purse.serve(entry.copy);
+			this.settle(entry, answer);
+		}
+		this.goOn();
+	}
+
+	private refused(ranges: readonly Range[], code: ProblemCode): void {
+		const again: Entry[] = [];
+		for (const entry of this.named(ranges)) {
+			this.flying.delete(entry.seq);
+			this.purse.uncount(entry.copy);
+			entry.counted = false;
+			if (code === "unpaid" || code === "handle-unknown" || code === "seq-gaps" || ENDED.includes(code))
+				again.push(entry);
+			else this.settle(entry, problem(code));
+		}
+		if (again.length > 0) {
+			this.queue = [...again, ...this.queue].sort((a, b) => a.seq - b.seq);
+			// Nothing new until all that is under way is answered: what follows a refused frame is refused too, and order is kept.
+			this.stalled = true;
+			if (ENDED.includes(code)) this.rolling = true;
+			if (code === "seq-gaps") this.tag = this.device.crypto.random(TAG_BYTES);
+			if (code === "seq-gaps" || code === "handle-unknown") this.connection.restart();
+		}
+		this.goOn();
+	}
+
+	private goOn(): void {
+		if (this.stalled && this.flying.size === 0) {
+			this.stalled = false;
+			if (!this.rolling && this.queue.length > 0) this.payAgain();
+		}
+		this.pump();
+		if (this.queue.length > 0 || this.flying.size > 0) return;
+		for (const resolve of this.drained.splice(0)) resolve();
+		this.events.changed(this.purse);
+		this.cancelIdle?.();
+		this.cancelIdle = this.device.after(IDLE_MS, () => this.connection.close());
+	}
+
+	/** The relay said `unpaid` to what this side has paid for: says the voucher again, then asks for its count, then gives up. */
+	private payAgain(): void {
+		this.unpaidRounds++;
+		if (this.unpaidRounds > UNPAID_ROUNDS_MAX) this.giveUp(problem("unpaid"));
+		else if (this.unpaidRounds > UNPAID_ROUNDS_RESTART) this.connection.restart();
+		else if (this.purse.voucher) this.connection.current?.write(writeVoucherFrame(this.purse.voucher));
+	}
+
+	private settle(entry: Entry, answer: Answer): void {
+		this.waitingBytes -= entry.payload.length;
+		entry.settle(answer);
+	}
+
+	private roll(): void {
+		const old = this.purse;
+		this.stalled = true;
+		this.connection.close();
+		this.events.next(old).then((next) => {
+			this.rolling = false;
+			this.stalled = false;
+			if (isProblem(next)) {
+				this.giveUp(next);
+				return;
+			}
+			this.purse = next;
+			this.known = true;
+			if (this.queue.length > 0) this.connection.open();
+		});
+	}
+
+	/** Goes over to the next tab once everything under way is answered. */
+	renew(): void {
+		this.rolling = true;
+		this.pump();
+	}
+
+	private ended(why: Problem | undefined): boolean {
+		if (why) this.events.problem(why);
+		if (this.over) return false;
+		if (why && FATAL.includes(why.problem)) {
+			this.close(why);
+			return false;
+		}
+		if (why && ENDED.includes(why.problem)) {
+			// Whatever was under way was not taken: the tab had ended before.
+			for (const entry of [...this.flying.values(), ...this.queue]) {
+				if (entry.counted) this.purse.uncount(entry.copy);
+				entry.counted = false;
+			}
+			this.queue = [...this.flying.values(), ...this.queue].sort((a, b) => a.seq - b.seq);
+			this.flying.clear();
+			this.roll();
+			return false;
+		}
+		return this.queue.length > 0 || this.flying.size > 0;
+	}
+}

@@ -1,0 +1,136 @@
+/**
+ * One session on a link: hello, welcome, the relay's clock, keepalive, goodbye. What is written right after the hello
+ * travels with it: nothing waits for the welcome (PROTOCOL.md, "Hello").
+ */
+
+import { toHex } from "#contracts/bytes";
+import { readPing, readProblem, writePing } from "#contracts/control";
+import { FRAME, frame } from "#contracts/frame";
+import { helloHash, readClock, readWelcome, signHello, type Welcome } from "#contracts/handshake";
+import { type KeyPair, NONCE_BYTES } from "#contracts/identity";
+import { LIMIT } from "#contracts/limit";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Relay } from "./card.ts";
+import type { Device } from "./device.ts";
+import { Link } from "./link.ts";
+
+/** How far each relay's clock is ahead of this machine's, by relay key in hex. Shared by all sessions of a client. */
+export type Clocks = Map<string, number>;
+
+/** The time at a relay, as far as known. */
+export function relayNow(device: Device, clocks: Clocks, relay: Relay): number {
+	return device.nowMs() + (clocks.get(toHex(relay.key)) ?? 0);
+}
+
+export type SessionEvents = {
+	/** The relay's signed answer to the hello. */
+	welcome(welcome: Welcome): void;
+	/** Any frame that the session does not deal with itself. `body` ends with the call. */
+	frame(type: number, body: Uint8Array): void;
+	/** A refusal that leaves the session open. */
+	problem(problem: Problem): void;
+	/** The session is over; `why` is the relay's goodbye, or this end's reason. */
+	closed(why: Problem | undefined): void;
+};
+
+export class Session {
+	readonly relay: Relay;
+	readonly key: KeyPair;
+	/** What listens of this session are bound to. */
+	readonly helloHash: Uint8Array;
+	/** Whether the relay has answered the hello. */
+	welcomed = false;
+	private readonly device: Device;
+	private readonly clocks: Clocks;
+	private readonly events: SessionEvents;
+	private readonly hello: Uint8Array;
+	private readonly link: Link;
+	private goodbye: Problem | undefined;
+	private heard = true;
+	private marks = 0;
+	private cancelTimer: () => void;
+
+	constructor(
+		device: Device,
+		relay: Relay,
+		who: { tag: Uint8Array; grant?: Uint8Array | undefined; key: KeyPair },
+		clocks: Clocks,
+		events: SessionEvents,
+	) {
+		this.device = device;
+		this.relay = relay;
+		this.key = who.key;
+		this.clocks = clocks;
+		this.events = events;
+		const nonce = device.crypto.random(NONCE_BYTES);
+		const atMs = Math.max(0, relayNow(device, clocks, relay));
+		this.hello = signHello(device.crypto, { tag: who.tag, atMs, nonce, grant: who.grant }, relay.key, who.key);
+		this.helloHash = helloHash(device.crypto, this.hello);
+		this.link = new Link(device, relay.url, {
+			frame: (type, body) => this.take(type, body),
+			closed: (why) => {
+				this.cancelTimer();
+				events.closed(this.goodbye ?? why);
+			},
+		});
+		this.link.write(frame(FRAME.hello, this.hello));
+		this.cancelTimer = device.after(LIMIT.helloMs, () => this.keepAlive());
+	}
+
+	write(frame: Uint8Array): void {
+		this.link.write(frame);
+	}
+
+	close(why?: Problem): void {
+		this.link.close(why);
+	}
+
+	/** What the relay sent makes no sense or is not signed: the session ends. */
+	garbage(detail: string): void {
+		this.link.garbage(detail);
+	}
+
+	private keepAlive() {
+		// Once for the welcome, then each round: a relay that said nothing since the last ping is not there any more.
+		if (!this.heard || !this.welcomed)
+			return this.close(problem("unavailable", "The relay does not answer.", { spent: "no" }));
+		this.heard = false;
+		this.write(writePing(FRAME.ping, ++this.marks));
+		this.cancelTimer = this.device.after(LIMIT.keepaliveMs, () => this.keepAlive());
+	}
+
+	private take(type: number, body: Uint8Array) {
+		this.heard = true;
+		if (type === FRAME.welcome) return this.takeWelcome(body);
+		if (type === FRAME.clock) return this.takeClock(body);
+		if (type === FRAME.problem || type === FRAME.bye) {
+			const refusal = readProblem(body);
+			if (!refusal) return this.garbage("The relay's refusal is none.");
+			if (type === FRAME.problem) return this.events.problem(refusal);
+			this.goodbye = refusal;
+			return this.close();
+		}
+		if (type === FRAME.pong) {
+			if (readPing(body) === undefined) this.garbage("The relay's pong is none.");
+			return;
+		}
+		// Before its signed welcome a relay may be anybody.
+		if (!this.welcomed) return this.garbage("The relay spoke before its welcome.");
+		this.events.frame(type, body);
+	}
+
+	private takeWelcome(body: Uint8Array) {
+		if (this.welcomed) return this.garbage("The relay welcomed twice.");
+		const welcome = readWelcome(this.device.crypto, body, this.relay.key, this.hello);
+		if (isProblem(welcome)) return this.close(welcome);
+		this.welcomed = true;
+		this.events.welcome(welcome);
+	}
+
+	private takeClock(body: Uint8Array) {
+		const atMs = readClock(this.device.crypto, body, this.relay.key, this.hello);
+		if (isProblem(atMs)) return this.close(atMs);
+		this.clocks.set(toHex(this.relay.key), atMs - this.device.nowMs());
+		this.close(problem("clock"));
+	}
+}

@@ -1,0 +1,282 @@
+/**
+ * The tabs of an account: opens one at each relay that is sent to, keeps its purse across restarts, goes over to the next
+ * when one is used up or half its life is over, and settles them (PROTOCOL.md, "Tab").
+ */
+
+import { type Amount, amount } from "#contracts/amount";
+import { same, toHex } from "#contracts/bytes";
+import type { Grant } from "#contracts/grant";
+import { TAB_BYTES } from "#contracts/identity";
+import { LIMIT } from "#contracts/limit";
+import { isProblem, type Problem } from "#contracts/problem";
+import { bill, type FeeRates, type OpenOrder, signClose, signOpen } from "#contracts/tab";
+import { price, type Traffic } from "#contracts/tariff";
+import type { Relay } from "./card.ts";
+import type { Device } from "./device.ts";
+import { type Agreement, finishTab } from "./finish.ts";
+import type { Identity } from "./identity.ts";
+import { type Closed, checkGrant, type Market, offerOf, short } from "./market.ts";
+import { Purse } from "./purse.ts";
+import { isShunned, readTab, shun, writeTab } from "./record.ts";
+import { Sender } from "./sender.ts";
+import { type Clocks, relayNow } from "./session.ts";
+import { costOf, type Spending } from "./spending.ts";
+
+/** What a tab reserves at least: a hundred MB at the default ask. The rest comes back when it is settled. */
+const CAP_DEFAULT = amount(50_000_000n);
+
+/** How a tab ended. Without an agreement the relay could not be asked, or claims what was not signed (`dispute`). */
+export type Settlement = {
+	readonly relay: Relay;
+	readonly grant: Grant;
+	readonly fees: FeeRates;
+	readonly vouchersSigned: number;
+	readonly agreement: Agreement | undefined;
+	/** The newest total that this client signed: the most that the relay can ever redeem. */
+	readonly signed: Purse["voucher"];
+	readonly dispute: Problem | undefined;
+	readonly closed: Closed | Problem;
+};
+
+export type WalletEvents = {
+	/** Traffic that was paid for and never answered, and what it cost with fees. */
+	lost(relay: Relay, lost: Traffic, total: Amount): void;
+	dishonest(relay: Relay, why: Problem): void;
+	problem(relay: Relay, problem: Problem): void;
+};
+
+type Tab = { relay: Relay; purse: Purse; fees: FeeRates; sender: Sender; cancelRenewal: () => void };
+
+export class Wallet {
+	private readonly device: Device;
+	private readonly identity: Identity;
+	private readonly market: Market;
+	private readonly clocks: Clocks;
+	private readonly spending: Spending;
+	private readonly events: WalletEvents;
+	private readonly tabs = new Map<string, Promise<Tab | Problem>>();
+	/** Asks that senders are about to spend, by relay: the next tab is made large enough. */
+	private readonly planned = new Map<string, bigint>();
+
+	constructor(
+		device: Device,
+		identity: Identity,
+		market: Market,
+		clocks: Clocks,
+		spending: Spending,
+		events: WalletEvents,
+	) {
+		this.device = device;
+		this.identity = identity;
+		this.market = market;
+		this.clocks = clocks;
+		this.spending = spending;
+		this.events = events;
+	}
+
+	/** The sender to a relay, with an open tab; `ask` is what is about to be spent there. */
+	async sender(relay: Relay, ask: Amount): Promise<Sender | Problem> {
+		const key = toHex(relay.key);
+		this.planned.set(key, (this.planned.get(key) ?? 0n) + ask);
+		let tab = this.tabs.get(key);
+		if (!tab) {
+			tab = this.start(relay);
+			this.tabs.set(key, tab);
+		}
+		const opened = await tab;
+		if (!isProblem(opened)) return opened.sender;
+		this.tabs.delete(key);
+		this.spentPlan(relay, ask);
+		return opened;
+	}
+
+	/** What was planned is spent, or not any more. */
+	spentPlan(relay: Relay, ask: Amount): void {
+		const key = toHex(relay.key);
+		const left = (this.planned.get(key) ?? 0n) - ask;
+		this.planned.set(key, left > 0n ? left : 0n);
+	}
+
+	private async start(relay: Relay): Promise<Tab | Problem> {
+		const shunned = await isShunned(this.device.storage, relay);
+		if (shunned) return shunned;
+		const found = (await this.recorded(relay)) ?? (await this.restored(relay));
+		const opened = found ?? (await this.open(relay));
+		if (isProblem(opened)) return opened;
+		const { purse, fees } = opened;
+		const tab: Tab = { relay, purse, fees, cancelRenewal: () => {} } as Tab;
+		tab.sender = new Sender(this.device, relay, this.clocks, purse, found === undefined, {
+			changed: (changed) => void this.save(relay, changed, tab.fees),
+			lost: (purse, lost) => void this.count(relay, purse, lost, tab.fees),
+			dishonest: (purse, why) => {
+				void this.save(relay, purse, tab.fees);
+				void shun(this.device.storage, relay, why);
+				this.events.dishonest(relay, why);
+			},
+			next: () => this.next(tab),
+			problem: (refusal) => this.events.problem(relay, refusal),
+		});
+		this.planRenewal(tab);
+		return tab;
+	}
+
+	/** Half of the life of a grant lies behind it: time for the next, while this one still works. */
+	private planRenewal(tab: Tab): void {
+		const { issuedAtMs, expiresAtMs } = tab.purse.grant;
+		const leftMs = (issuedAtMs + expiresAtMs) / 2 - relayNow(this.device, this.clocks, tab.relay);
+		tab.cancelRenewal();
+		tab.cancelRenewal = this.device.after(Math.max(leftMs, 0), () => tab.sender.renew());
+	}
+
+	private usable(grant: Grant, relay: Relay): boolean {
+		const nowMs = relayNow(this.device, this.clocks, relay);
+		const mine = same(grant.session, this.identity.session(grant.tab).publicKey);
+		return mine && same(grant.relay, relay.key) && nowMs < grant.expiresAtMs - LIMIT.grantEndMarginMs;
+	}
+
+	/** The tab that an earlier process used. */
+	private async recorded(relay: Relay): Promise<{ purse: Purse; fees: FeeRates } | undefined> {
+		const record = await readTab(this.device.storage, relay);
+		if (!record || !this.usable(record.grant, relay)) return undefined;
+		const { grant, fees, purse } = record;
+		return { purse: new Purse(this.device.crypto, grant, this.identity.session(grant.tab), purse), fees };
+	}
+
+	/** A tab that the market knows and this device does not: its state was lost, and the relay's welcome gives it back. */
+	private async restored(relay: Relay): Promise<{ purse: Purse; fees: FeeRates } | undefined> {
+		const tabs = await this.market.tabs();
+		if (isProblem(tabs)) return undefined;
+		const found = tabs.find(({ grant }) => this.usable(grant, relay));
+		return (
+			found && {
+				purse: new Purse(this.device.crypto, found.grant, this.identity.session(found.grant.tab)),
+				fees: found.fees,
+			}
+		);
+	}
+
+	private async open(relay: Relay): Promise<{ purse: Purse; fees: FeeRates } | Problem> {
+		const { crypto } = this.device;
+		const terms = await this.market.terms();
+		if (isProblem(terms)) return terms;
+		const offer = await offerOf(this.market, relay.key);
+		if (isProblem(offer)) return offer;
+		const { market, keys, fees } = terms;
+		const tab = crypto.random(TAB_BYTES);
+		const session = this.identity.session(tab);
+		const { account } = this.identity;
+		const needed = amount(this.planned.get(toHex(relay.key)) ?? 0n);
+		const cap = await this.cap(needed, fees);
+		if (isProblem(cap)) return cap;
+		const order: OpenOrder = {
+			market,
+			account: account.publicKey,
+			tab,
+			session: session.publicKey,
+			relay: relay.key,
+			cap,
+			tariff: offer.tariff,
+			fees,
+			lifeMs: LIMIT.grantMsMax,
+		};
+		const grant = await this.market.open(order, signOpen(crypto, order, account));
+		if (isProblem(grant)) return grant;
+		const refusal = checkGrant(crypto, grant, order, keys);
+		if (refusal) return refusal;
+		const purse = new Purse(crypto, grant, session);
+		await this.save(relay, purse, fees);
+		return { purse, fees };
+	}
+
+	/** How much to reserve: twice what is planned, so that a tab lasts; all there is, where that is less but enough. */
+	private async cap(needed: Amount, fees: FeeRates): Promise<Amount | Problem> {
+		const wish = needed * 2n > CAP_DEFAULT ? amount(needed * 2n) : CAP_DEFAULT;
+		const balance = await this.market.balance();
+		if (isProblem(balance)) return balance;
+		if (bill(wish, fees).total <= balance) return wish;
+		const all = amount((balance * 1_000_000n) / BigInt(1_000_000 + fees.marketPpm + fees.solidarityPpm));
+		return all > 0n && all >= needed ? all : short(balance, bill(needed, fees).total);
+	}
+
+	private save(relay: Relay, purse: Purse, fees: FeeRates): Promise<void> {
+		return writeTab(this.device.storage, relay, { grant: purse.grant, fees, purse: purse.record });
+	}
+
+	private async count(relay: Relay, purse: Purse, lost: Traffic, fees: FeeRates): Promise<void> {
+		const cost = costOf(purse.grant.tariff, fees, lost);
+		if (isProblem(cost)) return;
+		this.events.lost(relay, lost, cost.total);
+		await this.spending.lose(cost.total);
+	}
+
+	/** Settles the tab that is used up and opens the next one. */
+	private async next(tab: Tab): Promise<Purse | Problem> {
+		await this.end(tab, true);
+		const opened = await this.open(tab.relay);
+		if (isProblem(opened)) return opened;
+		tab.purse = opened.purse;
+		tab.fees = opened.fees;
+		this.planRenewal(tab);
+		return opened.purse;
+	}
+
+	/** Finishes the tab at the relay, closes it at the market, forgets it. */
+	private async end(tab: Tab, known: boolean): Promise<Settlement> {
+		const { relay, purse, fees } = tab;
+		const { grant } = purse;
+		tab.cancelRenewal();
+		const agreed = await finishTab(this.device, relay, this.clocks, purse, known);
+		const agreement = isProblem(agreed) ? undefined : agreed;
+		const dispute = isProblem(agreed) ? agreed : undefined;
+		const signature = signClose(this.device.crypto, grant.market, grant.tab, this.identity.account);
+		const closed = await this.market.close(
+			grant.tab,
+			signature,
+			agreement && {
+				usage: agreement.usage.bytes,
+				voucher: price(grant.tariff, agreement.usage.used) === 0n ? undefined : agreement.voucher,
+			},
+		);
+		if (dispute?.problem === "relay-dishonest") {
+			await shun(this.device.storage, relay, dispute);
+			this.events.dishonest(relay, dispute);
+		}
+		await this.device.storage.delete(`tab/${toHex(relay.key)}`);
+		const { voucher: signed, record } = purse;
+		return { relay, grant, fees, vouchersSigned: record.vouchersSigned, agreement, signed, dispute, closed };
+	}
+
+	/** Settles every tab of this process, and those that earlier ones left: money that is not spent comes back. */
+	async settle(): Promise<Settlement[]> {
+		const settled: Settlement[] = [];
+		for (const [key, pending] of [...this.tabs]) {
+			const tab = await pending;
+			if (isProblem(tab)) continue;
+			await tab.sender.drain();
+			tab.sender.close();
+			this.tabs.delete(key);
+			settled.push(await this.end(tab, true));
+		}
+		return settled;
+	}
+
+	/** Tries again at once, as when a network came back. */
+	async hurry(): Promise<void> {
+		for (const pending of this.tabs.values()) {
+			const tab = await pending;
+			if (!isProblem(tab)) tab.sender.hurry();
+		}
+	}
+
+	/** Stops sending and leaves the tabs open for the next start. */
+	async close(): Promise<void> {
+		for (const pending of this.tabs.values()) {
+			const tab = await pending;
+			if (isProblem(tab)) continue;
+			tab.cancelRenewal();
+			tab.sender.close();
+			await this.save(tab.relay, tab.purse, tab.fees);
+		}
+		this.tabs.clear();
+	}
+}
