@@ -168,7 +168,7 @@ function money(text: string): Amount | Problem {
 }
 
 /** What a tRPC call answered, or the problem that it carried. */
-async function attempt<Answer>(question: () => Promise<Answer>): Promise<Answer | Problem> {
+export async function attempt<Answer>(question: () => Promise<Answer>): Promise<Answer | Problem> {
 	try {
 		return await question();
 	} catch (fault) {

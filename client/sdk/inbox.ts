@@ -6,7 +6,7 @@
 import { readListening, readRangesBody, writeListen, writeRangesFrame } from "#contracts/control";
 import { FRAME, MAIL_HEAD_BYTES, readU32 } from "#contracts/frame";
 import { signListen } from "#contracts/handshake";
-import { SEED_BYTES, TAG_BYTES, tokenHash } from "#contracts/identity";
+import { type KeyPair, SEED_BYTES, TAG_BYTES, tokenHash } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { rangesOf } from "#contracts/ranges";
@@ -14,7 +14,7 @@ import { cardToken, type Relay } from "./card.ts";
 import { Connection } from "./connection.ts";
 import type { Device } from "./device.ts";
 import type { Identity } from "./identity.ts";
-import type { Clocks, Session } from "./session.ts";
+import { type Clocks, Session } from "./session.ts";
 
 /** What the mailbox held and lost when it was last opened. A loss is told once: an encrypted session with an unexplained gap is a broken session. */
 export type MailboxReport = {
@@ -39,8 +39,52 @@ const QUEUE_FRAMES_MAX = 2 * LIMIT.windowFrames;
 const QUEUE_BYTES_MAX = 2 * LIMIT.windowBytes + LIMIT.messageBytesMax;
 const HANDLE = 1;
 
+/** A session that nobody can tie to an account: a fresh key and tag. */
+function stranger({ crypto }: Device): { tag: Uint8Array; key: KeyPair } {
+	return { tag: crypto.random(TAG_BYTES), key: crypto.keyPair(crypto.random(SEED_BYTES)) };
+}
+
+/** A listen on one's mailbox, good for this relay and this session alone. */
+function listenFrame(device: Device, identity: Identity, session: Session): Uint8Array {
+	const mailbox = identity.mailbox(session.relay.key);
+	const scope = {
+		relay: session.relay.key,
+		helloHash: session.helloHash,
+		session: session.key.publicKey,
+		mailbox: mailbox.publicKey,
+		tokenHash: tokenHash(device.crypto, cardToken(device, identity)),
+	};
+	return writeListen({ handle: HANDLE, ...scope, signature: signListen(device.crypto, scope, mailbox.secretKey) });
+}
+
+/** Makes the mailbox at a relay exist, by listening on it for a moment: nobody can write to one whose owner never came. */
+export async function claimMailbox(
+	device: Device,
+	identity: Identity,
+	relay: Relay,
+	clocks: Clocks,
+): Promise<Problem | undefined> {
+	const once = () =>
+		new Promise<Problem | undefined>((resolve) => {
+			let claimed = false;
+			const session = new Session(device, relay, stranger(device), clocks, {
+				welcome: () => {},
+				frame(type) {
+					if (type !== FRAME.listening) return;
+					claimed = true;
+					session.close();
+				},
+				problem: (refusal) => session.close(refusal),
+				closed: (why) =>
+					resolve(claimed ? undefined : (why ?? problem("unavailable", "The relay ended the connection."))),
+			});
+			session.write(listenFrame(device, identity, session));
+		});
+	const first = await once();
+	return first?.problem === "clock" ? once() : first;
+}
+
 export class Inbox {
-	private readonly device: Device;
 	private readonly identity: Identity;
 	private readonly relay: Relay;
 	private readonly events: InboxEvents;
@@ -59,7 +103,7 @@ export class Inbox {
 				tag: device.crypto.random(TAG_BYTES),
 				key: device.crypto.keyPair(device.crypto.random(SEED_BYTES)),
 			}),
-			started: (session) => this.listen(session),
+			started: (session) => session.write(listenFrame(device, identity, session)),
 			welcome: () => {},
 			frame: (session, type, body) => this.frame(session, type, body),
 			problem: (refusal) => events.problem(refusal),
@@ -85,19 +129,6 @@ export class Inbox {
 	async close(): Promise<void> {
 		this.connection.close();
 		await this.working;
-	}
-
-	private listen(session: Session): void {
-		const { crypto } = this.device;
-		const mailbox = this.identity.mailbox(this.relay.key);
-		const scope = {
-			relay: this.relay.key,
-			helloHash: session.helloHash,
-			session: session.key.publicKey,
-			mailbox: mailbox.publicKey,
-			tokenHash: tokenHash(crypto, cardToken(this.device, this.identity)),
-		};
-		session.write(writeListen({ handle: HANDLE, ...scope, signature: signListen(crypto, scope, mailbox.secretKey) }));
 	}
 
 	private frame(session: Session, type: number, body: Uint8Array): void {

@@ -3,7 +3,7 @@
  * restarts until it is answered, by the card's second home where the first refuses (PROTOCOL.md, "Sending").
  */
 
-import { type Amount, add, NOTHING } from "#contracts/amount";
+import type { Amount } from "#contracts/amount";
 import { same } from "#contracts/bytes";
 import type { Card, Home } from "#contracts/card";
 import { BODY_BYTES_MAX, MESSAGE, sealedBytes } from "#contracts/envelope";
@@ -209,13 +209,4 @@ function shortened(name: string): string {
 	let cut = name;
 	while (text.encode(cut).length > FILE_NAME_BYTES_MAX) cut = [...cut].slice(0, -1).join("");
 	return cut;
-}
-
-/** The sum of some costs. */
-export function sumOf(costs: readonly Cost[]): Cost {
-	return {
-		sealedBytes: costs.reduce((sum, { sealedBytes: bytes }) => sum + bytes, 0n),
-		ask: add(NOTHING, ...costs.map(({ ask }) => ask)),
-		total: add(NOTHING, ...costs.map(({ total }) => total)),
-	};
 }

@@ -1,0 +1,263 @@
+/**
+ * The SDK's front: one object that sends and reads for one account. Its promises reject with {@link FarelayError} for every
+ * expected refusal; whatever else they reject with is a bug.
+ */
+
+import type { Amount } from "#contracts/amount";
+import { fromHex, toHex } from "#contracts/bytes";
+import { type Card, cardLink, readCard, readCardLink } from "#contracts/card";
+import { MESSAGE } from "#contracts/envelope";
+import { LIMIT } from "#contracts/limit";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Traffic } from "#contracts/tariff";
+import { makeCard, type Relay } from "./card.ts";
+import { type Device, device as deviceOf } from "./device.ts";
+import { type MarketDoor, marketDoor } from "./door.ts";
+import { orThrow } from "./error.ts";
+import { blobSource, type FileSource } from "./file.ts";
+import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
+import { claimMailbox, Inbox } from "./inbox.ts";
+import { type Handlers, Incoming } from "./incoming.ts";
+import type { Market, RelayOffer } from "./market.ts";
+import { Outbox, type SendOptions, type Sent } from "./outbox.ts";
+import { Seen } from "./seen.ts";
+import type { Clocks } from "./session.ts";
+import { type Cost, Spending } from "./spending.ts";
+import { getJson, memoryStorage, putJson, type Storage } from "./storage.ts";
+import { type Settlement, Wallet, type WalletEvents } from "./wallet.ts";
+
+export type ClientOptions = {
+	/** The marketplace: its address, and its root key in hex if known; otherwise the first key it shows is pinned. */
+	readonly market: string | { readonly url: string; readonly key: string };
+	/** Where state rests; in memory if left out, and then the account ends with the process. */
+	readonly storage?: Storage;
+	/** The account's 32-byte seed; if left out, the one in storage, or a new one that is kept there. */
+	readonly seed?: Uint8Array;
+	/** The most to spend in a day, fees included. */
+	readonly spendLimit?: Amount;
+	/** Answers messages of people whose card is known with a paid receipt, so that they see `delivered`. */
+	readonly receipts?: boolean;
+	/** Traffic that was paid for and never answered: by a crash of the relay, or of this client. */
+	readonly onLost?: WalletEvents["lost"];
+	/** A relay that claimed what was never signed: it is not used any more. */
+	readonly onDishonest?: WalletEvents["dishonest"];
+	/** Worth knowing, already dealt with. */
+	readonly onProblem?: (problem: Problem) => void;
+	/** Parts of the device, in place of what the runtime has. */
+	readonly device?: Partial<Device>;
+};
+
+/** How a message stands: on its way, at the relay, with its reader. */
+export type Tick = "waiting" | "sent" | "passed" | "delivered";
+export type ClientSendOptions = SendOptions & { readonly tick?: (tick: Tick) => void };
+/** What can be sent: a text, a file, or a browser's `File`. */
+export type Sendable = string | FileSource | Blob;
+
+const text = new TextEncoder();
+
+/** Makes a client. Loads libsodium, finds or makes the account; opens no connection yet. */
+export async function createClient(options: ClientOptions): Promise<Client> {
+	const storage = options.storage ?? memoryStorage();
+	const device = await deviceOf({ ...options.device, storage });
+	const stored = fromHex(await getJson(storage, "seed"));
+	const seed = options.seed ?? stored;
+	const identity = seed ? identityOf(device, seed) : createIdentity(device);
+	if (!seed) await putJson(storage, "seed", toHex(identity.seed));
+	const { url, key } = typeof options.market === "string" ? { url: options.market, key: undefined } : options.market;
+	const market = marketDoor(device, identity, url, fromHex(key));
+	return new Client(device, identity, market, options);
+}
+
+export class Client {
+	readonly identity: Identity;
+	/** The market's door; `market.api` is the typed tRPC client for everything that has no name here. */
+	readonly market: MarketDoor;
+	readonly device: Device;
+	private readonly options: Omit<ClientOptions, "market">;
+	private readonly clocks: Clocks = new Map();
+	private readonly spending: Spending;
+	private readonly wallet: Wallet;
+	private readonly outbox: Outbox;
+	private readonly ticks = new Map<string, (tick: Tick) => void>();
+	private inboxes: Inbox[] = [];
+
+	/** Use {@link createClient}; a test hands in a market of its own. */
+	constructor(
+		device: Device,
+		identity: Identity,
+		market: Market | MarketDoor,
+		options: Omit<ClientOptions, "market"> = {},
+	) {
+		this.device = device;
+		this.identity = identity;
+		this.market = market as MarketDoor;
+		this.options = options;
+		this.spending = new Spending(device, options.spendLimit);
+		this.wallet = new Wallet(device, identity, market, this.clocks, this.spending, {
+			lost: (relay, lost: Traffic, total) => options.onLost?.(relay, lost, total),
+			dishonest: (relay, why) => options.onDishonest?.(relay, why),
+			problem: (_relay, refusal) => options.onProblem?.(refusal),
+		});
+		this.outbox = new Outbox(device, identity, market, this.wallet, this.spending);
+	}
+
+	/** The account: its public key in hex. */
+	get account(): string {
+		return toHex(this.identity.account.publicKey);
+	}
+
+	/** The account's secret as a line to write down. Whoever has it has the money and the mail. */
+	exportSeed(): string {
+		return exportIdentity(this.device, this.identity);
+	}
+
+	/** What can be spent now. */
+	async balance(): Promise<Amount> {
+		return orThrow(await this.market.balance());
+	}
+
+	/** Listed relays, cheapest first. */
+	async relays(): Promise<RelayOffer[]> {
+		return orThrow(await this.market.relays());
+	}
+
+	/** The most to spend in a day, fees included; undefined for no limit. */
+	spendLimit(limit: Amount | undefined): void {
+		this.spending.setLimit(limit);
+	}
+
+	/** What today came to so far, fees included. */
+	spentToday(): Promise<Amount> {
+		return this.spending.spentToday();
+	}
+
+	/** The relays with one's mailboxes: those chosen before, or the cheapest one listed. */
+	private async homes(asked?: readonly Relay[]): Promise<Relay[]> {
+		type Row = { key: string; url: string };
+		const stored = (await getJson<Row[]>(this.device.storage, "homes")) ?? [];
+		const known = stored.map(({ key, url }) => ({ key: fromHex(key) as Uint8Array, url }));
+		if (!asked && known.length > 0) return known;
+		const homes = asked ?? (await this.relays()).slice(0, 1);
+		if (homes.length === 0) orThrow(problem("not-found", "No relay is listed at this market now."));
+		const claims = await Promise.all(
+			homes.map((relay) => claimMailbox(this.device, this.identity, relay, this.clocks)),
+		);
+		for (const refusal of claims) if (refusal) orThrow(refusal);
+		const rows = homes.map(({ key, url }) => ({ key: toHex(key), url }));
+		await putJson(this.device.storage, "homes", rows);
+		return homes.map(({ key, url }) => ({ key, url }));
+	}
+
+	/** One's contact card as a link. Gives the mailbox a home at the relays named, or at the cheapest. */
+	async card(options: { relay?: Relay; relays?: readonly Relay[]; name?: string } = {}): Promise<string> {
+		const asked = options.relays ?? (options.relay && [options.relay]);
+		const homes = await this.homes(asked);
+		return cardLink(makeCard(this.device, this.identity, homes, { name: options.name ?? "" }));
+	}
+
+	/** Remembers a person's card: receipts go to people one has a card of. */
+	async know(card: Card): Promise<void> {
+		await this.device.storage.put(`contact/${toHex(card.identity)}`, card.bytes);
+	}
+
+	private cardOf(card: string | Card): Card {
+		return typeof card === "string" ? orThrow(readCardLink(this.device.crypto, card)) : card;
+	}
+
+	/** What sending something costs, before it is sent: sealed bytes, the ask, and the total with both fees. */
+	async estimate(card: string | Card, what: Sendable, { ttlS = LIMIT.ttlSDefault } = {}): Promise<Cost> {
+		return orThrow(await this.outbox.estimate(this.cardOf(card), sendable(what), ttlS));
+	}
+
+	/**
+	 * Sends a text or a file. Resolves when it is at the relay for good; until then it waits, through restarts too. Rejects
+	 * when it was refused: nothing of it is charged but what was kept before.
+	 */
+	async send(card: string | Card, what: Sendable, options: ClientSendOptions = {}): Promise<Sent> {
+		const to = this.cardOf(card);
+		await this.know(to);
+		options.tick?.("waiting");
+		const thing = sendable(what);
+		const sent = orThrow(
+			typeof thing === "string"
+				? await this.outbox.send(to, MESSAGE.text, text.encode(thing), options)
+				: await this.outbox.sendFile(to, thing, options),
+		);
+		if (options.tick) {
+			this.ticks.set(toHex(sent.id), options.tick);
+			options.tick(sent.tick);
+		}
+		return sent;
+	}
+
+	/** Goes on with an unfinished file by its id. Rejects with `file-changed` when the source is not that file any more. */
+	async resumeFile(id: Uint8Array, source: FileSource | Blob, options: SendOptions = {}): Promise<Sent> {
+		return orThrow(await this.outbox.resumeFile(id, sendable(source) as FileSource, options));
+	}
+
+	/** Sends again what an earlier process left unanswered; files wait for {@link send} or {@link resumeFile} with their source. */
+	async resume(): Promise<Sent[]> {
+		return (await this.outbox.resume()).filter((sent): sent is Sent => !isProblem(sent));
+	}
+
+	/** Reads one's mailboxes until {@link close}. */
+	async listen(handlers: Handlers): Promise<void> {
+		const homes = await this.homes();
+		const seen = await Seen.open(this.device);
+		const all: Handlers = {
+			...handlers,
+			receipt: async (from, ids) => {
+				for (const id of ids) this.delivered(toHex(id));
+				await handlers.receipt?.(from, ids);
+			},
+		};
+		const incoming = new Incoming(this.device, this.identity, seen, all, (from, id) => void this.acknowledge(from, id));
+		for (const relay of homes) {
+			const inbox = new Inbox(this.device, this.identity, relay, this.clocks, {
+				take: (payload, mailbox) => incoming.take(payload, mailbox),
+				settle: () => incoming.settle(),
+				report: (report) => handlers.report?.(report),
+				problem: (refusal) => (handlers.problem ?? this.options.onProblem)?.(refusal),
+			});
+			this.inboxes.push(inbox);
+			inbox.open();
+		}
+	}
+
+	private delivered(id: string): void {
+		this.ticks.get(id)?.("delivered");
+		this.ticks.delete(id);
+	}
+
+	/** A paid receipt, where that is wished for and the sender's card is known. Failing costs nobody anything. */
+	private async acknowledge(from: Uint8Array, id: Uint8Array): Promise<void> {
+		if (!this.options.receipts) return;
+		const bytes = await this.device.storage.get(`contact/${toHex(from)}`);
+		const card = bytes && readCard(this.device.crypto, bytes);
+		if (!card || isProblem(card)) return;
+		const sent = await this.outbox.send(card, MESSAGE.receipt, id, {});
+		if (isProblem(sent)) this.options.onProblem?.(sent);
+	}
+
+	/** Tries again at once, as when a network came back. */
+	async hurry(): Promise<void> {
+		for (const inbox of this.inboxes) inbox.hurry();
+		await this.wallet.hurry();
+	}
+
+	/** Ends every tab in agreement with its relay: what is not spent comes back at once. Says for each how it ended. */
+	settle(): Promise<Settlement[]> {
+		return this.wallet.settle();
+	}
+
+	/** Stops reading and sending. Tabs stay open for the next start; {@link settle} first to get their money back. */
+	async close(): Promise<void> {
+		await Promise.all(this.inboxes.splice(0).map((inbox) => inbox.close()));
+		await this.wallet.close();
+	}
+}
+
+function sendable(what: Sendable): string | FileSource {
+	if (!(what instanceof Blob)) return what;
+	return blobSource("name" in what && typeof what.name === "string" ? what.name : "file", what);
+}
