@@ -3,6 +3,7 @@
  * `test/acceptance/mailstore.ts`. Quotas and dedupe are decided before mail comes here; the store makes them last.
  */
 
+import type { Problem } from "#contracts/problem";
 import type { Range } from "#contracts/ranges";
 
 /** One accepted payload on its way to the disk. Keys in hex; times in Unix milliseconds. */
@@ -30,6 +31,8 @@ export type MailboxState = {
 	readonly messages: number;
 	readonly bytes: number;
 	readonly strangerBytes: number;
+	/** Counted apart as well: a hundred thousand mails of one byte would else fill a mailbox for everyone. */
+	readonly strangerMessages: number;
 	/** The hash of the card's token; undefined while no card is out. */
 	readonly tokenHash: Uint8Array | undefined;
 	/** Dropped since the reader was last told. */
@@ -41,12 +44,29 @@ export type MailboxState = {
 /** What became of a mail: on disk, or its mailbox is gone, or the disk refused (then nothing of it was written). */
 export type KeepResult = "kept" | "mailbox-unknown" | "disk";
 
+/** Mailboxes of one relay unless it is told otherwise: their index takes some 40 MB. */
+export const MAILBOXES_MAX = 100_000;
+
+/** How long an empty mailbox outlives its owner's last visit (90 days): longer than any mail, and than a long journey. */
+export const IDLE_MS = 90 * 86_400_000;
+
+/** What `read` and `marks` reject with when the disk cannot be read, or is too far behind to be asked. */
+export class MailFailure extends Error {
+	readonly problem: Problem;
+
+	constructor(problem: Problem) {
+		super(problem.detail);
+		this.name = "MailFailure";
+		this.problem = problem;
+	}
+}
+
 export interface MailStore {
 	/** Durably raised at each open, so that positions never come again. */
 	readonly epoch: number;
 	/** Payload bytes given to {@link keep} and not yet on disk: callers stop reading sockets beyond their bound. */
 	readonly pendingBytes: number;
-	/** From memory; undefined for a mailbox that nobody ever listened on. */
+	/** From memory, a view that changes with each commit; undefined for a mailbox that nobody ever listened on. */
 	state(mailbox: string): MailboxState | undefined;
 	/** Creates a mailbox or notes that its owner was seen, with the token's hash of the newest card. */
 	create(mailbox: string, tokenHash: Uint8Array | undefined, nowMs: number): Promise<"created" | "too-many" | "disk">;
@@ -56,13 +76,16 @@ export interface MailStore {
 	read(mailbox: string, after: number, nowMs: number, countMax: number, bytesMax: number): Promise<KeptMail[]>;
 	/** Deletes acknowledged mail. Positions that are not there are no error. */
 	remove(mailbox: string, positions: readonly number[]): Promise<"removed" | "disk">;
-	/** Notes that a refused or lost mail must be told to the reader. */
+	/** Notes that refused or lost mail (so many) must be told to the reader: at once in `state`, durable with the next write or `expire`. */
 	dropped(mailbox: string, quota: number): void;
-	/** The counts of losses were told: they start again at zero. */
+	/** The counts of losses that `state` shows now were told: they start again at zero. */
 	told(mailbox: string): Promise<void>;
 	/** A tag's durable dedupe record, with fingerprints of what is still kept. */
 	marks(tag: string): Promise<{ readonly ranges: Range[]; readonly prints: ReadonlyMap<number, number> }>;
-	/** Makes numbers of a tag durable that never were mail on this disk (taken live), to be kept until then. Lazy: may share a later commit. */
+	/**
+	 * Makes numbers of a tag durable that never were mail on this disk (taken live), to be kept until then. Lazy, so that live mail touches
+	 * no disk: it goes with the next write or `expire`, and nobody should wait for it before answering. `marks` sees it at once.
+	 */
 	mark(tag: string, ranges: readonly Range[], untilMs: number): Promise<void>;
 	/** Drops what is past its time, at most `countMax` at once: mail (counted for its reader), dedupe records, mailboxes unseen for `idleMs` and empty. Answers how much it dropped. */
 	expire(nowMs: number, countMax: number): Promise<number>;

@@ -1,0 +1,127 @@
+/** Where all mailboxes of a relay meet the store: positions, one batch a turn to the disk, one batch a turn of deletions. */
+
+import type { Clock } from "#host/clock";
+import { passFaultPoint } from "#host/fault";
+import type { Log } from "#host/log";
+import type { Copy } from "#relay/copy";
+import type { RelayLimits } from "#relay/limit";
+import type { Tags } from "#relay/tags";
+import type { KeepResult, MailStore } from "./store.ts";
+
+const EPOCH = 2 ** 32;
+
+/** What a desk needs. */
+export type DeskDeps = {
+	readonly store: MailStore;
+	readonly tags: Tags;
+	readonly clock: Clock;
+	readonly limits: RelayLimits;
+	readonly log: Log;
+	/** told whenever the disk took or refused something */
+	readonly onDisk: (works: boolean) => void;
+};
+
+/** The counter of a relay's mail. */
+export class Desk {
+	readonly store: MailStore;
+	readonly tags: Tags;
+	readonly clock: Clock;
+	readonly limits: RelayLimits;
+	private readonly deps: DeskDeps;
+	private position: number;
+	private copies: Copy[] = [];
+	private readonly acked = new Map<string, number[]>();
+	private scheduled = false;
+	private under = new Set<Promise<unknown>>();
+
+	constructor(deps: DeskDeps) {
+		this.store = deps.store;
+		this.tags = deps.tags;
+		this.clock = deps.clock;
+		this.limits = deps.limits;
+		this.deps = deps;
+		this.position = deps.store.epoch * EPOCH;
+	}
+
+	/** The last position given out; everything on disk at the start lies at or before it. */
+	get lastPosition(): number {
+		return this.position;
+	}
+
+	nextPosition(): number {
+		this.position += 1;
+		return this.position;
+	}
+
+	/** Whether so much is on its way to the disk that senders have to wait. */
+	get congested(): boolean {
+		return this.store.pendingBytes > this.limits.diskBytesHigh;
+	}
+
+	/** Sends a copy to the disk with everything else of this turn. */
+	keep(copy: Copy): void {
+		this.copies.push(copy);
+		this.schedule();
+	}
+
+	/** Deletes acknowledged mail with everything else of this turn. */
+	remove(mailbox: string, position: number): void {
+		const positions = this.acked.get(mailbox);
+		if (positions) positions.push(position);
+		else this.acked.set(mailbox, [position]);
+		this.schedule();
+	}
+
+	/** The store threw, which it never does for a disk's refusal. */
+	failed(error: unknown): void {
+		this.deps.log.error({ err: error }, "the mail store failed");
+		this.deps.onDisk(false);
+	}
+
+	/** Resolves when everything given so far is on disk. */
+	async settled(): Promise<void> {
+		while (this.scheduled || this.under.size > 0) {
+			this.flush();
+			await Promise.allSettled([...this.under]);
+		}
+	}
+
+	private schedule(): void {
+		if (this.scheduled) return;
+		this.scheduled = true;
+		setImmediate(() => this.flush());
+	}
+
+	private flush(): void {
+		this.scheduled = false;
+		const copies = this.copies;
+		if (copies.length > 0) {
+			this.copies = [];
+			passFaultPoint("relay:before-keep");
+			this.track(this.commit(copies));
+		}
+		for (const [mailbox, positions] of this.acked) this.track(this.store.remove(mailbox, positions));
+		this.acked.clear();
+	}
+
+	private async commit(copies: readonly Copy[]): Promise<void> {
+		let results: readonly KeepResult[];
+		try {
+			results = await this.store.keep(copies.map((copy) => copy.mail));
+		} catch (error) {
+			this.failed(error);
+			results = copies.map(() => "disk");
+		}
+		passFaultPoint("relay:after-keep");
+		this.deps.onDisk(!results.includes("disk"));
+		for (let i = 0; i < copies.length; i++) {
+			const copy = copies[i] as Copy;
+			copy.mailbox.committed(copy, results[i] as KeepResult);
+		}
+	}
+
+	private track(work: Promise<unknown>): void {
+		const tracked = work.catch((error: unknown) => this.failed(error)).finally(() => this.under.delete(tracked));
+		this.under.add(tracked);
+	}
+}

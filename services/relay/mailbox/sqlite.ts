@@ -1,0 +1,219 @@
+/**
+ * The mail store on SQLite: one writer in a thread, group commit, an answer only when it is on disk; an index of mailboxes in memory that
+ * follows the commits. A disk that takes nothing is an answer, and the store lives on (threats 13 and 14).
+ */
+
+import { isProblem, type Problem } from "#contracts/problem";
+import { owned, startWriter, type Writer } from "#host/writer";
+import { addTo, type Box, newBox, takeFrom } from "./box.ts";
+import { Notes } from "./notes.ts";
+import { pack } from "./parcel.ts";
+import type { MailCalls, MailReady, MailThreadOptions } from "./sqlite-thread.ts";
+import { IDLE_MS, type KeepResult, MAILBOXES_MAX, type Mail, MailFailure, type MailStore } from "./store.ts";
+
+/** What {@link openSqliteMailStore} needs. */
+export type SqliteMailOptions = {
+	/** Where the file is; its folder is made when missing. */
+	readonly path: string;
+	/** Mailboxes at most; default {@link MAILBOXES_MAX}. */
+	readonly mailboxesMax?: number;
+	/** After how long an empty mailbox that its owner did not see is forgotten, in milliseconds; default {@link IDLE_MS}. */
+	readonly idleMs?: number;
+	/** A ceiling for the file in pages of 4 KiB; beyond it the disk counts as full. */
+	readonly pagesMax?: number;
+	/** Told each time the disk refused something, for logs and health. */
+	readonly onTrouble?: (why: Problem) => void;
+	/** Told once when the thread dies by a bug: the relay should stop. */
+	readonly onDeath?: (why: Error) => void;
+};
+
+/** Payload bytes of one parcel: enough to make its overhead small, little enough that the first answers come early. */
+const PARCEL_BYTES_MAX = 1024 * 1024;
+
+/** Mails of one parcel, for the same reason. */
+const PARCEL_MAILS_MAX = 1_024;
+
+/** A caller's `keep` whose answers are being gathered. */
+type Call = {
+	readonly results: KeepResult[];
+	left: number;
+	resolve(results: KeepResult[]): void;
+	reject(why: unknown): void;
+};
+type Queued = { readonly mail: Mail; readonly call: Call; readonly at: number };
+
+/** Opens (and creates) a mail store's file and raises its epoch; the problem when that cannot be. */
+export async function openSqliteMailStore(options: SqliteMailOptions): Promise<MailStore | Problem> {
+	const { path, idleMs = IDLE_MS, pagesMax, onDeath } = options;
+	const threadOptions: MailThreadOptions = { path, idleMs, ...(pagesMax !== undefined && { pagesMax }) };
+	const writer = await startWriter<MailCalls, MailReady>({
+		name: "mailbox",
+		module: import.meta.resolve("./sqlite-thread.ts"),
+		options: threadOptions,
+		...(onDeath && { onDeath }),
+	});
+	return isProblem(writer) ? writer : storeOver(writer, options);
+}
+
+function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOptions): MailStore {
+	const { mailboxesMax = MAILBOXES_MAX, onTrouble } = options;
+	const index = new Map<string, Box>(writer.ready.mailboxes.map((state) => [state.mailbox, { ...state }]));
+	const creating = new Set<string>();
+	const notes = new Notes();
+	let queue: Queued[] = [];
+	let pendingBytes = 0;
+
+	/** Whether an answer is the machine's trouble, which is told on. */
+	function failed(answer: unknown): answer is Problem {
+		if (!isProblem(answer)) return false;
+		onTrouble?.(answer);
+		return true;
+	}
+
+	/** Sends what waits, in the order in which it was asked: called before anything else is asked of the thread. */
+	function flush(): void {
+		const waiting = queue;
+		queue = [];
+		for (let from = 0; from < waiting.length; ) {
+			let to = from;
+			for (let bytes = 0; to < waiting.length && to - from < PARCEL_MAILS_MAX; to++) {
+				bytes += (waiting[to] as Queued).mail.payload.length;
+				if (bytes > PARCEL_BYTES_MAX && to > from) break;
+			}
+			send(waiting.slice(from, to));
+			from = to;
+		}
+		const taken = notes.take();
+		if (!taken) return;
+		writer.call("note", taken.sheet).then((answer) => {
+			if (failed(answer)) notes.giveBack(taken.sheet);
+			taken.settle();
+		}, taken.settle);
+	}
+
+	function send(queued: readonly Queued[]): void {
+		const parcel = pack(queued.map(({ mail }) => mail));
+		const bytes = parcel.payloads.length;
+		const load = {
+			bytes: bytes + parcel.numbers.byteLength,
+			transfer: [parcel.payloads.buffer, parcel.numbers.buffer],
+		};
+		writer.call("keep", parcel, load).then(
+			(answer) => {
+				pendingBytes -= bytes;
+				const unknown = failed(answer) ? undefined : new Set(answer.unknown);
+				queued.forEach(({ mail, call, at }, i) => {
+					const result = unknown === undefined ? "disk" : unknown.has(i) ? "mailbox-unknown" : "kept";
+					const box = index.get(mail.mailbox);
+					if (result === "kept" && box) addTo(box, mail);
+					call.results[at] = result;
+					call.left -= 1;
+					if (call.left === 0) call.resolve(call.results);
+				});
+			},
+			(why) => {
+				pendingBytes -= bytes;
+				for (const { call } of queued) call.reject(why);
+			},
+		);
+	}
+
+	return {
+		epoch: writer.ready.epoch,
+		get pendingBytes() {
+			return pendingBytes;
+		},
+		state: (mailbox) => index.get(mailbox),
+		create: async (mailbox, tokenHash, nowMs) => {
+			const fresh = !index.has(mailbox) && !creating.has(mailbox);
+			if (fresh && index.size + creating.size >= mailboxesMax) return "too-many";
+			if (fresh) creating.add(mailbox);
+			flush();
+			try {
+				const hash = tokenHash && owned(tokenHash);
+				const answer = await writer.call("create", { mailbox, tokenHash: hash, nowMs });
+				if (failed(answer)) return "disk";
+				const box = index.get(mailbox) ?? newBox(mailbox, nowMs);
+				box.tokenHash = hash;
+				box.seenMs = Math.max(box.seenMs, nowMs);
+				index.set(mailbox, box);
+				return "created";
+			} finally {
+				if (fresh) creating.delete(mailbox);
+			}
+		},
+		keep: (mails) => {
+			if (mails.length === 0) return Promise.resolve([]);
+			if (queue.length === 0) setImmediate(flush);
+			const { promise, resolve, reject } = Promise.withResolvers<KeepResult[]>();
+			const call: Call = { results: [], left: mails.length, resolve, reject };
+			mails.forEach((mail, at) => {
+				queue.push({ mail, call, at });
+				pendingBytes += mail.payload.length;
+			});
+			return promise;
+		},
+		read: async (mailbox, after, nowMs, countMax, bytesMax) => {
+			flush();
+			const answer = await writer.call("read", { mailbox, after, nowMs, countMax, bytesMax });
+			if (failed(answer)) throw new MailFailure(answer);
+			return answer;
+		},
+		remove: async (mailbox, positions) => {
+			flush();
+			const answer = await writer.call("remove", { mailbox, positions });
+			if (failed(answer)) return "disk";
+			const box = index.get(mailbox);
+			if (box) takeFrom(box, answer);
+			return "removed";
+		},
+		dropped: (mailbox, quota) => {
+			const box = index.get(mailbox);
+			if (!box) return;
+			box.droppedQuota += quota;
+			notes.drop(mailbox, quota);
+		},
+		told: async (mailbox) => {
+			const box = index.get(mailbox);
+			if (!box || (box.droppedTtl === 0 && box.droppedQuota === 0)) return;
+			// what was told is taken off, not set to zero: what an expiry under way adds must still be told
+			const { droppedTtl: ttl, droppedQuota: quota } = box;
+			box.droppedTtl = 0;
+			box.droppedQuota = 0;
+			flush();
+			if (!failed(await writer.call("told", { mailbox, ttl, quota }))) return;
+			box.droppedTtl += ttl;
+			box.droppedQuota += quota;
+		},
+		marks: async (tag) => {
+			flush();
+			const answer = await writer.call("marks", tag);
+			if (failed(answer)) throw new MailFailure(answer);
+			return answer;
+		},
+		mark: (tag, ranges, untilMs) => {
+			const marked = notes.mark({ tag, ranges, untilMs });
+			if (notes.full) flush();
+			return marked;
+		},
+		expire: async (nowMs, countMax) => {
+			flush();
+			const answer = await writer.call("expire", { nowMs, countMax });
+			if (failed(answer)) return 0;
+			let dropped = answer.tags + answer.mailboxes.length;
+			for (const gone of answer.mail) {
+				dropped += gone.messages;
+				const box = index.get(gone.mailbox);
+				if (!box) continue;
+				takeFrom(box, gone);
+				box.droppedTtl += gone.messages;
+			}
+			for (const mailbox of answer.mailboxes) index.delete(mailbox);
+			return dropped;
+		},
+		close: () => {
+			flush();
+			return writer.close();
+		},
+	};
+}

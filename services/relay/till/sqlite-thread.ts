@@ -1,0 +1,96 @@
+/** The till's side of the writer thread (`host/writer.ts`): it reads a row, lets `advance.ts` decide, and writes it. */
+
+import type { DatabaseSync } from "node:sqlite";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import { openDatabase, problemOfDatabase } from "#host/database";
+import type { Opened } from "#host/writer";
+import { merge, withRedeemed } from "./advance.ts";
+import { recordOf, rowOf, type TillRecord, unpackTotals } from "./record.ts";
+import type { TillRow } from "./till.ts";
+
+/** What the file says it is. */
+export const TILL_KIND = "till";
+
+/** Migrations are only ever appended to. Vouchers and totals are bytes: a u64 does not fit SQLite's integers. */
+export const TILL_MIGRATIONS: readonly string[] = [
+	`CREATE TABLE till (
+		tab TEXT PRIMARY KEY,
+		grant BLOB NOT NULL,
+		voucher BLOB,
+		used BLOB,
+		redeemed BLOB NOT NULL,
+		receipt BLOB,
+		expiresAtMs INTEGER NOT NULL,
+		redeemByMs INTEGER NOT NULL,
+		final INTEGER NOT NULL CHECK (final IN (0, 1))
+	) STRICT, WITHOUT ROWID`,
+];
+
+/** What the thread is started with. */
+export type TillThreadOptions = { readonly path: string; readonly pagesMax?: number };
+
+/** What may be asked of the thread. Answers are rows as they are on disk. */
+export type TillCalls = {
+	put(record: TillRecord): TillRecord;
+	redeemed(paid: { tab: string; redeemed: Uint8Array; receipt: Uint8Array }): TillRecord | undefined;
+	drop(tabs: readonly string[]): "dropped";
+};
+
+/**
+ * Opens the till's file in the thread. What was used is read once and cleared on disk before anything is served: after the next crash
+ * it would be an old count, and serving from it would give away what was used since.
+ */
+export function open(options: TillThreadOptions): Opened | Problem {
+	const database = openDatabase({ ...options, kind: TILL_KIND, migrations: TILL_MIGRATIONS });
+	if (isProblem(database)) return database;
+	try {
+		const ready = database.prepare("SELECT * FROM till").all() as unknown as TillRecord[];
+		const damaged = ready.find((record) => rowOf(record) === undefined);
+		if (!damaged) {
+			database.exec("UPDATE till SET used = NULL WHERE used IS NOT NULL");
+			return { database, writes: writesOf(database), reads: {}, ready };
+		}
+		database.close();
+		return problem("data-corrupt", `The till's row of tab ${damaged.tab} is damaged (${options.path}).`);
+	} catch (error) {
+		database.close();
+		const known = problemOfDatabase(error, options.path);
+		if (known) return known;
+		throw error;
+	}
+}
+
+function writesOf(database: DatabaseSync) {
+	const get = database.prepare("SELECT * FROM till WHERE tab = ?");
+	const set = database.prepare("INSERT OR REPLACE INTO till VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	const remove = database.prepare("DELETE FROM till WHERE tab = ?");
+
+	function find(tab: string): TillRow | undefined {
+		const record = get.get(tab) as unknown as TillRecord | undefined;
+		return record && rowOf(record);
+	}
+
+	function write(row: TillRow): TillRecord {
+		const record = recordOf(row);
+		const { tab, grant, voucher, used, redeemed, receipt, expiresAtMs, redeemByMs, final } = record;
+		set.run(tab, grant, voucher, used, redeemed, receipt, expiresAtMs, redeemByMs, final);
+		return record;
+	}
+
+	return {
+		put: (record) => {
+			const next = rowOf(record);
+			if (!next) throw new Error("a row was put that cannot be read");
+			return write(merge(find(record.tab), next));
+		},
+		redeemed: ({ tab, redeemed, receipt }) => {
+			const known = find(tab);
+			const totals = unpackTotals(redeemed);
+			return known && totals && write(withRedeemed(known, totals, receipt));
+		},
+		drop: (tabs) => {
+			for (const tab of tabs) remove.run(tab);
+			return "dropped";
+		},
+	} satisfies TillCalls;
+}
