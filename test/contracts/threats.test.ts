@@ -213,6 +213,21 @@ test("threat 10: frames whose lengths lie allocate nothing and are refused", () 
 	assert.equal(frame(3, new Uint8Array(LIMIT.messageBytesMax - 4)).length, LIMIT.messageBytesMax);
 });
 
+test("threat 10: a length has at most three bytes, each needed, whatever stands behind it", () => {
+	const walk = (head: number[], behind: number) => {
+		const c = cursor();
+		const message = new Uint8Array(head.length + behind);
+		message.set(head);
+		return advance(message, c) ? c.end - c.start : undefined;
+	};
+	assert.equal(walk([3, 0xff, 0xff, 0x7f], 2 ** 21), 2 ** 21 - 1);
+	assert.equal(walk([3, 0x80, 0x80, 0x01], 2 ** 14), 2 ** 14);
+	assert.equal(walk([3, 0x80, 0x80, 0x00], 2 ** 14), undefined);
+	assert.equal(walk([3, 0x80, 0x80, 0x80, 0x01], 2 ** 22), undefined);
+	assert.equal(walk([3, 0xff, 0x7f], 2 ** 14), 2 ** 14 - 1);
+	assert.equal(walk([3, 0xff, 0x7f], 2 ** 14 - 2), undefined);
+});
+
 test("threat 10: a batch of any odd JSON is a refusal", () => {
 	const batch = signBatch(crypto, w.root.publicKey, w.relay, NOW_MS, [
 		{ tab: w.tab, voucher: w.voucher, used: w.used },

@@ -299,7 +299,7 @@ export function frameVectors(): VectorFile {
 		["a length that goes on and ends", [3, 0x80]],
 		["a length that goes on twice and ends", [3, 0x80, 0x80]],
 		["a length of zero in two bytes", [3, 0x80, 0x00]],
-		["a length of 128 in three bytes", [3, 0x80, 0x81, 0x00]],
+		["a length of 128 in three bytes", [3, 0x80, 0x81, 0x00, ...Array(128).fill(0)]],
 		["a length of four bytes", [3, 0x80, 0x80, 0x80, 0x01]],
 		["a body one byte short", [3, 2, 0]],
 		["a body of 2 MiB that is not there", [3, 0xff, 0xff, 0x7f]],
