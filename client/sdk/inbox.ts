@@ -94,7 +94,6 @@ export class Inbox {
 	private working: Promise<void> | undefined;
 
 	constructor(device: Device, identity: Identity, relay: Relay, clocks: Clocks, events: InboxEvents) {
-		this.device = device;
 		this.identity = identity;
 		this.relay = relay;
 		this.events = events;
