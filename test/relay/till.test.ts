@@ -1,0 +1,204 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, open as openFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, afterEach, beforeEach, describe, it } from "node:test";
+import fc from "fast-check";
+import { isProblem, type Problem } from "#contracts/problem";
+import { openMemoryTill } from "#relay/till/memory";
+import { openSqliteTill, type SqliteTillOptions } from "#relay/till/sqlite";
+import type { Till } from "#relay/till/till";
+import { row, tab, tillAcceptance, totals, voucher } from "#test/acceptance/till";
+
+tillAcceptance("memory", async () => openMemoryTill());
+
+const folders: string[] = [];
+after(async () => {
+	for (const folder of folders) await rm(folder, { recursive: true, force: true });
+});
+async function newFolder(): Promise<string> {
+	const folder = await mkdtemp(join(tmpdir(), "farelay-till-"));
+	folders.push(folder);
+	return folder;
+}
+async function openTill(options: SqliteTillOptions): Promise<Till> {
+	const till = await openSqliteTill(options);
+	assert(!isProblem(till), JSON.stringify(till));
+	return till;
+}
+
+tillAcceptance("SQLite", async () => openTill({ path: join(await newFolder(), "till.db") }));
+
+describe("the till's file", () => {
+	let path: string;
+	let till: Till | undefined;
+
+	beforeEach(async () => {
+		path = join(await newFolder(), "till.db");
+	});
+	afterEach(async () => {
+		await till?.close();
+		till = undefined;
+	});
+	async function open(options: Partial<SqliteTillOptions> = {}): Promise<Till> {
+		await till?.close();
+		till = await openTill({ path, ...options });
+		return till;
+	}
+
+	it("has every row again after it was closed and opened", async () => {
+		const first = await open();
+		const whole = row(1, {
+			voucher: voucher(2n ** 64n - 1n, 5, 9),
+			redeemed: totals(1, 1, 1),
+			receipt: new Uint8Array(232),
+			final: true,
+		});
+		await Promise.all([first.put(whole), first.put(row(2))]);
+		const second = await open();
+		assert.deepEqual(
+			[...second.rows],
+			[
+				[tab(1), whole],
+				[tab(2), row(2)],
+			],
+		);
+		await second.drop([tab(1)]);
+		assert.deepEqual([...(await open()).rows.keys()], [tab(2)]);
+	});
+
+	it("gives what was used after an orderly stop once, and takes it off the disk before it serves", async () => {
+		const first = await open();
+		const used = { bytes: 5n, byteSeconds: 50n };
+		await first.put(row(1, { voucher: voucher(10, 100, 1), used }));
+		const second = await open();
+		assert.deepEqual(second.rows.get(tab(1))?.used, used);
+		// as a crash right after this start would find it
+		const other = new DatabaseSync(path, { readOnly: true });
+		assert.equal(other.prepare("SELECT used FROM till").get()?.used, null);
+		other.close();
+		assert.equal((await open()).rows.get(tab(1))?.used, undefined);
+	});
+
+	it("writes what waits before it closes", async () => {
+		const first = await open();
+		const putting = first.put(row(1));
+		await first.close();
+		assert.equal(await putting, "kept");
+		assert.equal((await open()).rows.size, 1);
+	});
+
+	it("threat 14: a full disk takes no voucher, the row stays as it was, and the till works when there is room again", async () => {
+		const troubles: Problem[] = [];
+		const first = await open({ pagesMax: 12, onTrouble: (why) => troubles.push(why) });
+		let n = 0;
+		while ((await first.put(row(++n, { voucher: voucher(1, 1, 1) }))) === "kept");
+		assert(n > 5);
+		assert.equal(troubles[0]?.problem, "disk");
+		assert.equal(first.rows.size, n - 1, "what the disk refused is not in memory");
+		assert.equal(first.rows.has(tab(n)), false);
+		assert.equal(await first.put(row(n)), "disk");
+		const before = structuredClone(first.rows.get(tab(1)));
+		const large = await first.redeemed(tab(1), totals(1, 1, 1), new Uint8Array(20_000));
+		assert.equal(large, "disk");
+		assert.deepEqual(first.rows.get(tab(1)), before);
+		await first.drop(Array.from({ length: n - 3 }, (_, i) => tab(i + 1)));
+		assert.equal(first.rows.size, 2);
+		assert.equal(await first.put(row(500)), "kept");
+		const rows = new Map(first.rows);
+		assert.deepEqual(new Map((await open()).rows), rows);
+	});
+
+	it("threat 14: another process that holds the file makes a slow disk, not a crash, and drops nothing from memory", async () => {
+		const first = await open();
+		await first.put(row(1));
+		const other = new DatabaseSync(path);
+		other.exec("BEGIN IMMEDIATE");
+		const [put, redeemed] = await Promise.all([
+			first.put(row(1, { voucher: voucher(1, 1, 1) })),
+			first.redeemed(tab(1), totals(1, 1, 1), new Uint8Array(232)),
+			first.drop([tab(1)]),
+		]);
+		other.exec("ROLLBACK");
+		other.close();
+		assert.deepEqual([put, redeemed], ["disk", "disk"]);
+		assert.deepEqual(first.rows.get(tab(1)), row(1));
+		assert.equal(await first.put(row(1, { voucher: voucher(1, 1, 1) })), "kept");
+	});
+
+	it("gives the problem of a file that is damaged, of another kind, or cannot be there", async () => {
+		await writeFile(path, "no database at all ".repeat(1_000));
+		const damaged = await openSqliteTill({ path });
+		assert.equal(isProblem(damaged) && damaged.problem, "data-corrupt");
+		const [folder, file] = [`${path}-folder`, `${path}-file`];
+		await mkdir(folder);
+		await writeFile(file, "");
+		for (const wrong of [folder, join(file, "till.db")]) {
+			const answer = await openSqliteTill({ path: wrong });
+			assert.equal(isProblem(answer) && answer.problem, "disk", wrong);
+		}
+	});
+
+	it("gives the problem of damaged pages, and of a row whose bytes are no voucher", async () => {
+		const first = await open();
+		await first.put(row(1, { voucher: voucher(1, 1, 1) }));
+		await first.close();
+		till = undefined;
+		const other = new DatabaseSync(path);
+		other.exec("UPDATE till SET voucher = x'00'");
+		other.close();
+		const rowDamaged = await openSqliteTill({ path });
+		assert.equal(isProblem(rowDamaged) && rowDamaged.problem, "data-corrupt");
+		const file = await openFile(path, "r+");
+		await file.write(new Uint8Array((await file.stat()).size - 4096).fill(0x55), 0, undefined, 4096);
+		await file.close();
+		const pagesDamaged = await openSqliteTill({ path });
+		assert.equal(isProblem(pagesDamaged) && pagesDamaged.problem, "data-corrupt");
+	});
+
+	it("any order of puts, confirmations, drops and restarts gives the same rows as the till in memory", async () => {
+		const number = fc.integer({ min: 1, max: 4 });
+		const vouchers = fc.option(
+			fc.tuple(number, number, number).map((of) => voucher(...of)),
+			{ nil: undefined },
+		);
+		const command = fc.oneof(
+			{
+				weight: 5,
+				arbitrary: fc.record({ is: fc.constant("put" as const), n: number, voucher: vouchers, final: fc.boolean() }),
+			},
+			{
+				weight: 3,
+				arbitrary: fc.record({ is: fc.constant("redeemed" as const), n: number, to: fc.tuple(number, number, number) }),
+			},
+			{ weight: 1, arbitrary: fc.record({ is: fc.constant("drop" as const), n: number }) },
+			{ weight: 1, arbitrary: fc.record({ is: fc.constant("reopen" as const) }) },
+		);
+		await fc.assert(
+			fc.asyncProperty(fc.array(command, { maxLength: 30 }), async (commands) => {
+				const oracle = openMemoryTill();
+				path = join(await newFolder(), "till.db");
+				let tested = await open();
+				let asked: Promise<unknown>[] = [];
+				for (const one of commands) {
+					for (const each of [oracle, tested]) {
+						if (one.is === "put") asked.push(each.put(row(one.n, { voucher: one.voucher, final: one.final })));
+						if (one.is === "redeemed")
+							asked.push(each.redeemed(tab(one.n), totals(...one.to), new Uint8Array([one.n])));
+						if (one.is === "drop") asked.push(each.drop([tab(one.n)]));
+					}
+					if (one.is !== "reopen") continue;
+					await Promise.all(asked);
+					asked = [];
+					tested = await open();
+				}
+				await Promise.all(asked);
+				const sorted = (rows: Till["rows"]) => [...rows].sort(([a], [b]) => (a < b ? -1 : 1));
+				assert.deepEqual(sorted(tested.rows), sorted(oracle.rows));
+				assert.deepEqual(sorted((await open()).rows), sorted(oracle.rows));
+			}),
+			{ numRuns: 12 },
+		);
+	});
+});
