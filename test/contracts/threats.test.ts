@@ -1,4 +1,4 @@
-/** What they will try against the contracts themselves; the numbers are those of SECURITY.md's list of threats. */
+/** What they will try against the contracts themselves, by the threats' numbers (SECURITY.md). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AMOUNT_MAX, amount, parseAmount, parseDollars } from "#contracts/amount";
