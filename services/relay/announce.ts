@@ -1,0 +1,102 @@
+/** Says to the market what this relay offers, every few minutes (PROTOCOL.md, "Listing"). */
+
+import { toHex } from "#contracts/bytes";
+import type { Crypto, KeyPair } from "#contracts/identity";
+import { LIMIT } from "#contracts/limit";
+import { type Offer, signListing } from "#contracts/listing";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Cancel, Clock } from "#host/clock";
+import type { Log } from "#host/log";
+import type { RelayLimits } from "./limit.ts";
+import type { MarketKeys } from "./market.ts";
+
+/** After a market that did not answer. */
+const RETRY_MS = 5_000;
+
+/** What an announcer needs. */
+export type AnnouncerDeps = {
+	readonly crypto: Crypto;
+	readonly clock: Clock;
+	readonly random: () => number;
+	readonly fetch: typeof fetch;
+	readonly log: Log;
+	readonly limits: RelayLimits;
+	readonly relay: KeyPair;
+	readonly market: MarketKeys;
+	readonly marketUrl: string;
+	readonly everyMs: number;
+	/** What is offered now. */
+	readonly offer: () => Omit<Offer, "market" | "relay" | "issuedAtMs" | "validUntilMs">;
+};
+
+/** Announces. */
+export class Announcer {
+	private readonly deps: AnnouncerDeps;
+	private timer: Cancel | undefined;
+	private stopped = false;
+	private announced = false;
+
+	constructor(deps: AnnouncerDeps) {
+		this.deps = deps;
+	}
+
+	/** Whether the market took the last announcement. */
+	get listed(): boolean {
+		return this.announced;
+	}
+
+	/** Announces now and from then on; resolves after the first try. */
+	async start(): Promise<Problem | undefined> {
+		const failed = await this.announce();
+		this.wait(failed);
+		return failed;
+	}
+
+	stop(): void {
+		this.stopped = true;
+		this.timer?.();
+	}
+
+	/** Announces once. */
+	async announce(): Promise<Problem | undefined> {
+		const failed = await this.post();
+		this.announced = failed === undefined;
+		if (failed) this.deps.log.warn({ problem: failed.problem }, "the market did not take the listing");
+		return failed;
+	}
+
+	private wait(failed: Problem | undefined): void {
+		const { clock, everyMs, random } = this.deps;
+		if (this.stopped) return;
+		const waitMs = (failed ? Math.min(RETRY_MS, everyMs) : everyMs) * (0.75 + random() / 2);
+		this.timer = clock.after(waitMs, () => void this.announce().then((again) => this.wait(again)));
+	}
+
+	private async post(): Promise<Problem | undefined> {
+		const { crypto, clock, limits, relay, market, marketUrl } = this.deps;
+		if (!market.root) await market.refreshSoon();
+		if (!market.root) return problem("unavailable", "The market has not been heard of yet.");
+		const issuedAtMs = clock.nowMs();
+		const offer = {
+			...this.deps.offer(),
+			market: market.root,
+			relay: relay.publicKey,
+			issuedAtMs,
+			validUntilMs: issuedAtMs + LIMIT.listingMsMax,
+		};
+		try {
+			const answer = await this.deps.fetch(new URL("/v1/listing", marketUrl), {
+				method: "POST",
+				headers: { "content-type": "application/json" },
+				body: JSON.stringify({ listing: toHex(signListing(crypto, offer, relay).bytes) }),
+				redirect: "error",
+				signal: AbortSignal.timeout(limits.marketMs),
+			});
+			const json: unknown = await answer.json();
+			if (isProblem(json)) return json;
+			return answer.ok ? undefined : problem("unavailable");
+		} catch {
+			return problem("unavailable", "The market does not answer.");
+		}
+	}
+}

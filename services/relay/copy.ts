@@ -1,0 +1,93 @@
+/** One copy of a payload on its way through the relay, from its charge to its answer. */
+
+import { MAIL_HEAD_BYTES } from "#contracts/frame";
+import type { ProblemCode } from "#contracts/problem";
+import type { Tag } from "./dedupe.ts";
+import type { Mailbox } from "./mailbox/mailbox.ts";
+import type { Mail } from "./mailbox/store.ts";
+import type { Tab } from "./tab.ts";
+
+/** Who sent a copy and who pays for it. */
+export type Origin = { readonly tab: Tab; readonly tag: Tag; readonly ttlS: number; readonly byCard: boolean };
+
+/** A copy that was charged, or (without an origin) one read back from the disk for its reader. */
+export class Copy {
+	readonly mailbox: Mailbox;
+	readonly size: number;
+	readonly origin: Origin | undefined;
+	readonly seq: number;
+	readonly print: number;
+	readonly expiresAtMs: number;
+	/** The message it came in and where its frame's body begins there; let go once it is on disk. */
+	private message: Uint8Array | undefined;
+	private readonly start: number;
+	/** Its place in its mailbox's order; 0 while it never went towards the disk. */
+	position = 0;
+	/** Whether the disk has it. */
+	stored = false;
+	/** Whether its reader has acknowledged it. */
+	acked = false;
+	/** The reader's delivery number, and when it was delivered (on the clock that never jumps); 0 while it was not. */
+	number = 0;
+	deliveredAtMs = 0;
+
+	constructor(
+		mailbox: Mailbox,
+		origin: Origin | undefined,
+		seq: number,
+		print: number,
+		expiresAtMs: number,
+		size: number,
+		message: Uint8Array | undefined,
+		start: number,
+	) {
+		this.mailbox = mailbox;
+		this.origin = origin;
+		this.seq = seq;
+		this.print = print;
+		this.expiresAtMs = expiresAtMs;
+		this.size = size;
+		this.message = message;
+		this.start = start;
+	}
+
+	/** As the store takes it. Only for what has an origin and was not let go of. */
+	get mail(): Mail {
+		const { origin, message } = this;
+		if (!origin || !message) throw new Error("a copy was sent to the disk twice");
+		const from = this.start + MAIL_HEAD_BYTES;
+		return {
+			mailbox: this.mailbox.id,
+			position: this.position,
+			expiresAtMs: this.expiresAtMs,
+			payload: message.subarray(from, from + this.size),
+			tag: origin.tag.id,
+			seq: this.seq,
+			print: this.print,
+			byCard: origin.byCard,
+		};
+	}
+
+	/** The disk has it: the memory it came in can go. */
+	letGo(): void {
+		this.message = undefined;
+	}
+
+	/** It is the reader's or the disk's now: it is earned, and its sender hears `kept`. */
+	settle(): void {
+		const { origin, seq } = this;
+		if (!origin) return;
+		origin.tab.settle(this.size, origin.ttlS);
+		origin.tag.settle(seq);
+		origin.tag.answers?.kept(seq);
+	}
+
+	/** It could not be kept: nothing was charged, and its number may come again. */
+	refuse(code: ProblemCode): void {
+		const { origin, seq } = this;
+		if (!origin) return;
+		origin.tab.refund(this.size, origin.ttlS);
+		origin.tag.undo(seq);
+		origin.tag.answers?.refused(code, seq);
+	}
+}

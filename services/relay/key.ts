@@ -1,0 +1,41 @@
+/** The relay's own key: a seed of 32 bytes in its data folder that only its owner can read. Made at the first start. */
+
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { type Crypto, type KeyPair, SEED_BYTES } from "#contracts/identity";
+import { type Problem, problem } from "#contracts/problem";
+
+/** Reads the key, or makes it; without a folder it is a new one each time. */
+export function openRelayKey(crypto: Crypto, folder: string | undefined): KeyPair | Problem {
+	if (folder === undefined) return crypto.keyPair(crypto.random(SEED_BYTES));
+	const path = join(folder, "relay.key");
+	try {
+		mkdirSync(folder, { recursive: true, mode: 0o700 });
+		const seed = read(path) ?? make(path, crypto.random(SEED_BYTES));
+		if (seed.length !== SEED_BYTES) return problem("data-corrupt", `The key in ${path} is not 32 bytes.`);
+		return crypto.keyPair(seed);
+	} catch (error) {
+		const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+		return problem("disk", `The relay's key ${path} can be neither read nor made (${code}).`);
+	}
+}
+
+function read(path: string): Uint8Array | undefined {
+	try {
+		return new Uint8Array(readFileSync(path));
+	} catch (error) {
+		if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+		throw error;
+	}
+}
+
+function make(path: string, seed: Uint8Array): Uint8Array {
+	const file = openSync(path, "wx", 0o600);
+	try {
+		writeSync(file, seed);
+		fsyncSync(file);
+	} finally {
+		closeSync(file);
+	}
+	return seed;
+}

@@ -1,0 +1,149 @@
+/**
+ * The keys of the market that this relay works with: fetched, checked against the root that is pinned (by the operator, or by
+ * first use), and kept on disk, so that a relay starts and forwards while the market is away (money.md, "Keys of the market").
+ */
+
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fromHex, same, toHex } from "#contracts/bytes";
+import { type Crypto, KEY_BYTES } from "#contracts/identity";
+import { MARKET_KEY_BYTES, type MarketKey, readMarketInfo, readMarketKey } from "#contracts/market";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Clock } from "#host/clock";
+import type { Log } from "#host/log";
+import type { RelayLimits } from "./limit.ts";
+
+/** Keys are asked for again this often: a new one is published long before it signs. */
+const REFRESH_EVERY_MS = 600_000;
+/** The same while none came: soon, because no payer can come in. */
+const RETRY_EVERY_MS = 5_000;
+/** Old certificates that are kept: grants signed before the market changed its key are good until they end. */
+const KEYS_MAX = 16;
+
+/** What market keys need. */
+export type MarketDeps = {
+	readonly crypto: Crypto;
+	readonly clock: Clock;
+	readonly fetch: typeof fetch;
+	readonly log: Log;
+	readonly limits: RelayLimits;
+	readonly url: string;
+	/** The root key that the operator pinned. */
+	readonly pin: Uint8Array | undefined;
+	/** Where what was learned is kept; undefined keeps it in memory. */
+	readonly folder: string | undefined;
+};
+
+/** The market as this relay knows it. */
+export class MarketKeys {
+	private readonly deps: MarketDeps;
+	private rootKey: Uint8Array | undefined;
+	private known: MarketKey[] = [];
+	private askedAtMs = Number.NEGATIVE_INFINITY;
+	private asking: Promise<Problem | undefined> | undefined;
+
+	constructor(deps: MarketDeps) {
+		this.deps = deps;
+		this.rootKey = deps.pin;
+		this.restore();
+	}
+
+	/** The market's root key; undefined until it was heard of for the first time. */
+	get root(): Uint8Array | undefined {
+		return this.rootKey;
+	}
+
+	/** Certificates that are known, newest first. */
+	get keys(): readonly MarketKey[] {
+		return this.known;
+	}
+
+	isRoot(market: Uint8Array): boolean {
+		return this.rootKey !== undefined && same(this.rootKey, market);
+	}
+
+	/** Whether it is time to ask again. */
+	get due(): boolean {
+		const wait = this.known.length > 0 ? REFRESH_EVERY_MS : RETRY_EVERY_MS;
+		return this.deps.clock.elapsedMs() - this.askedAtMs >= wait;
+	}
+
+	/** Asks again, but not more often than every few seconds whoever wants it. */
+	async refreshSoon(): Promise<void> {
+		if (this.deps.clock.elapsedMs() - this.askedAtMs >= RETRY_EVERY_MS) await this.refresh();
+	}
+
+	/** Asks the market for its keys. What is known stays when it does not answer, or answers what its root did not sign. */
+	refresh(): Promise<Problem | undefined> {
+		this.asking ??= this.ask().finally(() => {
+			this.asking = undefined;
+		});
+		return this.asking;
+	}
+
+	private async ask(): Promise<Problem | undefined> {
+		const { crypto, log, limits } = this.deps;
+		this.askedAtMs = this.deps.clock.elapsedMs();
+		let json: unknown;
+		try {
+			const answer = await this.deps.fetch(new URL("/.well-known/farelay.json", this.deps.url), {
+				signal: AbortSignal.timeout(limits.marketMs),
+				redirect: "error",
+			});
+			if (!answer.ok) return problem("unavailable");
+			json = await answer.json();
+		} catch {
+			return problem("unavailable", "The market does not answer.");
+		}
+		const read = readMarketInfo(crypto, json);
+		if (isProblem(read)) {
+			log.warn({ problem: read.problem }, "the market's description does not hold");
+			return read;
+		}
+		if (this.rootKey && !same(this.rootKey, read.market)) {
+			log.error("the market answers with another root key than the one that is pinned");
+			return problem("grant-unknown-market", "The market has another root key than the one that is pinned.");
+		}
+		this.rootKey = read.market;
+		const fresh = read.keys.map(({ bytes }) => toHex(bytes));
+		const old = this.known.filter(({ bytes }) => !fresh.includes(toHex(bytes)));
+		const before = this.known.length;
+		this.known = [...read.keys, ...old].slice(0, KEYS_MAX);
+		if (old.length !== before || before === 0) this.keep();
+		return undefined;
+	}
+
+	private keep(): void {
+		const { folder, log } = this.deps;
+		if (folder === undefined || !this.rootKey) return;
+		const path = join(folder, "market.json");
+		const text = JSON.stringify({ market: toHex(this.rootKey), keys: this.known.map(({ bytes }) => toHex(bytes)) });
+		try {
+			mkdirSync(folder, { recursive: true });
+			writeFileSync(`${path}.new`, text, { mode: 0o600 });
+			renameSync(`${path}.new`, path);
+		} catch (error) {
+			log.warn({ err: error }, "the market's keys could not be written down");
+		}
+	}
+
+	private restore(): void {
+		const { folder, crypto } = this.deps;
+		if (folder === undefined) return;
+		let json: { market?: unknown; keys?: unknown };
+		try {
+			json = JSON.parse(readFileSync(join(folder, "market.json"), "utf8"));
+		} catch {
+			return;
+		}
+		const root = fromHex(json?.market, KEY_BYTES);
+		if (!root || !Array.isArray(json.keys)) return;
+		if (this.rootKey && !same(this.rootKey, root)) return;
+		this.rootKey = root;
+		for (const hex of json.keys.slice(0, KEYS_MAX)) {
+			const bytes = fromHex(hex, MARKET_KEY_BYTES);
+			const key = bytes && readMarketKey(crypto, bytes);
+			if (key && !isProblem(key) && same(key.market, root)) this.known.push(key);
+		}
+	}
+}

@@ -1,0 +1,176 @@
+/**
+ * What leaves by one socket: everything of a turn as few WebSocket messages of at most 64 KiB, corked into one system call
+ * (docs/decisions/batching.md). Small frames are copied into a slab, large ones and whole messages are passed on as they came.
+ */
+
+import type { Socket } from "node:net";
+import type { WebSocket } from "ws";
+import { LIMIT } from "#contracts/limit";
+import type { RelayLimits } from "./limit.ts";
+
+const SLAB_BYTES = LIMIT.messageBytesMax;
+/** Above this a run is sent as a view: a message's own cost is then less than copying. Just over a slice with its header. */
+const COPY_BYTES_MAX = LIMIT.sliceBytes - 1;
+/** Slabs kept for the next turn: a relay has few busy readers at one moment. */
+const POOL_MAX = 64;
+const BINARY = { binary: true, fin: true, compress: false, mask: false };
+
+/** The outboxes that have something to send this turn. One per relay. */
+export class Post {
+	private dirty: Outbox[] = [];
+	private scheduled = false;
+	private readonly pool: Uint8Array[] = [];
+
+	/** Sends an outbox at the end of this turn. */
+	add(outbox: Outbox): void {
+		this.dirty.push(outbox);
+		if (this.scheduled) return;
+		this.scheduled = true;
+		process.nextTick(() => this.send());
+	}
+
+	takeSlab(): Uint8Array {
+		return this.pool.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+	}
+
+	giveSlab(slab: Uint8Array): void {
+		if (this.pool.length < POOL_MAX) this.pool.push(slab);
+	}
+
+	private send(): void {
+		this.scheduled = false;
+		const dirty = this.dirty;
+		this.dirty = [];
+		for (const outbox of dirty) outbox.send();
+	}
+}
+
+/** One socket's way out. */
+export class Outbox {
+	/** Asked at the end of a turn for answers that were gathered during it. */
+	onTurn: (() => void) | undefined;
+	/** When something that waits was last taken, or nothing waited; on the clock that never jumps. */
+	movedAtMs: number;
+	private readonly ws: WebSocket;
+	private readonly socket: Socket;
+	private readonly post: Post;
+	private readonly elapsedMs: () => number;
+	private readonly limits: RelayLimits;
+	private slab: Uint8Array | undefined;
+	/** Where the message being built begins in the slab, and where it ends. */
+	private from = 0;
+	private to = 0;
+	private used: Uint8Array[] = [];
+	private dirty = false;
+	/** Whether something waited before this turn, and whether this turn sent views into its slabs. */
+	private behind = false;
+	private lent = false;
+	private readonly taken: () => void;
+
+	constructor(ws: WebSocket, socket: Socket, post: Post, elapsedMs: () => number, limits: RelayLimits) {
+		this.ws = ws;
+		this.socket = socket;
+		this.post = post;
+		this.elapsedMs = elapsedMs;
+		this.limits = limits;
+		this.movedAtMs = elapsedMs();
+		this.taken = () => {
+			this.movedAtMs = this.elapsedMs();
+		};
+	}
+
+	/** Bytes that the system has not taken yet. */
+	get unsentBytes(): number {
+		return this.ws.bufferedAmount;
+	}
+
+	/** Whether so much waits that mail for this socket goes by the disk. */
+	get congested(): boolean {
+		return this.ws.bufferedAmount > this.limits.unsentBytesHigh;
+	}
+
+	/** Whether the reader of this socket has given up: far more waits than anyone who reads would leave. */
+	get overflown(): boolean {
+		return this.ws.bufferedAmount > this.limits.unsentBytesMax;
+	}
+
+	/** Something will be sent at the end of this turn. */
+	touch(): void {
+		if (this.dirty) return;
+		this.dirty = true;
+		this.behind = this.ws.bufferedAmount > 0;
+		if (!this.behind) this.taken();
+		this.socket.cork();
+		this.post.add(this);
+	}
+
+	/** Adds whole frames that stand in a message. A message that is passed on whole is not copied; its memory must not change any more. */
+	pass(message: Uint8Array, start: number, end: number): void {
+		this.touch();
+		const length = end - start;
+		if (length > COPY_BYTES_MAX) {
+			this.close();
+			this.write(start === 0 && end === message.length ? message : message.subarray(start, end));
+			return;
+		}
+		const { message: slab, at } = this.claim(length);
+		if (length <= 128) for (let i = start, to = at; i < end; i++, to++) slab[to] = message[i] as number;
+		else slab.set(message.subarray(start, end), at);
+		this.written(length);
+	}
+
+	/** Adds one frame. */
+	frame(bytes: Uint8Array): void {
+		this.pass(bytes, 0, bytes.length);
+	}
+
+	/** Room for at most so many bytes; {@link written} says how many it became. */
+	claim(length: number): { readonly message: Uint8Array; readonly at: number } {
+		this.touch();
+		if (!this.slab || this.to + length > SLAB_BYTES) {
+			this.close();
+			this.slab = this.post.takeSlab();
+			this.used.push(this.slab);
+			this.from = 0;
+			this.to = 0;
+		}
+		return { message: this.slab, at: this.to };
+	}
+
+	written(length: number): void {
+		this.to += length;
+	}
+
+	/** Sends what was gathered. */
+	send(): void {
+		if (!this.dirty) return;
+		this.onTurn?.();
+		this.dirty = false;
+		this.close();
+		this.slab = undefined;
+		this.socket.uncork();
+		// the system took everything: the slabs are free again
+		const free = !this.lent || this.ws.bufferedAmount === 0;
+		for (const slab of this.used) if (free) this.post.giveSlab(slab);
+		this.used.length = 0;
+		this.lent = false;
+	}
+
+	private close(): void {
+		const { slab, from, to } = this;
+		if (!slab || to === from) return;
+		const message = slab.subarray(from, to);
+		this.from = to;
+		// behind something that waits, a few bytes must not hold a whole slab
+		if (this.behind && message.length < SLAB_BYTES / 2) {
+			this.write(new Uint8Array(message));
+			return;
+		}
+		this.lent = true;
+		this.write(message);
+	}
+
+	private write(message: Uint8Array): void {
+		if (this.ws.readyState === this.ws.OPEN) this.ws.send(message, BINARY, this.taken);
+	}
+}

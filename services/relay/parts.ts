@@ -1,0 +1,27 @@
+/** What the parts of a relay know of each other. Made once in `relay.ts`. */
+
+import type { Crypto, KeyPair } from "#contracts/identity";
+import type { Clock } from "#host/clock";
+import type { Log } from "#host/log";
+import type { Greeter } from "./hello.ts";
+import type { RelayLimits } from "./limit.ts";
+import type { MailStore } from "./mailbox/store.ts";
+import type { Counts } from "./metrics.ts";
+import type { Router } from "./router.ts";
+import type { Tabs } from "./tabs.ts";
+import type { Tags } from "./tags.ts";
+
+/** The parts that a session works with. */
+export type RelayParts = {
+	readonly crypto: Crypto;
+	readonly clock: Clock;
+	readonly log: Log;
+	readonly relay: KeyPair;
+	readonly limits: RelayLimits;
+	readonly store: MailStore;
+	readonly greeter: Greeter;
+	readonly router: Router;
+	readonly tabs: Tabs;
+	readonly tags: Tags;
+	readonly counts: Counts;
+};

@@ -1,0 +1,130 @@
+/**
+ * A reader's window: what was delivered to one connection and not yet acknowledged, under session-wide delivery numbers
+ * (PROTOCOL.md, "Reading"; threat 11). It holds at most 1,024 deliveries or 1 MiB; more waits on the disk.
+ */
+
+import { FRAME, MAIL_HEAD_BYTES, writeHead, writeU32 } from "#contracts/frame";
+import { LIMIT } from "#contracts/limit";
+import type { Range } from "#contracts/ranges";
+import { Copy } from "./copy.ts";
+import type { Mailbox } from "./mailbox/mailbox.ts";
+import type { KeptMail } from "./mailbox/store.ts";
+import type { Outbox } from "./outbox.ts";
+
+/** What a delivery costs besides its bytes: the copy's own memory. Keeps the window honest for the smallest mail. */
+const COPY_BYTES = 256;
+
+const SLOTS = LIMIT.windowFrames * 2;
+
+/** Whether, and how much, a reader can take. */
+export class Reader {
+	readonly outbox: Outbox;
+	/** The mailboxes it listens on, by the handle that it chose for each. */
+	readonly mailboxes = new Map<number, Mailbox>();
+	/** Deliveries that are in memory only. */
+	live = 0;
+	/** Told when another connection took one of its mailboxes. */
+	onReplaced: ((mailbox: Mailbox) => void) | undefined;
+	private slots: (Copy | undefined)[] = [];
+	private next = 1;
+	private oldest = 1;
+	private frames = 0;
+	private bytes = 0;
+
+	constructor(outbox: Outbox) {
+		this.outbox = outbox;
+	}
+
+	/** Whether a delivery of this size fits the window and the socket. */
+	room(size: number): boolean {
+		return (
+			this.frames < LIMIT.windowFrames &&
+			this.next - this.oldest < SLOTS &&
+			this.bytes + size + COPY_BYTES <= LIMIT.windowBytes &&
+			!this.outbox.congested
+		);
+	}
+
+	/** How much may be read from the disk for this reader now. */
+	get page(): { readonly count: number; readonly bytes: number } {
+		return {
+			count: Math.min(LIMIT.windowFrames - this.frames, SLOTS - (this.next - this.oldest)),
+			bytes: LIMIT.windowBytes - this.bytes,
+		};
+	}
+
+	/** Gives a copy the next delivery number and waits for its acknowledgement. */
+	hold(copy: Copy, elapsedMs: number): number {
+		const number = this.next++;
+		copy.number = number;
+		copy.deliveredAtMs = elapsedMs;
+		this.slots[number % SLOTS] = copy;
+		this.frames++;
+		this.bytes += copy.size + COPY_BYTES;
+		if (copy.position === 0) this.live++;
+		return number;
+	}
+
+	/** Delivers what was read back from the disk. */
+	deliver(mailbox: Mailbox, handle: number, mail: KeptMail): void {
+		const copy = new Copy(mailbox, undefined, 0, 0, mail.expiresAtMs, mail.payload.length, undefined, 0);
+		copy.position = mail.position;
+		copy.stored = true;
+		const number = this.hold(copy, 0);
+		const length = MAIL_HEAD_BYTES + mail.payload.length;
+		const { message, at } = this.outbox.claim(4 + length);
+		const start = writeHead(message, at, FRAME.deliver, length);
+		writeU32(message, start, handle);
+		writeU32(message, start + 4, number);
+		message.set(mail.payload, start + MAIL_HEAD_BYTES);
+		this.outbox.written(start + length - at);
+	}
+
+	/** Takes an acknowledgement; numbers that were never delivered, or twice, are no error. */
+	ack(ranges: readonly Range[]): void {
+		for (const [first, last] of ranges) {
+			const to = Math.min(last, this.next - 1);
+			for (let number = Math.max(first, this.oldest); number <= to; number++) {
+				const copy = this.drop(number);
+				if (!copy) continue;
+				copy.acked = true;
+				copy.mailbox.acked(copy);
+			}
+		}
+		this.advance();
+	}
+
+	/** Gives up a delivery without an acknowledgement. */
+	release(copy: Copy): void {
+		if (this.slots[copy.number % SLOTS] !== copy) return;
+		this.drop(copy.number);
+		this.advance();
+	}
+
+	/** A live delivery went towards the disk. */
+	spilled(): void {
+		this.live--;
+	}
+
+	/** Unacknowledged deliveries, oldest first. */
+	*held(): Generator<Copy> {
+		for (let number = this.oldest; number < this.next; number++) {
+			const copy = this.slots[number % SLOTS];
+			if (copy) yield copy;
+		}
+	}
+
+	private drop(number: number): Copy | undefined {
+		const copy = this.slots[number % SLOTS];
+		if (!copy || copy.number !== number) return undefined;
+		this.slots[number % SLOTS] = undefined;
+		this.frames--;
+		this.bytes -= copy.size + COPY_BYTES;
+		if (copy.position === 0) this.live--;
+		return copy;
+	}
+
+	private advance(): void {
+		while (this.oldest < this.next && this.slots[this.oldest % SLOTS] === undefined) this.oldest++;
+	}
+}

@@ -1,0 +1,246 @@
+/** Puts a relay together and takes it apart in order. Everything else in this room is a part that knows nothing of the whole. */
+
+import { join } from "node:path";
+import type { Crypto, KeyPair } from "#contracts/identity";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Clock } from "#host/clock";
+import { type Health, makeHealth } from "#host/health";
+import type { Log } from "#host/log";
+import { Announcer } from "./announce.ts";
+import { checkRelayConfig, type RelayConfig } from "./config.ts";
+import { Greeter } from "./hello.ts";
+import { openRelayKey } from "./key.ts";
+import { RELAY_LIMITS, type RelayLimits } from "./limit.ts";
+import { Desk } from "./mailbox/desk.ts";
+import { openMemoryMailStore } from "./mailbox/memory.ts";
+import { openSqliteMailStore } from "./mailbox/sqlite.ts";
+import type { MailStore } from "./mailbox/store.ts";
+import { MarketKeys } from "./market.ts";
+import { Counts, openMetrics } from "./metrics.ts";
+import type { RelayParts } from "./parts.ts";
+import { Redeemer } from "./redeemer.ts";
+import { Router } from "./router.ts";
+import { Port } from "./server.ts";
+import { Tabs } from "./tabs.ts";
+import { Tags } from "./tags.ts";
+import { openMemoryTill } from "./till/memory.ts";
+import { openSqliteTill } from "./till/sqlite.ts";
+import type { Till } from "./till/till.ts";
+import { startUpkeep } from "./upkeep.ts";
+
+/** How long a start waits for a market that is slow; it goes on without it. */
+const MARKET_WAIT_MS = 2_000;
+
+/** What a relay is given besides its settings. */
+export type RelayDeps = {
+	readonly crypto: Crypto;
+	readonly clock: Clock;
+	/** From 0 to 1, for jitter only. */
+	readonly random: () => number;
+	readonly fetch: typeof fetch;
+	readonly log: Log;
+	/** Disks other than the usual ones: SQLite in the data folder, memory without one. */
+	readonly store?: MailStore;
+	readonly till?: Till;
+	/** Told when something broke for good: the process should stop. */
+	readonly onDeath?: (why: Error) => void;
+	/** Whether `/metrics` shows the process too; not where several relays share one. Default true. */
+	readonly processMetrics?: boolean;
+};
+
+/** A relay that runs. */
+export type RunningRelay = {
+	/** Where clients find it. */
+	readonly url: string;
+	readonly port: number;
+	readonly publicKey: Uint8Array;
+	readonly counts: Counts;
+	readonly health: Health;
+	/** Posts what was earned, now; the problem when the market did not answer. */
+	redeem(): Promise<Problem | undefined>;
+	/** Says to the market what it offers, now. */
+	announce(): Promise<Problem | undefined>;
+	/** Earned and not yet paid. */
+	unredeemedNanos(): bigint;
+	/** Says goodbye to everyone, writes everything down, redeems once, and closes; within some seconds, whatever hangs. */
+	stop(): Promise<void>;
+};
+
+/** Starts a relay, or says why not. It starts without the market too. */
+export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<RunningRelay | Problem> {
+	const wrong = checkRelayConfig(config);
+	if (wrong) return wrong;
+	const limits: RelayLimits = { ...RELAY_LIMITS, ...config.limits };
+	const relay = openRelayKey(deps.crypto, config.data);
+	if (isProblem(relay)) return relay;
+	const health = makeHealth();
+	const disks = await openDisks(config, deps, health);
+	if (isProblem(disks)) return disks;
+	const built = build(config, deps, limits, relay, disks, health);
+	await Promise.race([built.market.refresh(), pause(deps.clock)]);
+	const port = await built.port.listen();
+	if (typeof port !== "number") {
+		await Promise.all([disks.store.close(), disks.till.close()]);
+		return port;
+	}
+	const url = config.publicUrl ?? `ws://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`;
+	const announcer = new Announcer({
+		...deps,
+		limits,
+		relay,
+		market: built.market,
+		marketUrl: config.marketUrl,
+		everyMs: config.announceEveryMs,
+		offer: () => ({
+			operator: config.operator,
+			url,
+			country: config.country,
+			bandwidthMbps: config.bandwidthMbps,
+			storageGb: config.storageGb,
+			trafficCapGb: config.trafficCapGb,
+			tariff: config.tariff,
+		}),
+	});
+	const stopUpkeep = startUpkeep(built.parts, built.market, built.port);
+	await Promise.race([announcer.start(), pause(deps.clock)]);
+	built.redeemer.start();
+	void built.redeemer.redeem();
+	let stopping: Promise<void> | undefined;
+	return {
+		url,
+		port,
+		publicKey: relay.publicKey,
+		counts: built.parts.counts,
+		health,
+		redeem: () => built.redeemer.redeem(),
+		announce: () => announcer.announce(),
+		unredeemedNanos: () => built.parts.tabs.unredeemedNanos,
+		stop: () => {
+			stopping ??= stop(built, disks, health, limits, deps, () => {
+				stopUpkeep();
+				announcer.stop();
+			});
+			return stopping;
+		},
+	};
+}
+
+type Disks = { readonly store: MailStore; readonly till: Till };
+
+async function openDisks(config: RelayConfig, deps: RelayDeps, health: Health): Promise<Disks | Problem> {
+	const onDeath = (why: Error): void => {
+		health.report("disk", "internal");
+		deps.log.fatal({ err: why }, "a writer died");
+		deps.onDeath?.(why);
+	};
+	const at = (name: string) => ({ path: join(config.data ?? "", name), onDeath });
+	const till = deps.till ?? (config.data === undefined ? openMemoryTill() : await openSqliteTill(at("till.db")));
+	if (isProblem(till)) return till;
+	const store =
+		deps.store ?? (config.data === undefined ? openMemoryMailStore() : await openSqliteMailStore(at("mail.db")));
+	if (!isProblem(store)) return { store, till };
+	await till.close();
+	return store;
+}
+
+type Built = {
+	readonly parts: RelayParts;
+	readonly desk: Desk;
+	readonly market: MarketKeys;
+	readonly redeemer: Redeemer;
+	readonly port: Port;
+};
+
+function build(
+	config: RelayConfig,
+	deps: RelayDeps,
+	limits: RelayLimits,
+	relay: KeyPair,
+	disks: Disks,
+	health: Health,
+): Built {
+	const { crypto, clock, log } = deps;
+	const { store, till } = disks;
+	const counts = new Counts();
+	const market = new MarketKeys({
+		...deps,
+		limits,
+		url: config.marketUrl,
+		pin: config.marketKey,
+		folder: config.data,
+	});
+	const tags: Tags = new Tags(store, limits, (error) => desk.failed(error));
+	const onDisk = (works: boolean): void => {
+		health.report("disk", works ? undefined : "disk");
+		router.relieve();
+	};
+	const desk: Desk = new Desk({ store, tags, clock, limits, log, onDisk });
+	const router: Router = new Router(desk, clock, limits);
+	const tabs = new Tabs({ crypto, till, relay }, limits);
+	const greeter = new Greeter({ crypto, relay, clock, market, limits });
+	const parts: RelayParts = { crypto, clock, log, relay, limits, store, greeter, router, tabs, tags, counts };
+	const redeemer = new Redeemer({
+		...deps,
+		limits,
+		relay,
+		market,
+		marketUrl: config.marketUrl,
+		tabs,
+		till,
+		counts,
+		everyMs: config.redeemEveryMs,
+	});
+	const gauges = {
+		connections: { help: "Connections open now.", value: () => counts.open },
+		strangers: { help: "Connections that have not said hello.", value: () => port.unknown },
+		readers: { help: "Connections that listen.", value: () => counts.listening },
+		mailboxes: { help: "Mailboxes at work.", value: () => router.count },
+		tabs: { help: "Tabs in memory.", value: () => tabs.count },
+		tags: { help: "Tags in memory.", value: () => tags.count },
+		till_rows: { help: "Tabs in the till.", value: () => till.rows.size },
+		pending_bytes: { help: "Bytes on their way to the disk.", value: () => store.pendingBytes },
+		unredeemed_nanos: { help: "Earned and not yet paid.", value: () => Number(tabs.unredeemedNanos) },
+		draining: { help: "1 while the relay stops.", value: () => (health.now().state === "draining" ? 1 : 0) },
+	};
+	const metrics = openMetrics(counts, gauges, deps.processMetrics ?? true);
+	const { host, port: wanted, trustProxy, helloMs, idleMs } = config;
+	const port: Port = new Port({ parts, health, metrics, host, port: wanted, trustProxy, helloMs, idleMs });
+	return { parts, desk, market, redeemer, port };
+}
+
+/** Drains: nobody new, goodbye, live mail and counts to the disk, one redemption, closed. Each step within what is left of the time. */
+async function stop(
+	{ parts, desk, redeemer, port }: Built,
+	disks: Disks,
+	health: Health,
+	limits: RelayLimits,
+	deps: RelayDeps,
+	stopTimers: () => void,
+): Promise<void> {
+	const endMs = deps.clock.elapsedMs() + limits.drainMs;
+	const within = async (what: string, work: Promise<unknown>): Promise<void> => {
+		const late = Promise.withResolvers<Problem>();
+		const leftMs = Math.max(0, endMs - deps.clock.elapsedMs());
+		const cancel = deps.clock.after(leftMs, () => late.resolve(problem("unavailable", `${what} took too long`)));
+		const done = await Promise.race([work, late.promise]).catch((error: unknown) => ({ error }));
+		cancel();
+		if (isProblem(done)) deps.log.warn({ problem: done.problem, step: what }, "a step of stopping did not end well");
+		else if (done instanceof Object && "error" in done) deps.log.error({ err: done.error, step: what }, "stopping");
+	};
+	health.drain();
+	stopTimers();
+	redeemer.stop();
+	port.drain();
+	await within("mail", desk.settled());
+	parts.tags.flush();
+	// the count first: what is claimed and paid afterwards is noted beside it
+	await within("till", parts.tabs.stop());
+	await within("redemption", redeemer.redeem());
+	port.close();
+	await within("store", disks.store.close());
+	await within("till", disks.till.close());
+}
+
+function pause(clock: Clock): Promise<void> {
+	return new Promise((resolve) => void clock.after(MARKET_WAIT_MS, resolve));
+}

@@ -1,0 +1,84 @@
+/** Finds the mailbox that a copy is for and the readers that wait, and says when senders must wait for the disk. */
+
+import { LIMIT } from "#contracts/limit";
+import type { Clock } from "#host/clock";
+import type { RelayLimits } from "./limit.ts";
+import type { Desk } from "./mailbox/desk.ts";
+import { Mailbox } from "./mailbox/mailbox.ts";
+import type { Reader } from "./reader.ts";
+import type { Tab } from "./tab.ts";
+
+/** The mailboxes and readers of a relay. */
+export class Router {
+	/** Connections that listen. */
+	readonly readers = new Set<Reader>();
+	/** Handles open for sending, over all connections. */
+	handles = 0;
+	private readonly mailboxes = new Map<string, Mailbox>();
+	private readonly desk: Desk;
+	private readonly clock: Clock;
+	private readonly limits: RelayLimits;
+	private waiting: (() => void)[] = [];
+
+	constructor(desk: Desk, clock: Clock, limits: RelayLimits) {
+		this.desk = desk;
+		this.clock = clock;
+		this.limits = limits;
+	}
+
+	/** The mailbox at work; undefined when nobody ever listened on it, or too many are at work. */
+	find(id: string): Mailbox | undefined {
+		const known = this.mailboxes.get(id);
+		if (known) return known;
+		if (!this.desk.store.state(id)) return undefined;
+		if (this.mailboxes.size >= this.limits.mailboxesMax) this.forget();
+		if (this.mailboxes.size >= this.limits.mailboxesMax) return undefined;
+		const mailbox = new Mailbox(id, this.desk);
+		this.mailboxes.set(id, mailbox);
+		return mailbox;
+	}
+
+	/** A promise to wait for when too much is on its way to the disk; undefined when not. */
+	get congestion(): Promise<void> | undefined {
+		return this.desk.congested ? new Promise((resolve) => this.waiting.push(resolve)) : undefined;
+	}
+
+	/** The disk took something: lets senders go on when there is room again. */
+	relieve(): void {
+		if (this.waiting.length === 0 || this.desk.store.pendingBytes > this.limits.diskBytesHigh / 2) return;
+		for (const resolve of this.waiting.splice(0)) resolve();
+	}
+
+	/** Sends to the disk what readers did not acknowledge in time. */
+	sweep(): void {
+		const beforeMs = this.clock.elapsedMs() - LIMIT.ackMs;
+		for (const reader of this.readers) this.spill(reader, beforeMs);
+		this.relieve();
+	}
+
+	/** Sends what is under way on a tab to the disk, so that it is answered now. */
+	spillTab(tab: Tab): void {
+		if (tab.underWay === 0) return;
+		for (const reader of this.readers) this.spill(reader, Number.POSITIVE_INFINITY);
+	}
+
+	/** Sends everything that is in memory only to the disk. */
+	spillAll(): void {
+		for (const reader of this.readers) this.spill(reader, Number.POSITIVE_INFINITY);
+	}
+
+	/** Forgets mailboxes that nobody uses at the moment. */
+	forget(): void {
+		for (const [id, mailbox] of this.mailboxes) if (mailbox.idle) this.mailboxes.delete(id);
+	}
+
+	/** Mailboxes at work. */
+	get count(): number {
+		return this.mailboxes.size;
+	}
+
+	private spill(reader: Reader, beforeMs: number): void {
+		if (reader.live === 0) return;
+		for (const mailbox of reader.mailboxes.values()) mailbox.spill(reader, beforeMs);
+	}
+}

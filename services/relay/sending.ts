@@ -1,0 +1,243 @@
+/**
+ * The sending half of a session: handles, sends and their way to a reader or the disk (PROTOCOL.md, "Sending"; threats 6, 7,
+ * 12 and 24). Vouchers are in `paying.ts`.
+ */
+
+import { same, toHex } from "#contracts/bytes";
+import type { Open } from "#contracts/control";
+import { type Cursor, MAIL_HEAD_BYTES, readU32, rewriteToDeliver } from "#contracts/frame";
+import { tokenHash } from "#contracts/identity";
+import { LIMIT } from "#contracts/limit";
+import type { ProblemCode } from "#contracts/problem";
+import type { TurnAnswers } from "./answers.ts";
+import { Copy, type Origin } from "./copy.ts";
+import { fingerprint, type Tag } from "./dedupe.ts";
+import type { Mailbox } from "./mailbox/mailbox.ts";
+import type { MailboxState } from "./mailbox/store.ts";
+import type { Outbox } from "./outbox.ts";
+import type { RelayParts } from "./parts.ts";
+import type { Paying } from "./paying.ts";
+
+/** What a handle stands for on one connection. */
+type Binding = {
+	readonly id: string;
+	/** Part of the fingerprint: the same bytes for another mailbox are another send. */
+	readonly salt: number;
+	readonly ttlS: number;
+	/** Undefined for a stranger. */
+	readonly token: Uint8Array | undefined;
+	mailbox: Mailbox | undefined;
+	/** Who sends and who pays; made anew when the tab or the card changes. */
+	origin: Origin | undefined;
+	/** The mailbox's token for which `origin.byCard` was decided. */
+	checked: Uint8Array | undefined;
+};
+
+/** The moment at which a message is worked on. */
+export type Moment = { readonly nowMs: number; readonly elapsedMs: number };
+
+/** What became of a send: done with (answered now or later), to be tried again after a commit, or the connection's end. */
+export type Sent = "done" | "malformed" | Promise<unknown>;
+
+/** Sends of one connection. */
+export class Sending {
+	private readonly parts: RelayParts;
+	private readonly paying: Paying;
+	private readonly answers: TurnAnswers;
+	private readonly handles = new Map<number, Binding>();
+	/** Frames for one reader that stand together in the message, not yet passed on. */
+	private runTo: Outbox | undefined;
+	private runStart = 0;
+	private runEnd = 0;
+
+	constructor(parts: RelayParts, paying: Paying, answers: TurnAnswers) {
+		this.parts = parts;
+		this.paying = paying;
+		this.answers = answers;
+	}
+
+	/** Binds a handle. False when a bound was reached. */
+	open(open: Open): boolean {
+		const { router, limits, crypto } = this.parts;
+		const before = this.handles.get(open.handle);
+		if (!before && (this.handles.size >= LIMIT.handlesMax || router.handles >= limits.handlesMax)) return false;
+		if (before) this.unbind(before);
+		else router.handles++;
+		const id = toHex(open.mailbox);
+		this.handles.set(open.handle, {
+			id,
+			salt: readU32(open.mailbox, 0),
+			ttlS: open.ttlS,
+			token: open.token.some((byte) => byte !== 0) ? tokenHash(crypto, open.token) : undefined,
+			mailbox: undefined,
+			origin: undefined,
+			checked: undefined,
+		});
+		return true;
+	}
+
+	/** Works on the `send` at the cursor. */
+	send(message: Uint8Array, c: Cursor, moment: Moment): Sent {
+		const size = c.end - c.start - MAIL_HEAD_BYTES;
+		// an empty payload would cost nothing and still take a row
+		if (size < 1 || size > LIMIT.payloadBytesMax) return "malformed";
+		const seq = readU32(message, c.start + 4);
+		const binding = this.handles.get(readU32(message, c.start));
+		const { tag, tab } = this.paying;
+		if (!tag || !tab) return this.refuse("grant-needed", seq);
+		if (!binding) return this.refuse("handle-unknown", seq);
+		if (binding.ttlS > LIMIT.ttlSMax) return this.refuse("ttl-too-long", seq);
+		const print = fingerprint(message, c.start + MAIL_HEAD_BYTES, c.end, binding.salt);
+		const known = tag.check(seq, print);
+		if (known !== "new") return this.again(known, seq, binding.ttlS);
+		if (tag.backTo !== undefined && seq > tag.backTo) return this.unpaid(tag, seq, size);
+		if (tab.finished) return this.refuse("tab-finished", seq);
+		if (moment.nowMs >= this.paying.untilMs) return this.refuse("grant-expired", seq);
+		const mailbox = binding.mailbox ?? this.bind(binding);
+		const state = mailbox?.state;
+		if (!mailbox || !state) return this.refuse("mailbox-unknown", seq);
+		const origin = this.originOf(binding, state);
+		return binding.ttlS === 0
+			? this.pass(message, c, seq, print, size, mailbox, origin)
+			: this.keep(message, c, seq, print, size, mailbox, state, origin, moment);
+	}
+
+	/** Passes on the frames gathered for one reader. */
+	endRun(message: Uint8Array): void {
+		if (this.runTo) this.runTo.pass(message, this.runStart, this.runEnd);
+		this.runTo = undefined;
+	}
+
+	/** The tab changed: who pays is looked at anew. */
+	forgetOrigins(): void {
+		for (const binding of this.handles.values()) binding.origin = undefined;
+	}
+
+	/** The connection ended. */
+	end(): void {
+		for (const binding of this.handles.values()) this.unbind(binding);
+		this.parts.router.handles -= this.handles.size;
+		this.handles.clear();
+	}
+
+	/** Live only: for holders of the card's token, while somebody listens. Charged when the reader's socket has it. */
+	private pass(
+		message: Uint8Array,
+		c: Cursor,
+		seq: number,
+		print: number,
+		size: number,
+		mailbox: Mailbox,
+		origin: Origin,
+	): Sent {
+		if (!origin.byCard) return this.refuse("token-needed", seq);
+		const reader = mailbox.readerNow();
+		if (!reader) return this.refuse("gone", seq);
+		if (!origin.tab.charge(size, 0)) return this.cover(message, c, seq, size, 0, origin.tag);
+		this.accepted(origin.tag, seq, print);
+		this.run(message, c, reader.outbox, mailbox.readerHandle, 0);
+		origin.tab.settle(size, 0);
+		origin.tag.settle(seq);
+		this.parts.tags.mark(origin.tag, seq);
+		this.answers.passed(seq);
+		this.parts.counts.passed++;
+		this.parts.counts.liveBytes += size;
+		return "done";
+	}
+
+	/** To a listening reader, or to the mailbox's disk. */
+	private keep(
+		message: Uint8Array,
+		c: Cursor,
+		seq: number,
+		print: number,
+		size: number,
+		mailbox: Mailbox,
+		state: MailboxState,
+		origin: Origin,
+		moment: Moment,
+	): Sent {
+		const full = mailbox.admits(size, origin.byCard, state);
+		if (full) return this.refuse(full, seq);
+		if (!origin.tab.charge(size, origin.ttlS)) return this.cover(message, c, seq, size, origin.ttlS, origin.tag);
+		this.accepted(origin.tag, seq, print);
+		const expiresAtMs = moment.nowMs + origin.ttlS * 1_000;
+		const copy = new Copy(mailbox, origin, seq, print, expiresAtMs, size, message, c.start);
+		const reader = mailbox.readerFor(size);
+		if (reader) {
+			const number = mailbox.deliver(copy, reader, moment.elapsedMs);
+			this.run(message, c, reader.outbox, mailbox.readerHandle, number);
+			this.parts.counts.live++;
+			this.parts.counts.liveBytes += size;
+		} else {
+			mailbox.keep(copy);
+			this.parts.counts.toDisk++;
+			this.parts.counts.diskBytes += size;
+		}
+		return "done";
+	}
+
+	/** Rewrites the frame for its reader where it stands, and lengthens the run. */
+	private run(message: Uint8Array, c: Cursor, to: Outbox, handle: number, number: number): void {
+		rewriteToDeliver(message, c, handle, number);
+		if (this.runTo !== to || this.runEnd !== c.at) {
+			this.endRun(message);
+			this.runTo = to;
+			this.runStart = c.at;
+		}
+		this.runEnd = c.end;
+	}
+
+	private accepted(tag: Tag, seq: number, print: number): void {
+		tag.accept(seq, print);
+		if (tag.backTo === seq) tag.backTo = undefined;
+	}
+
+	/** A retry: answered as it was, neither charged nor stored again. */
+	private again(known: "pending" | "settled" | "seq-reused" | "seq-gaps", seq: number, ttlS: number): Sent {
+		if (known === "settled") {
+			this.parts.counts.retries++;
+			if (ttlS === 0) this.answers.passed(seq);
+			else this.answers.kept(seq);
+		} else if (known !== "pending") return this.refuse(known, seq);
+		return "done";
+	}
+
+	/** Not covered by what counts: by what is on its way to the till, or by a voucher further on in this message? */
+	private cover(message: Uint8Array, c: Cursor, seq: number, size: number, ttlS: number, tag: Tag): Sent {
+		return this.paying.coverSoon(message, c, size, ttlS) ?? this.unpaid(tag, seq, size);
+	}
+
+	/** Everything behind an unpaid number is unpaid until it comes again, so that order is kept. */
+	private unpaid(tag: Tag, seq: number, size: number): Sent {
+		tag.backTo ??= seq;
+		this.paying.unpaid(size);
+		return this.refuse("unpaid", seq);
+	}
+
+	private refuse(code: ProblemCode, seq: number): Sent {
+		this.answers.refused(code, seq);
+		return "done";
+	}
+
+	private bind(binding: Binding): Mailbox | undefined {
+		binding.mailbox = this.parts.router.find(binding.id);
+		if (binding.mailbox) binding.mailbox.bound++;
+		return binding.mailbox;
+	}
+
+	private unbind(binding: Binding): void {
+		if (binding.mailbox) binding.mailbox.bound--;
+		binding.mailbox = undefined;
+	}
+
+	private originOf(binding: Binding, state: MailboxState): Origin {
+		const { tag, tab } = this.paying;
+		if (!tag || !tab) throw new Error("a send without a tab was let in");
+		if (binding.origin && binding.checked === state.tokenHash) return binding.origin;
+		const byCard = !!binding.token && !!state.tokenHash && same(binding.token, state.tokenHash);
+		binding.checked = state.tokenHash;
+		binding.origin = { tab, tag, ttlS: binding.ttlS, byCard };
+		return binding.origin;
+	}
+}

@@ -1,0 +1,298 @@
+/**
+ * One connection's conversation: hello first, then frames in their order, one message after the other (PROTOCOL.md,
+ * "Session"). Where a frame has to wait for a disk, the rest of its message and of the socket waits with it.
+ */
+
+import { toHex } from "#contracts/bytes";
+import { readOpen, readPing, writePing, writeProblem } from "#contracts/control";
+import { advance, type Cursor, cursor, FRAME, frame } from "#contracts/frame";
+import { type Hello, helloHash, signClock, signWelcome } from "#contracts/handshake";
+import { LIMIT } from "#contracts/limit";
+import { isProblem, type Problem, type ProblemCode, problem } from "#contracts/problem";
+import { TurnAnswers } from "./answers.ts";
+import type { Tag } from "./dedupe.ts";
+import { Listening } from "./listening.ts";
+import type { Outbox } from "./outbox.ts";
+import type { RelayParts } from "./parts.ts";
+import { Paying } from "./paying.ts";
+import { type Moment, Sending } from "./sending.ts";
+
+/** The socket as a session sees it. */
+export interface Line {
+	readonly outbox: Outbox;
+	/** Reads no more, and reads on. */
+	pause(): void;
+	resume(): void;
+	/** Sends what waits and closes. */
+	close(reason: ProblemCode): void;
+}
+
+/** A connection's conversation. */
+export class Session {
+	/** When a whole message was last heard, on the clock that never jumps. */
+	heardAtMs: number;
+	private readonly parts: RelayParts;
+	private readonly line: Line;
+	private readonly answers: TurnAnswers;
+	private readonly paying: Paying;
+	private readonly sending: Sending;
+	private readonly listening: Listening;
+	private readonly c: Cursor = cursor();
+	private hello: Hello | undefined;
+	private helloHash = new Uint8Array(0);
+	private orders = 0;
+	private ended = false;
+	/** Messages that came while one waits. `ws` may still hand out what it had read when it was paused. */
+	private waiting: Uint8Array[] = [];
+	private waitingBytes = 0;
+	private stalled = false;
+
+	constructor(parts: RelayParts, line: Line) {
+		this.parts = parts;
+		this.line = line;
+		this.heardAtMs = parts.clock.elapsedMs();
+		const { outbox } = line;
+		this.answers = new TurnAnswers(outbox, parts.counts);
+		this.paying = new Paying(parts, {
+			outbox,
+			answers: this.answers,
+			bye: (why) => this.bye(why),
+			renewed: () => this.sending.forgetOrigins(),
+			closed: () => this.ended,
+		});
+		this.sending = new Sending(parts, this.paying, this.answers);
+		this.listening = new Listening(parts, outbox);
+		outbox.onTurn = () => {
+			this.answers.write();
+			this.paying.write();
+		};
+	}
+
+	/** Whether it said hello. */
+	get introduced(): boolean {
+		return this.hello !== undefined;
+	}
+
+	/** Takes a message. Any bytes: they are frames, or the end of the connection. */
+	feed(message: Uint8Array): void {
+		if (this.ended) return;
+		this.heardAtMs = this.parts.clock.elapsedMs();
+		if (!this.stalled) {
+			this.run(message);
+			return;
+		}
+		this.waiting.push(message);
+		this.waitingBytes += message.length;
+		if (this.waitingBytes > this.parts.limits.waitingBytesMax) this.bye(problem("too-many"));
+	}
+
+	/** The socket has taken what waited. */
+	drained(): void {
+		this.listening.drained();
+	}
+
+	/** Says why and closes. */
+	bye(why: Problem): void {
+		if (this.ended) return;
+		this.line.outbox.frame(writeProblem(FRAME.bye, why));
+		this.end();
+		this.line.close(why.problem);
+	}
+
+	/** The connection is over: what its reader did not acknowledge goes to the disk, the tab and tag are free. */
+	end(): void {
+		if (this.ended) return;
+		this.ended = true;
+		this.waiting = [];
+		const { tag } = this.paying;
+		if (tag?.answers === this.answers) tag.answers = undefined;
+		if (tag) tag.seenMs = this.parts.clock.elapsedMs();
+		this.listening.end();
+		this.sending.end();
+		this.paying.end();
+	}
+
+	private run(message: Uint8Array): void {
+		this.c.next = 0;
+		this.go(this.owned(message));
+	}
+
+	/** What is held until its ack must not hold a socket's whole read buffer with it. */
+	private owned(message: Uint8Array): Uint8Array {
+		return this.paying.tab && message.buffer.byteLength > 2 * message.length ? new Uint8Array(message) : message;
+	}
+
+	/** Works on a message from where the cursor stands, then on those that waited. */
+	private go(first: Uint8Array): void {
+		let message: Uint8Array | undefined = first;
+		try {
+			while (message && !this.ended) {
+				const wait: Promise<unknown> | undefined = this.walk(message) ?? this.parts.router.congestion;
+				if (wait) {
+					this.stall(wait, message);
+					return;
+				}
+				const next = this.waiting.shift();
+				this.waitingBytes -= next?.length ?? 0;
+				this.c.next = 0;
+				message = next && this.owned(next);
+			}
+		} catch (error) {
+			this.broke(error);
+		}
+	}
+
+	private stall(wait: Promise<unknown>, message: Uint8Array): void {
+		this.stalled = true;
+		this.line.pause();
+		const { next } = this.c;
+		wait.then(
+			() => {
+				if (this.ended) return;
+				this.stalled = false;
+				this.c.next = next;
+				this.go(message);
+				if (!this.stalled && !this.ended) this.line.resume();
+			},
+			(error: unknown) => this.broke(error),
+		);
+	}
+
+	/** A bug of ours ends this connection and no other. */
+	private broke(error: unknown): void {
+		this.parts.log.error({ err: error }, "a session broke");
+		this.bye(problem("internal"));
+	}
+
+	/** Frame by frame. A promise when the rest has to wait for it. */
+	private walk(message: Uint8Array): Promise<unknown> | undefined {
+		const { c, sending } = this;
+		const { clock } = this.parts;
+		const moment: Moment = { nowMs: clock.nowMs(), elapsedMs: clock.elapsedMs() };
+		while (advance(message, c)) {
+			if (c.type === FRAME.send && this.hello) {
+				const sent = sending.send(message, c, moment);
+				if (this.ended) return undefined;
+				if (sent === "done") continue;
+				sending.endRun(message);
+				if (sent === "malformed") return this.malformed();
+				// the send itself is tried again
+				c.next = c.at;
+				return sent;
+			}
+			sending.endRun(message);
+			const wait = this.take(c.type, message.subarray(c.start, c.end));
+			if (this.ended || wait) return wait;
+		}
+		sending.endRun(message);
+		if (c.next !== message.length || message.length === 0) return this.malformed();
+		this.paying.settle();
+		return undefined;
+	}
+
+	private take(type: number, body: Uint8Array): Promise<unknown> | undefined {
+		if (!this.hello) return type === FRAME.hello ? this.greet(body) : this.malformed();
+		switch (type) {
+			case FRAME.voucher:
+				return this.paying.voucher(body) ? undefined : this.malformed();
+			case FRAME.ack:
+				return this.listening.ack(body) ? undefined : this.malformed();
+			case FRAME.open:
+				return this.open(body);
+			case FRAME.listen: {
+				const listening = this.order() && this.listening.listen(body, this.hello, this.helloHash);
+				if (listening === "malformed") return this.malformed();
+				return listening || undefined;
+			}
+			case FRAME.renew:
+				return this.order() ? this.paying.renew(body, this.helloHash) : undefined;
+			case FRAME.ping:
+				return this.ping(body);
+			case FRAME.finish:
+			case FRAME.usageRequest:
+				if (body.length > 0) return this.malformed();
+				if (type === FRAME.usageRequest) this.paying.usage();
+				else if (this.order()) this.paying.finish();
+				return undefined;
+			case FRAME.hello:
+				this.bye(problem("hello-again"));
+				return undefined;
+			default:
+				return this.malformed();
+		}
+	}
+
+	private greet(body: Uint8Array): Promise<unknown> | undefined {
+		const { crypto, relay, clock, greeter, tabs } = this.parts;
+		const hello = greeter.greet(body);
+		if (isProblem(hello)) {
+			if (hello.problem === "clock" || hello.problem === "hello-replayed")
+				this.line.outbox.frame(signClock(crypto, body, clock.nowMs(), relay));
+			this.bye(hello);
+			return undefined;
+		}
+		const tab = hello.grant && tabs.join(hello.grant);
+		if (isProblem(tab)) {
+			this.bye(tab);
+			return undefined;
+		}
+		this.hello = hello;
+		this.helloHash = new Uint8Array(helloHash(crypto, hello.bytes));
+		const welcome = {
+			helloHash: this.helloHash,
+			atMs: clock.nowMs(),
+			tab: tab && { used: tab.meter.used, voucher: tab.voucher },
+			messageBytesMax: LIMIT.messageBytesMax,
+			stepBytesMax: LIMIT.stepBytesMax,
+			idleMs: LIMIT.idleMs,
+			ttlSMax: LIMIT.ttlSMax,
+		};
+		this.line.outbox.frame(frame(FRAME.welcome, signWelcome(crypto, welcome, relay)));
+		if (!tab) return undefined;
+		this.paying.tab = tab;
+		return this.tag(toHex(hello.tag));
+	}
+
+	/** Takes the tag up: from memory, or from the disk, for which the rest of the message waits. */
+	private tag(id: string): Promise<unknown> | undefined {
+		const take = (tag: Tag | Problem): void => {
+			if (isProblem(tag)) this.bye(tag);
+			if (isProblem(tag) || this.ended || !this.paying.tab) return;
+			// a new connection begins with what was not answered: nothing is behind an unpaid number any more
+			tag.backTo = undefined;
+			tag.answers = this.answers;
+			tag.seenMs = this.parts.clock.elapsedMs();
+			this.paying.join(this.paying.tab, tag);
+		};
+		const known = this.parts.tags.known(id);
+		if (!known) return this.parts.tags.load(id).then(take);
+		take(known);
+		return undefined;
+	}
+
+	private open(body: Uint8Array): undefined {
+		const open = readOpen(body);
+		if (!open) return this.malformed();
+		if (this.sending.open(open)) return;
+		this.parts.counts.refuse("too-many");
+		this.line.outbox.frame(writeProblem(FRAME.problem, problem("too-many", "No more handles may be opened.")));
+	}
+
+	private ping(body: Uint8Array): undefined {
+		const mark = readPing(body);
+		if (mark === undefined) return this.malformed();
+		this.line.outbox.frame(writePing(FRAME.pong, mark));
+	}
+
+	/** Counts what costs a verification or a commit; false when there were too many. */
+	private order(): boolean {
+		this.orders++;
+		if (this.orders <= this.parts.limits.ordersMax) return true;
+		this.bye(problem("too-many"));
+		return false;
+	}
+
+	private malformed(): undefined {
+		this.bye(problem("malformed"));
+	}
+}

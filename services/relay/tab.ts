@@ -1,0 +1,194 @@
+/**
+ * One tab at this relay: its terms, its count, its newest voucher. It belongs to no connection; at most four share it
+ * (PROTOCOL.md, "Paying"; threats 4, 6 and 7).
+ */
+
+import type { Grant } from "#contracts/grant";
+import type { Crypto, KeyPair } from "#contracts/identity";
+import { type Problem, problem } from "#contracts/problem";
+import { type Claim, signUsage, type Usage } from "#contracts/redemption";
+import { type Traffic, within } from "#contracts/tariff";
+import { advances, NO_TOTALS, type Totals, type Voucher, verifyVoucher } from "#contracts/voucher";
+import { passFaultPoint } from "#host/fault";
+import { Meter } from "./meter.ts";
+import type { Till, TillRow } from "./till/till.ts";
+
+/** What became of a voucher: it is durable, or it changed nothing, or why it was refused. */
+export type Credit = { readonly advanced: boolean } | Problem;
+
+/** What a tab needs of its relay. */
+export type TabDeps = { readonly crypto: Crypto; readonly till: Till; readonly relay: KeyPair };
+
+/** A tab. */
+export class Tab {
+	readonly id: string;
+	readonly grant: Grant;
+	readonly meter: Meter;
+	/** Connections that use it now. */
+	connections = 0;
+	/** What the market has confirmed as paid. */
+	redeemed: Totals = NO_TOTALS;
+	/** When its claim may be posted again after the market refused it. */
+	retryAtMs = 0;
+	private readonly deps: TabDeps;
+	/** The newest durable voucher, and the newest that is on its way to the till. */
+	private durable: Voucher | undefined;
+	private offered: Voucher | undefined;
+	private commit: Promise<Credit> | undefined;
+	/** Copies accepted and not yet answered. */
+	private pending = 0;
+	private quiet: (() => void)[] = [];
+	private finishing: Promise<Problem | undefined> | undefined;
+	private final = false;
+
+	constructor(id: string, grant: Grant, row: TillRow | undefined, deps: TabDeps) {
+		this.id = id;
+		this.grant = grant;
+		this.deps = deps;
+		this.durable = row?.voucher;
+		this.redeemed = row?.redeemed ?? NO_TOTALS;
+		const paid = row?.voucher ?? NO_TOTALS;
+		// after a crash nobody knows: what was paid ahead counts as used, at most a step
+		const used = row?.used && within(row.used, paid) ? row.used : paid;
+		this.meter = new Meter({ bytes: paid.bytes, byteSeconds: paid.byteSeconds }, used);
+		this.final = row?.final ?? false;
+	}
+
+	/** The newest voucher that counts. */
+	get voucher(): Voucher | undefined {
+		return this.durable;
+	}
+
+	/** Whether the tab takes nothing more. */
+	get finished(): boolean {
+		return this.final || this.finishing !== undefined;
+	}
+
+	/** Whether its count is final, on disk too. */
+	get sealed(): boolean {
+		return this.final;
+	}
+
+	/** Copies accepted and not yet answered. */
+	get underWay(): number {
+		return this.pending;
+	}
+
+	/** Charges a copy if it is covered. */
+	charge(bytes: number, ttlS: number): boolean {
+		if (!this.meter.charge(bytes, ttlS)) return false;
+		this.pending++;
+		return true;
+	}
+
+	settle(bytes: number, ttlS: number): void {
+		this.meter.settle(bytes, ttlS);
+		this.answered();
+	}
+
+	refund(bytes: number, ttlS: number): void {
+		this.meter.refund(bytes, ttlS);
+		this.answered();
+	}
+
+	/** The commit to wait for if a copy would be covered by what is on its way to the till. */
+	coveredSoon(bytes: number, ttlS: number): Promise<Credit> | undefined {
+		return this.offered && this.commit && this.meter.wouldCover(this.offered, bytes, ttlS) ? this.commit : undefined;
+	}
+
+	/** Takes a voucher: checks it, and puts it on disk before it counts. One that does not advance is a success with no effect. */
+	offer(voucher: Voucher): Promise<Credit> | Credit {
+		if (this.offered && this.commit && !advances(voucher, this.offered))
+			return this.commit.then((credit) => ("problem" in credit ? credit : { advanced: false }));
+		if (!advances(voucher, this.offered ?? this.durable ?? NO_TOTALS)) return { advanced: false };
+		if (this.finished) return problem("tab-finished");
+		const refused = verifyVoucher(this.deps.crypto, this.grant, voucher);
+		if (refused) return refused;
+		this.offered = voucher;
+		this.commit = this.put(voucher);
+		return this.commit;
+	}
+
+	private async put(voucher: Voucher): Promise<Credit> {
+		passFaultPoint("relay:before-till");
+		const answer = await this.deps.till.put(this.row(voucher, undefined, false)).catch(() => "disk" as const);
+		passFaultPoint("relay:after-till");
+		if (this.offered === voucher) {
+			this.offered = undefined;
+			this.commit = undefined;
+		}
+		if (answer === "disk") return problem("disk", "The voucher could not be written down, so it does not count.");
+		if (advances(voucher, this.durable ?? NO_TOTALS)) {
+			this.durable = voucher;
+			this.meter.credit(voucher);
+		}
+		return { advanced: true };
+	}
+
+	/** The relay's signed count of what it answered for. */
+	usage(final: boolean, nowMs: number): Usage {
+		const { crypto, relay } = this.deps;
+		return signUsage(crypto, this.grant, this.meter.settled, final, nowMs, relay.secretKey);
+	}
+
+	/**
+	 * Takes nothing more, waits until everything under way is answered, and signs the final count. That is on disk first: a relay
+	 * that starts again neither takes nor claims more.
+	 */
+	async finish(nowMs: () => number): Promise<Usage | Problem> {
+		this.finishing ??= this.seal().finally(() => {
+			this.finishing = undefined;
+		});
+		const refused = this.final ? undefined : await this.finishing;
+		return refused ?? this.usage(true, nowMs());
+	}
+
+	private async seal(): Promise<Problem | undefined> {
+		await this.commit;
+		if (this.pending > 0) await new Promise<void>((resolve) => this.quiet.push(resolve));
+		const row = this.row(this.durable, this.meter.settled, true);
+		if ((await this.deps.till.put(row).catch(() => "disk" as const)) === "disk") return problem("disk");
+		this.final = true;
+		return undefined;
+	}
+
+	/** What to ask the market for; undefined when it has paid everything. Never more than was answered for, nor than the voucher. */
+	claim(): Claim | undefined {
+		const used = this.meter.settled;
+		if (!this.durable || !advances(used, this.redeemed)) return undefined;
+		return { tab: this.grant.tab, voucher: this.durable, used };
+	}
+
+	/** Whether there is nothing left to earn, to wait for or to remember. */
+	done(nowMs: number): boolean {
+		if (this.connections > 0 || this.pending > 0 || this.commit) return false;
+		if (nowMs >= this.grant.redeemByMs || !this.durable) return true;
+		return nowMs >= this.grant.expiresAtMs && !this.claim();
+	}
+
+	/** As the till keeps it when the relay stops in order. */
+	stopped(): TillRow {
+		return this.row(this.durable, this.meter.settled, this.final);
+	}
+
+	private row(voucher: Voucher | undefined, used: Traffic | undefined, final: boolean): TillRow {
+		const kept = this.deps.till.rows.get(this.id);
+		return {
+			tab: this.id,
+			grant: this.grant.bytes,
+			voucher,
+			used,
+			redeemed: kept?.redeemed ?? this.redeemed,
+			receipt: kept?.receipt,
+			expiresAtMs: this.grant.expiresAtMs,
+			redeemByMs: this.grant.redeemByMs,
+			final,
+		};
+	}
+
+	private answered(): void {
+		this.pending--;
+		if (this.pending > 0) return;
+		for (const resolve of this.quiet.splice(0)) resolve();
+	}
+}

@@ -1,0 +1,85 @@
+/** The tabs of a relay: those in its till, and those that are connected (PROTOCOL.md, "Paying"). */
+
+import { toHex } from "#contracts/bytes";
+import { type Grant, readGrant } from "#contracts/grant";
+import { LIMIT } from "#contracts/limit";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import { price } from "#contracts/tariff";
+import type { RelayLimits } from "./limit.ts";
+import { Tab, type TabDeps } from "./tab.ts";
+
+/** All tabs in memory. */
+export class Tabs {
+	private readonly tabs = new Map<string, Tab>();
+	private readonly deps: TabDeps;
+	private readonly limits: RelayLimits;
+
+	/** Takes up what the till holds. Rows whose grant does not read are left alone: they earn nothing and harm nobody. */
+	constructor(deps: TabDeps, limits: RelayLimits) {
+		this.deps = deps;
+		this.limits = limits;
+		for (const [id, row] of deps.till.rows) {
+			const grant = readGrant(row.grant);
+			if (!isProblem(grant)) this.tabs.set(id, new Tab(id, grant, row, deps));
+		}
+	}
+
+	get count(): number {
+		return this.tabs.size;
+	}
+
+	/** A connection joins a tab by its grant, whose signature was checked. */
+	join(grant: Grant): Tab | Problem {
+		const id = toHex(grant.tab);
+		const known = this.tabs.get(id);
+		if (known) {
+			// a tab has one grant: two under the same number would share one till
+			if (toHex(known.grant.bytes) !== toHex(grant.bytes)) return problem("conflict", "The tab has another grant.");
+			if (known.connections >= LIMIT.tabConnectionsMax) return problem("tab-busy");
+			known.connections++;
+			return known;
+		}
+		if (this.tabs.size >= this.limits.tabsMax) return problem("too-many");
+		const tab = new Tab(id, grant, undefined, this.deps);
+		tab.connections = 1;
+		this.tabs.set(id, tab);
+		return tab;
+	}
+
+	/** A connection leaves a tab; one that never paid is forgotten. */
+	leave(tab: Tab): void {
+		tab.connections--;
+		if (tab.connections === 0 && !tab.voucher && tab.underWay === 0 && this.tabs.get(tab.id) === tab && !tab.finished)
+			this.tabs.delete(tab.id);
+	}
+
+	get(id: string): Tab | undefined {
+		return this.tabs.get(id);
+	}
+
+	[Symbol.iterator](): IterableIterator<Tab> {
+		return this.tabs.values();
+	}
+
+	/** What was earned and not yet paid, in nano-dollars. */
+	get unredeemedNanos(): bigint {
+		let sum = 0n;
+		for (const tab of this.tabs.values())
+			sum += (price(tab.grant.tariff, tab.meter.settled) ?? 0n) - tab.redeemed.nanos;
+		return sum;
+	}
+
+	/** Forgets tabs that are settled, or past their deadline. */
+	async forget(nowMs: number): Promise<void> {
+		const done = [...this.tabs.values()].filter((tab) => tab.done(nowMs));
+		for (const tab of done) this.tabs.delete(tab.id);
+		const kept = done.filter((tab) => this.deps.till.rows.has(tab.id)).map((tab) => tab.id);
+		if (kept.length > 0) await this.deps.till.drop(kept);
+	}
+
+	/** Writes down what was used, so that a relay that stops in order starts where it was. */
+	async stop(): Promise<void> {
+		const paying = [...this.tabs.values()].filter((tab) => tab.voucher);
+		await Promise.all(paying.map((tab) => this.deps.till.put(tab.stopped())));
+	}
+}

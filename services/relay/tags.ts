@@ -1,0 +1,77 @@
+/** The tags that a relay knows at the moment, loaded from and written back to the mail store. */
+
+import { LIMIT } from "#contracts/limit";
+import { type Problem, problem } from "#contracts/problem";
+import { include, type Range } from "#contracts/ranges";
+import { Tag } from "./dedupe.ts";
+import type { RelayLimits } from "./limit.ts";
+import { MailFailure, type MailStore } from "./mailbox/store.ts";
+
+/** Ranges that may wait before they are written at once: a tag's sends that go by turns to readers who ack and who do not. */
+const UNMARKED_RANGES_MAX = LIMIT.gapsMax;
+
+/** The tags in memory, bounded; the rest is on disk. */
+export class Tags {
+	private readonly tags = new Map<string, Tag>();
+	private readonly unmarked = new Set<Tag>();
+	private readonly store: MailStore;
+	private readonly limits: RelayLimits;
+	private readonly failed: (error: unknown) => void;
+
+	constructor(store: MailStore, limits: RelayLimits, failed: (error: unknown) => void) {
+		this.store = store;
+		this.limits = limits;
+		this.failed = failed;
+	}
+
+	/** How many are in memory. */
+	get count(): number {
+		return this.tags.size;
+	}
+
+	/** A tag that is in memory. */
+	known(id: string): Tag | undefined {
+		return this.tags.get(id);
+	}
+
+	/** Loads a tag's durable record. */
+	async load(id: string): Promise<Tag | Problem> {
+		if (this.tags.size >= this.limits.tagsMax) this.forget(Number.POSITIVE_INFINITY);
+		if (this.tags.size >= this.limits.tagsMax) return problem("too-many");
+		try {
+			const record = await this.store.marks(id);
+			const loaded = this.tags.get(id) ?? new Tag(id, record);
+			this.tags.set(id, loaded);
+			return loaded;
+		} catch (error) {
+			if (!(error instanceof MailFailure)) throw error;
+			return error.problem;
+		}
+	}
+
+	/** Notes that a number was taken live, so that it becomes durable soon. */
+	mark(tag: Tag, seq: number): void {
+		include(tag.unmarked, seq);
+		this.unmarked.add(tag);
+		if (tag.unmarked.length > UNMARKED_RANGES_MAX) this.write(tag);
+	}
+
+	/** Hands what was taken live since the last time to the store, which writes it with whatever it writes next. */
+	flush(): void {
+		for (const tag of this.unmarked) this.write(tag);
+	}
+
+	/** Forgets tags that nobody spoke for since then; what they sent is on disk. */
+	forget(beforeMs: number): void {
+		for (const [id, tag] of this.tags)
+			if (!tag.answers && tag.pending === 0 && tag.unmarked.length === 0 && tag.seenMs < beforeMs) this.tags.delete(id);
+	}
+
+	private write(tag: Tag): void {
+		const ranges: Range[] = tag.unmarked;
+		tag.unmarked = [];
+		this.unmarked.delete(tag);
+		// lazy by its contract: nobody waits for it, and what a crash loses of it may be delivered twice
+		if (ranges.length > 0) this.store.mark(tag.id, ranges, tag.untilMs).catch(this.failed);
+	}
+}

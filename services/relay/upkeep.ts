@@ -1,0 +1,50 @@
+/** What a relay looks after now and then: dues of connections and readers, expiry, and what may be forgotten. */
+
+import type { Cancel } from "#host/clock";
+import type { MarketKeys } from "./market.ts";
+import type { RelayParts } from "./parts.ts";
+import type { Port } from "./server.ts";
+
+/** How many sweeps pass between two rounds of forgetting: ten seconds. */
+const SWEEPS_PER_ROUND = 20;
+
+/** Starts looking after things; answers how to stop. */
+export function startUpkeep(parts: RelayParts, market: MarketKeys, port: Port): Cancel {
+	const { clock, limits, router, tags, store, counts, log } = parts;
+	let sweeps = 0;
+	let expiring = false;
+
+	const sweep = clock.every(limits.sweepEveryMs, () => {
+		port.sweep();
+		router.sweep();
+		tags.flush();
+		if (market.due) void market.refresh();
+		sweeps++;
+		if (sweeps % SWEEPS_PER_ROUND !== 0) return;
+		router.forget();
+		tags.forget(clock.elapsedMs() - limits.tagIdleMs);
+	});
+
+	/** In slices, so that nothing waits for a mailbox of a hundred thousand. */
+	async function expire(): Promise<void> {
+		if (expiring) return;
+		expiring = true;
+		try {
+			let dropped: number;
+			do {
+				dropped = await store.expire(clock.nowMs(), limits.expireCount);
+				counts.expired += dropped;
+			} while (dropped >= limits.expireCount);
+		} catch (error) {
+			log.error({ err: error }, "expiry failed");
+		} finally {
+			expiring = false;
+		}
+	}
+	const expiry = clock.every(limits.expireEveryMs, () => void expire());
+
+	return () => {
+		sweep();
+		expiry();
+	};
+}
