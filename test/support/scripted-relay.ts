@@ -87,6 +87,8 @@ class Peer {
 	readonly delivered = new Map<number, { box: Box; payload: Uint8Array }>();
 	numbers = 0;
 	refusedFrom: number | undefined;
+	/** After a hang-up nothing of what had come is dealt with. */
+	gone = false;
 	readonly socket: WebSocket;
 	constructor(socket: WebSocket) {
 		this.socket = socket;
@@ -129,7 +131,7 @@ export async function scriptedRelay(script: Script = {}): Promise<ScriptedRelay>
 			const at = cursor();
 			const types: number[] = [];
 			relay.messages.push(types);
-			while (advance(message, at)) {
+			while (!peer.gone && advance(message, at)) {
 				types.push(at.type);
 				take(relay, peer, taken, at.type, message.slice(at.start, at.end));
 			}
@@ -230,7 +232,11 @@ function send(relay: ScriptedRelay, peer: Peer, taken: Map<string, string>, body
 		const entry = { tag, seq, mailbox: handle.mailbox, payload, ttlS: handle.ttlS };
 		relay.sends.push(entry);
 		const answer = relay.script.answer?.(entry, relay.sends.length);
-		if (answer === "hang-up") return socket.terminate();
+		if (answer === "hang-up") {
+			peer.gone = true;
+			return socket.terminate();
+		}
+		if (answer === "unpaid") peer.refusedFrom ??= seq;
 		if (answer !== undefined && answer !== "silence") return refuse(answer);
 		peer.refusedFrom = undefined;
 		tab.used = used;
