@@ -1,0 +1,78 @@
+/** What comes in and goes out over tRPC: hex for bytes, decimal text for money, both through the contracts' one door. */
+
+import { z } from "zod";
+import { type Amount, formatAmount, parseAmount } from "#contracts/amount";
+import { fromHex, toHex } from "#contracts/bytes";
+import { isTariff } from "#contracts/tariff";
+import { billed, held, type Tab } from "#marketplace/tab/tab";
+
+/** Lower-case hex of so many bytes, as bytes. */
+export function hex(length: number) {
+	return z.string().transform((text, context) => {
+		const bytes = fromHex(text, length);
+		if (bytes) return bytes;
+		context.addIssue({ code: "custom", message: `must be ${length} bytes in lower-case hex` });
+		return z.NEVER;
+	});
+}
+
+/** Nano-dollars as a decimal string. */
+export const money = z.string().transform((text, context): Amount => {
+	const nanos = parseAmount(text);
+	if (nanos !== undefined) return nanos;
+	context.addIssue({ code: "custom", message: "must be nano-dollars as a decimal string" });
+	return z.NEVER;
+});
+
+/** A relay's asking prices. */
+export const tariff = z
+	.strictObject({ sendPerMb: money, storePerMbDay: money })
+	.refine(isTariff, "asks more than any market shows");
+
+/** The two fees, in parts per million. */
+export const fees = z.strictObject({
+	marketPpm: z.int().min(0).max(1_000_000),
+	solidarityPpm: z.int().min(0).max(1_000_000),
+});
+
+/** Entries on one page. */
+export const pageLimit = z.int().min(1).max(200).default(50);
+
+/** A tab as its account sees it: keys, ids and signed bytes in hex, money and byte counts as decimal strings, times in Unix milliseconds. */
+export function showTab(tab: Tab, redeemByMs: number) {
+	const { grant, paid } = tab;
+	const { ask, marketFee, solidarityFee } = billed(tab);
+	return {
+		tab: tab.tab,
+		state: tab.state,
+		relay: tab.relay,
+		operator: tab.operator,
+		session: toHex(grant.session),
+		cap: formatAmount(grant.cap),
+		tariff: {
+			sendPerMb: formatAmount(grant.tariff.sendPerMb),
+			storePerMbDay: formatAmount(grant.tariff.storePerMbDay),
+		},
+		fees: tab.fees,
+		issuedAtMs: grant.issuedAtMs,
+		expiresAtMs: grant.expiresAtMs,
+		/** until when the relay may redeem: the grant's own deadline, later by what the market was away */
+		redeemByMs,
+		grant: toHex(grant.bytes),
+		/** what `open` took from the balance: the cap and both fees on it */
+		reserved: formatAmount(tab.reserved),
+		/** still reserved now */
+		held: formatAmount(held(tab)),
+		/** redeemed so far, cumulative */
+		paid: {
+			bytes: paid.bytes.toString(),
+			byteSeconds: paid.byteSeconds.toString(),
+			nanos: formatAmount(ask),
+			marketFee: formatAmount(marketFee),
+			solidarityFee: formatAmount(solidarityFee),
+		},
+		/** what went back, once closed */
+		returned: tab.returned === undefined ? null : formatAmount(tab.returned),
+		receipt: tab.receipt ?? null,
+	};
+}

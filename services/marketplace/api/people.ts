@@ -1,0 +1,111 @@
+/** What people's clients ask: balance and statement, tabs, play money. Every answer's money is decimal strings of nano-dollars. */
+
+import { z } from "zod";
+import { amount, formatAmount } from "#contracts/amount";
+import { fromHex } from "#contracts/bytes";
+import { KEY_BYTES, SIGNATURE_BYTES, TAB_BYTES } from "#contracts/identity";
+import { LIMIT } from "#contracts/limit";
+import { USAGE_BYTES } from "#contracts/redemption";
+import { VOUCHER_BYTES } from "#contracts/voucher";
+import { fundPlay } from "#marketplace/funding/play";
+import { payerAccount } from "#marketplace/ledger/chart";
+import type { Market } from "#marketplace/market";
+import { linesOf } from "#marketplace/statement";
+import { readTab, type Tab } from "#marketplace/tab/tab";
+import { closeTab, openTab, redeemByMs } from "#marketplace/tab/tabs";
+import { fees, hex, money, pageLimit, showTab, tariff } from "./input.ts";
+import { accept, router, signed } from "./trpc.ts";
+
+const show = (market: Market, tab: Tab) => showTab(tab, redeemByMs(market, tab));
+
+const page = z.strictObject({ after: z.int().min(0).default(0), limit: pageLimit }).prefault({});
+
+export const account = router({
+	/** What can be spent now. */
+	balance: signed.query(async ({ ctx }) => ({
+		balance: formatAmount(amount(await ctx.market.book.balance(payerAccount(ctx.account)))),
+	})),
+
+	/** Lines of money, oldest first; `next` is the `after` of the next page, null at the end. */
+	statement: signed.input(page).query(async ({ ctx, input }) => {
+		const lines = await linesOf(ctx.market.book, ctx.account, input.after, input.limit);
+		return {
+			lines: lines.map((line) => ({
+				...line,
+				gross: line.gross.toString(),
+				marketFee: line.marketFee.toString(),
+				solidarityFee: line.solidarityFee.toString(),
+				net: line.net.toString(),
+			})),
+			next: lines.length < input.limit ? null : (lines.at(-1)?.position ?? null),
+		};
+	}),
+});
+
+const openInput = z.strictObject({
+	tab: hex(TAB_BYTES),
+	session: hex(KEY_BYTES),
+	relay: hex(KEY_BYTES),
+	cap: money,
+	tariff,
+	fees,
+	lifeMs: z.int().min(1).max(LIMIT.grantMsMax),
+	signature: hex(SIGNATURE_BYTES),
+});
+
+const closeInput = z.strictObject({
+	tab: hex(TAB_BYTES),
+	signature: hex(SIGNATURE_BYTES),
+	/** the relay's final usage statement, and the voucher for exactly its totals (left out when they are nothing) */
+	final: z.strictObject({ usage: hex(USAGE_BYTES), voucher: hex(VOUCHER_BYTES).optional() }).optional(),
+});
+
+const tabsPage = z
+	.strictObject({
+		after: z
+			.string()
+			.regex(/^[0-9a-f]{32}$/)
+			.optional(),
+		limit: pageLimit,
+	})
+	.prefault({});
+
+export const tab = router({
+	/** Reserves the bill of the cap and signs the grant; the same order again answers the same tab. */
+	open: signed.input(openInput).mutation(async ({ ctx, input }) => {
+		const { signature, ...terms } = input;
+		const order = { ...terms, market: ctx.market.keys.market, account: keyOf(ctx.account) };
+		return show(ctx.market, accept(await openTab(ctx.market, order, signature)));
+	}),
+
+	/** Ends a tab: at once with the relay's final word, otherwise at its deadline. */
+	close: signed.input(closeInput).mutation(async ({ ctx, input }) => {
+		const order = { ...input, account: keyOf(ctx.account) };
+		return show(ctx.market, accept(await closeTab(ctx.market, order, ctx.account)));
+	}),
+
+	/** The account's tabs by id; `next` is the `after` of the next page, null at the end. */
+	list: signed.input(tabsPage).query(async ({ ctx, input }) => {
+		const { after, limit } = input;
+		const rows = await ctx.market.book.tabs({ by: "account", of: ctx.account, limit, ...(after && { after }) });
+		return {
+			tabs: rows.map((row) => show(ctx.market, readTab(row))),
+			next: rows.length < limit ? null : (rows.at(-1)?.tab ?? null),
+		};
+	}),
+});
+
+export const funding = router({
+	/** Play money under an id of the caller's choice (development only); the same id again gives nothing more. */
+	play: signed
+		.input(z.strictObject({ id: z.string().regex(/^[\w-]{1,64}$/), amount: money }))
+		.mutation(async ({ ctx, input }) => ({
+			balance: formatAmount(accept(await fundPlay(ctx.market, ctx.account, input.id, input.amount))),
+		})),
+});
+
+function keyOf(account: string): Uint8Array {
+	const key = fromHex(account, KEY_BYTES);
+	if (!key) throw new Error("a caller is no key");
+	return key;
+}

@@ -1,0 +1,10 @@
+/** The market's tRPC surface, one router for each kind of caller. The SDK takes the type and nothing else. */
+
+import { market } from "./anyone.ts";
+import { operator } from "./operators.ts";
+import { account, funding, tab } from "./people.ts";
+import { router } from "./trpc.ts";
+
+export const appRouter = router({ market, account, tab, funding, operator });
+
+export type AppRouter = typeof appRouter;

@@ -1,0 +1,104 @@
+/** The market's settings (`host/env.ts`): flags over `FARELAY_*` over the "market" part of one JSON file. */
+
+import { type Amount, parseDollars } from "#contracts/amount";
+import { fromHex } from "#contracts/bytes";
+import { type Problem, problem } from "#contracts/problem";
+import type { FeeRates } from "#contracts/tab";
+import { choice, flag, readSettings, type Sources, secret, text, whole } from "#host/env";
+import { LOG_LEVELS, type LogLevel } from "#host/log";
+import { isLoopback } from "./listing/address.ts";
+
+/** The settings by name: `dataPath` is `--data-path`, `FARELAY_DATA_PATH`, `"dataPath"`. */
+export const MARKET_SETTINGS = {
+	/** where the market keeps its ledger and keys: a folder */
+	data: text("./.farelay"),
+	/** the address to listen on; this machine only unless told otherwise */
+	host: text("127.0.0.1"),
+	port: whole(8787, 0, 65_535),
+	/** play money: development only, and only on the loopback interface */
+	play: flag(),
+	/** lists relays whose URL leads into a private network; always so with play money */
+	privateRelays: flag(),
+	/** fees on top of what operators ask, in parts per million */
+	marketPpm: whole(20_000, 0, 1_000_000),
+	solidarityPpm: whole(20_000, 0, 100_000),
+	/** the highest cap of a tab, in dollars */
+	cap: text("100"),
+	/** accounts that may open nothing: public keys in hex with commas between */
+	frozen: text(),
+	/** requests of one address in a minute */
+	requestsPerMinute: whole(1_200, 1, 10_000_000),
+	/** proxies in front whose `X-Forwarded-For` is believed; 0: none */
+	proxies: whole(0, 0, 8),
+	/** whoever asks `/metrics` from elsewhere than this machine shows it as a bearer token */
+	metricsToken: secret(),
+	logLevel: choice("info", LOG_LEVELS),
+};
+
+/** The market's configuration. */
+export type MarketplaceConfig = {
+	readonly dataPath: string;
+	readonly host: string;
+	readonly port: number;
+	readonly play: boolean;
+	readonly privateRelays: boolean;
+	readonly fees: FeeRates;
+	readonly capMax: Amount;
+	readonly frozen: readonly string[];
+	readonly requestsPerMinuteMax: number;
+	readonly proxies: number;
+	readonly metricsToken: string | undefined;
+	readonly logLevel: LogLevel;
+};
+
+/** A market for trying and testing: play money, any free port, nothing else changed. */
+export function playConfig(dataPath: string): MarketplaceConfig {
+	return {
+		dataPath,
+		host: "127.0.0.1",
+		port: 0,
+		play: true,
+		privateRelays: true,
+		fees: { marketPpm: 20_000, solidarityPpm: 20_000 },
+		capMax: parseDollars("100") as Amount,
+		frozen: [],
+		// everything comes from one address here
+		requestsPerMinuteMax: 1_000_000,
+		proxies: 0,
+		metricsToken: undefined,
+		logLevel: "info",
+	};
+}
+
+/** Reads the configuration. */
+export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig | Problem {
+	const values = readSettings(MARKET_SETTINGS, { ...sources, section: "market" });
+	if ("problem" in values) return values;
+	const capMax = parseDollars(values.cap);
+	if (!capMax) return problem("usage", "FARELAY_CAP must be dollars above nothing, like 25 or 0.5.");
+	const frozen = (values.frozen ?? "").split(",").filter((key) => key !== "");
+	if (!frozen.every((key) => fromHex(key, 32)))
+		return problem("usage", "FARELAY_FROZEN must be public keys in hex with commas between them.");
+	const config: MarketplaceConfig = {
+		dataPath: values.data,
+		host: values.host,
+		port: values.port,
+		play: values.play,
+		privateRelays: values.privateRelays || values.play,
+		fees: { marketPpm: values.marketPpm, solidarityPpm: values.solidarityPpm },
+		capMax,
+		frozen,
+		requestsPerMinuteMax: values.requestsPerMinute,
+		proxies: values.proxies,
+		metricsToken: values.metricsToken,
+		logLevel: values.logLevel,
+	};
+	return refuseConfig(config) ?? config;
+}
+
+/** What no market may start with. */
+export function refuseConfig(config: MarketplaceConfig): Problem | undefined {
+	if (config.play && !isLoopback(config.host))
+		return problem("usage", `Play money is for this machine only: it cannot be had on ${config.host}.`);
+	return undefined;
+}

@@ -1,0 +1,35 @@
+/** The order in which relays are shown, and which of them commons and pools may pay (everyone.md). */
+
+import { toHex } from "#contracts/bytes";
+import { LIMIT } from "#contracts/limit";
+import type { Offer } from "#contracts/listing";
+import { price, type Tariff, traffic } from "#contracts/tariff";
+
+/** The most that a pool-eligible relay asks: $0.002 per MB sent, $0.000004 per MB-day. */
+const ELIGIBLE_SEND_PER_MB = 2_000_000n;
+const ELIGIBLE_STORE_PER_MB_DAY = 4_000n;
+
+/** Relays are compared by what a hundred MB cost that are kept for the default time: postage and rent in one number. */
+const BASKET_BYTES = 100_000_000;
+
+/** Whether commons and pools may pay this tariff. */
+export function isEligible(tariff: Tariff): boolean {
+	return tariff.sendPerMb <= ELIGIBLE_SEND_PER_MB && tariff.storePerMbDay <= ELIGIBLE_STORE_PER_MB_DAY;
+}
+
+/** Cheapest first; equal ones by key, so that the order is the same for everyone. */
+export function rank<O extends Offer>(offers: readonly O[]): O[] {
+	const basket = traffic(BASKET_BYTES, LIMIT.ttlSDefault);
+	return offers
+		.map((offer) => ({ offer, key: toHex(offer.relay), nanos: price(offer.tariff, basket) }))
+		.sort((a, b) => compare(a.nanos, b.nanos) || (a.key < b.key ? -1 : 1))
+		.map(({ offer }) => offer);
+}
+
+/** A price too large to be an amount comes last. */
+function compare(a: bigint | undefined, b: bigint | undefined): number {
+	if (a === b) return 0;
+	if (a === undefined) return 1;
+	if (b === undefined) return -1;
+	return a < b ? -1 : 1;
+}

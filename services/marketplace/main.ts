@@ -1,0 +1,224 @@
+/**
+ * Starts a market: book, keys, rooms, door; stops it in order. Run by `farelay market`, by the box, and as a program of its own.
+ */
+
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { Crypto } from "#contracts/identity";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import { type Clock, systemClock } from "#host/clock";
+import { crypto as hostCrypto } from "#host/crypto";
+import { problemOfDatabase } from "#host/database";
+import { makeHealth } from "#host/health";
+import { type Log, openLog } from "#host/log";
+import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
+import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
+import { openKeys } from "./keys.ts";
+import type { Book } from "./ledger/book.ts";
+import { openSqliteBook } from "./ledger/sqlite.ts";
+import { makeListings } from "./listing/listings.ts";
+import type { Market } from "./market.ts";
+import { makeMetrics } from "./metrics.ts";
+import { MARK_MS, openOutages } from "./outage.ts";
+import { makeServer } from "./server.ts";
+import { SWEEP_MS, sweep } from "./tab/sweep.ts";
+import { countOpenTabs } from "./tab/tabs.ts";
+
+/** What a market takes from outside. */
+export type MarketplaceDeps = {
+	readonly clock: Clock;
+	readonly log: Log;
+	/** with its random source: chance is an argument too */
+	readonly crypto: Crypto;
+	/** a book of somebody else's making, for tests; the SQLite file in the data folder when left out */
+	readonly book?: Book;
+};
+
+/** A market that is up. */
+export type RunningMarketplace = {
+	/** where it listens, without a slash at the end */
+	readonly url: string;
+	readonly port: number;
+	/** its root key */
+	readonly market: Uint8Array;
+	/** Ends tabs whose time has passed, as it does every minute by itself; how many ended. */
+	sweep(): Promise<number>;
+	/** Answers what was begun, writes what waits, lets go of its files; false when something did not stop as it should. */
+	stop(): Promise<boolean>;
+};
+
+/** Where the ledger is in a market's data folder. */
+export function ledgerPath(dataPath: string): string {
+	return join(dataPath, "ledger.db");
+}
+
+/** How often the online key's age is looked at. */
+const KEYS_MS = 6 * 3_600_000;
+
+/** Starts a market. */
+export async function startMarketplace(
+	config: MarketplaceConfig,
+	deps: MarketplaceDeps,
+): Promise<RunningMarketplace | Problem> {
+	const refused = refuseConfig(config);
+	if (refused) return refused;
+	const stopping = makeStopping(deps);
+	try {
+		const started = await start(config, deps, stopping);
+		if (isProblem(started)) await stopping.stop("it did not start");
+		return started;
+	} catch (error) {
+		await stopping.stop("it did not start");
+		const known = problemOfDatabase(error, config.dataPath);
+		if (known) return known;
+		throw error;
+	}
+}
+
+async function start(
+	config: MarketplaceConfig,
+	deps: MarketplaceDeps,
+	stopping: Stopping,
+): Promise<RunningMarketplace | Problem> {
+	const { clock, crypto, log } = deps;
+	const health = makeHealth();
+	const book = deps.book ?? (await openBook());
+	if (isProblem(book)) return book;
+	stopping.add("ledger", () => book.close());
+	const keys = await openKeys(crypto, join(config.dataPath, "keys"), clock.nowMs());
+	if (isProblem(keys)) return keys;
+	const outages = await openOutages(join(config.dataPath, "outages.json"), clock.nowMs());
+	if (isProblem(outages)) return outages;
+	const listings = makeListings(crypto, keys.market, config.privateRelays);
+	const market: Market = {
+		crypto,
+		clock,
+		log,
+		book,
+		keys,
+		listings,
+		outages,
+		health,
+		metrics: makeMetrics(() => listings.all(clock.nowMs()).length),
+		fees: config.fees,
+		capMax: config.capMax,
+		frozen: new Set(config.frozen),
+		play: config.play,
+		openTabs: await countOpenTabs(book),
+	};
+	startChores(market, stopping);
+	const server = createServer(makeServer({ market, config }));
+	const port = await listen(server, config);
+	if (isProblem(port)) return port;
+	stopping.add("http", () => closeServer(server, clock));
+	const host = config.host.includes(":") ? `[${config.host}]` : config.host;
+	log.info({ host: config.host, port, play: config.play }, "the market is up");
+	return {
+		url: `http://${host}:${port}`,
+		port,
+		market: keys.market,
+		sweep: () => sweep(market),
+		stop: () => {
+			health.drain();
+			return stopping.stop("asked to");
+		},
+	};
+
+	function openBook(): Promise<Book | Problem> {
+		return openSqliteBook({
+			path: ledgerPath(config.dataPath),
+			onDeath: (error) => {
+				health.report("ledger", "internal");
+				log.fatal({ err: error }, "the ledger's thread died");
+			},
+		});
+	}
+}
+
+/** What the market does by the clock: marks that it is there, ends tabs that are due, renews its key. One run at a time of each. */
+function startChores(market: Market, stopping: Stopping): void {
+	const { clock, health, keys, log, outages } = market;
+	const chores = [
+		{ name: "mark", everyMs: MARK_MS, run: () => outages.mark(clock.nowMs()) },
+		{ name: "sweep", everyMs: SWEEP_MS, run: () => sweep(market) },
+		{ name: "keys", everyMs: KEYS_MS, run: () => keys.renew(clock.nowMs()) },
+	];
+	for (const { name, everyMs, run } of chores) {
+		let running: Promise<void> | undefined;
+		const cancel = clock.every(everyMs, () => {
+			if (running) return;
+			running = (async () => {
+				try {
+					await run();
+					health.report(name, undefined);
+				} catch (error) {
+					health.report(name, problemOfDatabase(error)?.problem ?? "internal");
+					log.error({ err: error, chore: name }, "a chore failed; it is tried again at its next time");
+				} finally {
+					running = undefined;
+				}
+			})();
+		});
+		stopping.add(name, async () => {
+			cancel();
+			await running;
+		});
+	}
+}
+
+/** Sockets that one process serves at once; more wait in the kernel. */
+const CONNECTIONS_MAX = 10_000;
+
+async function listen(server: Server, config: MarketplaceConfig): Promise<number | Problem> {
+	// somebody who sends a byte a minute is sent away (threat 11)
+	server.headersTimeout = 10_000;
+	server.requestTimeout = 20_000;
+	server.keepAliveTimeout = 65_000;
+	server.maxConnections = CONNECTIONS_MAX;
+	try {
+		const { promise, resolve, reject } = Promise.withResolvers<void>();
+		server.once("error", reject);
+		server.listen(config.port, config.host, resolve);
+		await promise;
+		server.removeListener("error", reject);
+		return (server.address() as AddressInfo).port;
+	} catch (error) {
+		const code = (error as NodeJS.ErrnoException).code;
+		if (code === "EADDRINUSE") return problem("port-in-use", `Another program listens on port ${config.port}.`);
+		return problem("usage", `The market cannot listen on ${config.host}, port ${config.port} (${code}).`);
+	}
+}
+
+/** How long requests that are under way may take to end when the market stops. */
+const DRAIN_MS = 3_000;
+
+async function closeServer(server: Server, clock: Clock): Promise<void> {
+	const closed = Promise.withResolvers<void>();
+	server.close(() => closed.resolve());
+	server.closeIdleConnections();
+	const cancel = clock.after(DRAIN_MS, () => server.closeAllConnections());
+	await closed.promise;
+	cancel();
+}
+
+/** The market as a program: settings from flags and the environment, logs on standard output, an exit code. */
+export async function runMarketplace(sources: Parameters<typeof readConfig>[0]): Promise<number> {
+	const config = readConfig(sources);
+	const log = openLog({ name: "market", level: isProblem(config) ? "info" : config.logLevel });
+	const running = isProblem(config)
+		? config
+		: await startMarketplace(config, { clock: systemClock, log, crypto: hostCrypto });
+	if (isProblem(running)) {
+		log.fatal({ problem: running }, running.detail);
+		return 1;
+	}
+	const stopping = makeStopping({ clock: systemClock, log });
+	stopping.add("market", async () => {
+		if (!(await running.stop())) throw new Error("the market did not stop as it should");
+	});
+	await stopOnSignal(stopping);
+	return 0;
+}
+
+if (import.meta.main) process.exitCode = await runMarketplace({ env: process.env });

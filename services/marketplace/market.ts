@@ -1,0 +1,80 @@
+/** What the market's rooms are handed: its parts, its terms, and how they sign. Put together in `main.ts`. */
+
+import type { Amount } from "#contracts/amount";
+import { type Grant, signGrant, type Terms } from "#contracts/grant";
+import type { Crypto } from "#contracts/identity";
+import { type Problem, problem } from "#contracts/problem";
+import { signReceipt } from "#contracts/redemption";
+import type { FeeRates } from "#contracts/tab";
+import type { Clock } from "#host/clock";
+import type { Health } from "#host/health";
+import type { Log } from "#host/log";
+import type { Keys } from "./keys.ts";
+import type { Book, Refusal } from "./ledger/book.ts";
+import type { Listings } from "./listing/listings.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Outages } from "./outage.ts";
+import type { SignReceipt } from "./tab/redeem.ts";
+
+/** The market's parts. */
+export type Market = {
+	readonly crypto: Crypto;
+	readonly clock: Clock;
+	readonly log: Log;
+	readonly book: Book;
+	readonly keys: Keys;
+	readonly listings: Listings;
+	readonly outages: Outages;
+	readonly metrics: Metrics;
+	readonly health: Health;
+	readonly fees: FeeRates;
+	/** the highest cap of a tab */
+	readonly capMax: Amount;
+	/** accounts that may open nothing, public keys in hex */
+	readonly frozen: ReadonlySet<string>;
+	/** the play rail is open */
+	readonly play: boolean;
+	/** open tabs of each account, bounded */
+	readonly openTabs: OpenTabs;
+};
+
+/** Counts the tabs that each account has open, so that nobody fills the book: in memory, counted anew at each start. */
+export interface OpenTabs {
+	/** Takes one place; false when the account has them all. */
+	take(account: string): boolean;
+	/** Gives one place back. */
+	give(account: string): void;
+}
+
+/** Signs with whichever key the market signs with now. */
+export function signers(market: Pick<Market, "crypto" | "keys" | "clock">): {
+	readonly grant: (terms: Terms) => Grant;
+	readonly receipt: SignReceipt;
+} {
+	const online = () => market.keys.online(market.clock.nowMs());
+	return {
+		grant: (terms) => signGrant(market.crypto, terms, online()),
+		receipt: (receipt) => signReceipt(market.crypto, receipt, online()),
+	};
+}
+
+/** What a caller is told when the book refused a change for good. Forms and sums are the market's own work: wrong ones are bugs. */
+export function problemOfRefusal(refused: Refusal, detail: string): Problem {
+	switch (refused) {
+		case "overdraft":
+			return problem("balance-short");
+		case "conflict":
+			return problem("conflict");
+		case "stale":
+			return problem("too-many", "Others change the same thing at the same time; nothing was done.");
+		case "disk":
+			return problem("disk", "The market's disk did not take it; nothing was done.");
+		case "busy":
+			return problem("too-many", "The market's disk is behind; nothing was done.");
+		default:
+			throw new Error(`the book refused the market's own change: ${detail}`);
+	}
+}
+
+/** How often a change is decided anew when others changed the same row first: each time somebody else got on. */
+export const ATTEMPTS_MAX = 16;

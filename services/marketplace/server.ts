@@ -1,0 +1,189 @@
+/**
+ * The market's HTTP door: who may ask how much, what is logged of it (no address at the info level; threat 26), and every failure as a
+ * problem in JSON, never a stack trace.
+ */
+
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { createExpressMiddleware } from "@trpc/server/adapters/express";
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
+import { rateLimit } from "express-rate-limit";
+import helmet from "helmet";
+import { toHex } from "#contracts/bytes";
+import { LIMIT } from "#contracts/limit";
+import type { MarketInfo } from "#contracts/market";
+import { PROBLEMS, type Problem, problem } from "#contracts/problem";
+import { makeCallers } from "./api/caller.ts";
+import { relayRoutes, sendProblem } from "./api/relays.ts";
+import { appRouter } from "./api/router.ts";
+import { problemOf } from "./api/trpc.ts";
+import type { MarketplaceConfig } from "./config.ts";
+import { BookFailure } from "./ledger/book.ts";
+import { isLoopback } from "./listing/address.ts";
+import type { Market } from "./market.ts";
+
+/** The largest tRPC request: an open is 1 KiB, and a client may ask a few things at once. */
+const TRPC_BYTES_MAX = 32 * 1_024;
+
+/** Procedures in one request. */
+const TRPC_BATCH_MAX = 10;
+
+type Door = { readonly market: Market; readonly config: MarketplaceConfig };
+
+/** The market's routes and what stands in front of them. */
+export function makeServer({ market, config }: Door): Express {
+	const app = express();
+	app.set("trust proxy", config.proxies);
+	app.set("query parser", "simple");
+	app.disable("etag");
+	app.use(tell(market), helmet(), limitRate(config));
+	app.get("/health", (_request, response) => {
+		const health = market.health.now();
+		response.status(health.ok ? 200 : 503).json(health);
+	});
+	app.get("/metrics", async (request, response) => {
+		if (!mayReadMetrics(request, config)) return sendProblem(response, problem("unauthorized"));
+		response.type(market.metrics.registry.contentType).send(await market.metrics.registry.metrics());
+	});
+	app.use(["/.well-known/farelay.json", "/trpc"], allowOrigins);
+	app.get("/.well-known/farelay.json", (_request, response) => {
+		response.json(describe(market));
+	});
+	app.use(relayRoutes(market));
+	app.use("/trpc", trpc(market));
+	app.use((_request, response) => sendProblem(response, problem("not-found")));
+	app.use(fail(market));
+	return app;
+}
+
+/** What the market says of itself. */
+export function describe(market: Market): MarketInfo {
+	return {
+		protocol: "farelay/1",
+		market: toHex(market.keys.market),
+		keys: market.keys.certificates().map(({ bytes }) => toHex(bytes)),
+		fees: market.fees,
+		limits: {
+			grantMsMax: LIMIT.grantMsMax,
+			redeemGraceMs: LIMIT.redeemGraceMs,
+			batchVouchersMax: LIMIT.batchVouchersMax,
+		},
+		rails: market.play ? ["play"] : [],
+		nowMs: market.clock.nowMs(),
+	};
+}
+
+/** Gives the request its id, and says and counts how it ended. The path without its query, and never who asked. */
+function tell(market: Market): RequestHandler {
+	return (request, response, next) => {
+		const id = randomUUID();
+		response.locals.requestId = id;
+		response.setHeader("X-Request-Id", id);
+		const route = routeOf(request.path);
+		const startMs = market.clock.elapsedMs();
+		response.on("close", () => {
+			const tookMs = Math.round(market.clock.elapsedMs() - startMs);
+			const status = response.writableFinished ? response.statusCode : 499;
+			market.metrics.requests.inc({ route, status: String(status) });
+			market.metrics.seconds.observe({ route }, tookMs / 1_000);
+			market.log.info({ requestId: id, method: request.method, route, status, tookMs }, "answered");
+		});
+		market.log.trace({ requestId: id, address: request.ip, path: request.path }, "asked");
+		next();
+	};
+}
+
+const ROUTES = ["/health", "/metrics", "/.well-known/farelay.json", "/v1/listing", "/v1/redeem"];
+
+/** A fixed few names: whatever a stranger asks for must become neither a label nor a line. */
+function routeOf(path: string): string {
+	if (ROUTES.includes(path)) return path;
+	const names = path.startsWith("/trpc/") ? path.slice("/trpc/".length).split(",") : [];
+	const known = Object.hasOwn(appRouter._def.procedures, names[0] ?? "");
+	return known ? `/trpc/${names.length === 1 ? names[0] : "several"}` : "other";
+}
+
+function limitRate(config: MarketplaceConfig): RequestHandler {
+	return rateLimit({
+		windowMs: 60_000,
+		limit: config.requestsPerMinuteMax,
+		standardHeaders: "draft-8",
+		legacyHeaders: false,
+		skip: (request) => request.path === "/health",
+		handler: (request, response) => {
+			const resetAt = (request as { rateLimit?: { resetTime?: Date } }).rateLimit?.resetTime?.getTime();
+			const retryAfterMs = resetAt === undefined ? 60_000 : Math.max(1_000, resetAt - Date.now());
+			const refused = problem("too-many", undefined, { retryAfterMs });
+			if (request.path.startsWith("/trpc")) sendTrpc(response, refused);
+			else sendProblem(response, refused);
+		},
+	});
+}
+
+/** Web clients on any origin may ask: what they show is a signed token, never a cookie. */
+const allowOrigins: RequestHandler = (request, response, next) => {
+	response.setHeader("Access-Control-Allow-Origin", "*");
+	response.setHeader("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+	response.setHeader("Cross-Origin-Resource-Policy", "cross-origin");
+	if (request.method !== "OPTIONS") return next();
+	response.setHeader("Access-Control-Allow-Methods", "GET, POST");
+	response.setHeader("Access-Control-Allow-Headers", "authorization, content-type");
+	response.setHeader("Access-Control-Max-Age", "600");
+	response.status(204).end();
+};
+
+/** From this machine and not through a proxy, or with the token. */
+function mayReadMetrics(request: IncomingMessage, config: MarketplaceConfig): boolean {
+	if (config.metricsToken !== undefined) return request.headers.authorization === `Bearer ${config.metricsToken}`;
+	const address = request.socket.remoteAddress?.replace(/^::ffff:/, "") ?? "";
+	return isLoopback(address) && request.headers["x-forwarded-for"] === undefined && config.proxies === 0;
+}
+
+function trpc(market: Market): RequestHandler {
+	const callers = makeCallers(market.keys.market, market.clock);
+	return createExpressMiddleware({
+		router: appRouter,
+		maxBodySize: TRPC_BYTES_MAX,
+		maxBatchSize: TRPC_BATCH_MAX,
+		createContext: async ({ req, res, info }) => ({
+			market,
+			caller: await callers.caller(req.headers.authorization, info.type === "mutation"),
+			requestId: String(res.locals.requestId),
+		}),
+		responseMeta: ({ errors }) => {
+			const [first] = errors;
+			return first && errors.length === 1 ? { status: PROBLEMS[problemOf(first).problem].http } : {};
+		},
+		onError: ({ error, path, ctx }) => {
+			if (problemOf(error).problem === "internal")
+				market.log.error({ err: error.cause ?? error, path, requestId: ctx?.requestId }, "a procedure broke");
+		},
+	});
+}
+
+/** A problem in the shape that tRPC's clients read. */
+function sendTrpc(response: express.Response, refused: Problem): void {
+	const httpStatus = PROBLEMS[refused.problem].http;
+	response.status(httpStatus).json({
+		error: { message: refused.detail, code: -32_000, data: { code: "REFUSED", httpStatus, problem: refused } },
+	});
+}
+
+/** The last resort: what the body parser refuses, what the disk does not take, and bugs, which are logged and not told. */
+function fail(market: Market): ErrorRequestHandler {
+	return (error, _request, response, _next) => {
+		const refused = problemOfFailure(error);
+		if (refused.problem === "internal")
+			market.log.error({ err: error, requestId: response.locals.requestId }, "a request broke");
+		if (response.headersSent) response.destroy();
+		else sendProblem(response, refused);
+	};
+}
+
+function problemOfFailure(error: unknown): Problem {
+	if (error instanceof BookFailure) return error.problem;
+	const status = (error as { status?: unknown } | null)?.status;
+	if (typeof status === "number" && status >= 400 && status < 500)
+		return problem("malformed", status === 413 ? "The request is too large." : "The request is not one.");
+	return problem("internal");
+}

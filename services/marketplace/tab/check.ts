@@ -1,0 +1,33 @@
+/** What must hold of every tab at any moment, for an audit (threats 2 and 5): proved from the ledger's entries and the rows alone. */
+
+import { bill } from "#contracts/tab";
+import type { Check } from "#marketplace/ledger/audit";
+import { holdAccount } from "#marketplace/ledger/chart";
+import { billed, held, readTab, type Tab } from "./tab.ts";
+
+/** Says what is wrong with any tab. */
+export const checkTabs: Check = function* (facts) {
+	for (const row of facts.tabs()) {
+		let tab: Tab;
+		try {
+			tab = readTab(row);
+		} catch {
+			yield `The row of tab ${row.tab} is not one that a market wrote.`;
+			continue;
+		}
+		yield* faultsOf(tab, facts.balanceOf(holdAccount(tab.tab)));
+	}
+};
+
+function* faultsOf(tab: Tab, balance: bigint): Iterable<string> {
+	if (tab.paid.nanos > tab.grant.cap)
+		yield `Tab ${tab.tab} paid ${tab.paid.nanos} nano-dollars, more than its cap of ${tab.grant.cap}.`;
+	if (tab.reserved !== bill(tab.grant.cap, tab.fees).total)
+		yield `Tab ${tab.tab} reserved ${tab.reserved} nano-dollars, which is not the bill of its cap.`;
+	const left = tab.reserved - billed(tab).total;
+	if (tab.state === "closed" && tab.returned !== left)
+		yield `Tab ${tab.tab} returned ${tab.returned} nano-dollars of the ${left} that were left.`;
+	const wanted = left < 0n ? 0n : held(tab);
+	if (balance !== wanted)
+		yield `Tab ${tab.tab} should hold ${wanted} nano-dollars, but ${balance} stand on its account.`;
+}

@@ -1,0 +1,114 @@
+/**
+ * Opening a tab: checks an account's signed order, reserves the bill of its cap, and signs the grant. Asking again with the same order
+ * gives the same grant and reserves nothing (PROTOCOL.md, "Tab"; threats 5, 6, 8 and 9).
+ */
+
+import { type Amount, formatDollars, NOTHING } from "#contracts/amount";
+import { same, toHex } from "#contracts/bytes";
+import type { Grant, Terms } from "#contracts/grant";
+import type { Crypto } from "#contracts/identity";
+import { LIMIT } from "#contracts/limit";
+import type { Offer } from "#contracts/listing";
+import { type Problem, problem } from "#contracts/problem";
+import { bill, type FeeRates, type OpenOrder, verifyOpen } from "#contracts/tab";
+import { NO_TOTALS } from "#contracts/voucher";
+import type { Change } from "#marketplace/ledger/book";
+import { holdAccount, payerAccount } from "#marketplace/ledger/chart";
+import { reserve } from "#marketplace/ledger/post";
+import { type Tab, writeTab } from "./tab.ts";
+
+/** What the market knows when an order comes in. */
+export type OpenFacts = {
+	readonly market: Uint8Array;
+	readonly nowMs: number;
+	/** the fees that new tabs pay now */
+	readonly fees: FeeRates;
+	/** the relay's listings that are valid now, newest first */
+	readonly offers: readonly Offer[];
+	/** the account may spend nothing */
+	readonly frozen: boolean;
+	/** the highest cap */
+	readonly capMax: Amount;
+};
+
+/** Whether an order is the one that a tab was opened by: then it is answered by what was granted. */
+export function isOrderOf(tab: Tab, order: OpenOrder): boolean {
+	const { grant, fees } = tab;
+	return (
+		tab.account === toHex(order.account) &&
+		same(grant.session, order.session) &&
+		same(grant.relay, order.relay) &&
+		grant.cap === order.cap &&
+		grant.tariff.sendPerMb === order.tariff.sendPerMb &&
+		grant.tariff.storePerMbDay === order.tariff.storePerMbDay &&
+		fees.marketPpm === order.fees.marketPpm &&
+		fees.solidarityPpm === order.fees.solidarityPpm &&
+		grant.expiresAtMs - grant.issuedAtMs === order.lifeMs
+	);
+}
+
+/** What is wrong with an order for a new tab; undefined when nothing is. Cheap looks first, the signature last. */
+export function refuseOrder(
+	crypto: Crypto,
+	order: OpenOrder,
+	signature: Uint8Array,
+	facts: OpenFacts,
+): Problem | undefined {
+	if (!same(order.market, facts.market)) return problem("grant-unknown-market", "The order is for another market.");
+	if (facts.frozen) return problem("unauthorized", "This account is frozen: it can open no tabs.");
+	if (order.lifeMs <= 0 || order.lifeMs > LIMIT.grantMsMax)
+		return problem("malformed", "A grant lives at most seven days.");
+	if (order.cap === NOTHING) return problem("malformed", "A tab needs a cap above nothing.");
+	if (order.cap > facts.capMax)
+		return problem("malformed", `A tab's cap is at most ${formatDollars(facts.capMax)} here.`);
+	if (order.fees.marketPpm !== facts.fees.marketPpm || order.fees.solidarityPpm !== facts.fees.solidarityPpm)
+		return problem("conflict", "The market's fees are others now; look again and sign those.");
+	if (facts.offers.length === 0) return problem("not-found", "The relay is not listed here now.");
+	if (!offerOf(order, facts)) return problem("conflict", "The relay asks another price now; look again and sign that.");
+	if (!verifyOpen(crypto, order, signature))
+		return problem("signature-bad", "The account did not sign this order to open a tab.");
+	return undefined;
+}
+
+function offerOf(order: OpenOrder, facts: OpenFacts): Offer | undefined {
+	return facts.offers.find(
+		({ tariff }) => tariff.sendPerMb === order.tariff.sendPerMb && tariff.storePerMbDay === order.tariff.storePerMbDay,
+	);
+}
+
+/** Decides a new tab: the money and the row as one change, or why not. */
+export function decideOpen(
+	crypto: Crypto,
+	order: OpenOrder,
+	signature: Uint8Array,
+	facts: OpenFacts,
+	sign: (terms: Terms) => Grant,
+): { readonly change: Change; readonly tab: Tab } | Problem {
+	const refused = refuseOrder(crypto, order, signature, facts);
+	if (refused) return refused;
+	const { market, tab: id, session, relay, cap, tariff, lifeMs } = order;
+	const expiresAtMs = facts.nowMs + lifeMs;
+	const times = { issuedAtMs: facts.nowMs, expiresAtMs, redeemByMs: expiresAtMs + LIMIT.redeemGraceMs };
+	const reserved = bill(cap, order.fees).total;
+	const tab: Tab = {
+		version: 0,
+		tab: toHex(id),
+		account: toHex(order.account),
+		relay: toHex(relay),
+		// refuseOrder found the offer
+		operator: toHex((offerOf(order, facts) as Offer).operator),
+		state: "open",
+		grant: sign({ market, tab: id, session, relay, cap, tariff, ...times }),
+		fees: order.fees,
+		reserved,
+		paid: NO_TOTALS,
+		receipt: undefined,
+		returned: undefined,
+	};
+	const transfer = reserve(
+		{ id: `open:${tab.tab}`, cause: `Reserved for tab ${tab.tab} at relay ${tab.relay}`, atMs: facts.nowMs },
+		[{ account: payerAccount(tab.account), nanos: reserved }],
+		holdAccount(tab.tab),
+	);
+	return { change: { transfer, rows: [writeTab(tab)] }, tab };
+}

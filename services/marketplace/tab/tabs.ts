@@ -1,0 +1,149 @@
+/** Carries the decisions about tabs out on the book: read, decide, apply; when somebody else was first, read and decide again. */
+
+import { toHex } from "#contracts/bytes";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { OpenOrder } from "#contracts/tab";
+import type { Change } from "#marketplace/ledger/book";
+import { ATTEMPTS_MAX, type Market, type OpenTabs, problemOfRefusal, signers } from "#marketplace/market";
+import { extend } from "#marketplace/outage";
+import { type CloseOrder, decideClosing, decideReturn, readFinal, refuseClose } from "./close.ts";
+import { decideOpen, isOrderOf } from "./open.ts";
+import { decideRedeem } from "./redeem.ts";
+import { readTab, type Tab } from "./tab.ts";
+
+/** Tabs that one account may have at once: a tab for each of many relays, a few in renewal, on a few devices. */
+export const OPEN_TABS_MAX = 64;
+
+/** A tab by its id in hex. */
+export async function tabOf(market: Market, id: string): Promise<Tab | undefined> {
+	const row = await market.book.tab(id);
+	return row && readTab(row);
+}
+
+/** Until when a tab can be redeemed: its grant's deadline and what the market was away since it was opened. */
+export function redeemByMs(market: Pick<Market, "outages">, tab: Tab): number {
+	return extend(tab.grant.redeemByMs, tab.grant.issuedAtMs, market.outages.all);
+}
+
+/** What became of one change: done (or done before), lost to somebody who was first, or refused for good. */
+export async function apply(market: Market, change: Change): Promise<"done" | "again" | Problem> {
+	const [outcome] = await market.book.apply([change]);
+	if (outcome === undefined) throw new Error("the book answered nothing");
+	if (outcome === "applied") return "done";
+	// done by somebody else, by a request before this one, or on a row that has moved on: the row tells
+	if (outcome === "same" || outcome.refused === "stale" || outcome.refused === "conflict") return "again";
+	market.health.report("ledger", outcome.refused === "disk" ? "disk" : undefined);
+	return problemOfRefusal(outcome.refused, outcome.detail);
+}
+
+const beaten = (): Problem => problemOfRefusal("stale", "");
+
+/** Opens a tab, or answers the tab that the same order opened before. */
+export async function openTab(market: Market, order: OpenOrder, signature: Uint8Array): Promise<Tab | Problem> {
+	const id = toHex(order.tab);
+	const account = toHex(order.account);
+	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+		const before = await tabOf(market, id);
+		if (before)
+			return isOrderOf(before, order) ? before : problem("conflict", "The tab's id was used for another tab.");
+		const nowMs = market.clock.nowMs();
+		const facts = {
+			market: market.keys.market,
+			nowMs,
+			fees: market.fees,
+			offers: market.listings.of(toHex(order.relay), nowMs),
+			frozen: market.frozen.has(account),
+			capMax: market.capMax,
+		};
+		const decided = decideOpen(market.crypto, order, signature, facts, signers(market).grant);
+		if (isProblem(decided)) return decided;
+		if (!market.openTabs.take(account))
+			return problem("too-many", `An account has at most ${OPEN_TABS_MAX} tabs open at once.`);
+		let applied: Awaited<ReturnType<typeof apply>> | undefined;
+		try {
+			applied = await apply(market, decided.change);
+		} finally {
+			if (applied !== "done") market.openTabs.give(account);
+		}
+		if (applied === "done") {
+			market.metrics.opened.inc();
+			return decided.tab;
+		}
+		if (isProblem(applied)) return applied;
+	}
+	return beaten();
+}
+
+/** Closes a tab: at once with the relay's final word, otherwise it waits for its deadline. Doing it again answers the same. */
+export async function closeTab(market: Market, order: CloseOrder, caller: string): Promise<Tab | Problem> {
+	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+		const tab = await tabOf(market, toHex(order.tab));
+		if (!tab) return problem("not-found", "The market knows no such tab.");
+		const refused = refuseClose(market.crypto, tab, order, market.keys.market, caller);
+		if (refused) return refused;
+		const step = stepToEnd(market, tab, order);
+		if (step === undefined) return tab;
+		if (isProblem(step)) return step;
+		const applied = step === "return" ? await endTab(market, tab) : await apply(market, step);
+		if (isProblem(applied)) return applied;
+	}
+	return beaten();
+}
+
+/** The next step towards a tab's end; undefined when there is none, or none before its deadline. */
+function stepToEnd(market: Market, tab: Tab, order: CloseOrder): Change | "return" | undefined | Problem {
+	if (tab.state === "closed") return undefined;
+	const nowMs = market.clock.nowMs();
+	const deadlineMs = redeemByMs(market, tab);
+	if (nowMs >= deadlineMs) return "return";
+	if (!order.final) return tab.state === "closing" ? undefined : decideClosing(tab).change;
+	const claim = readFinal(market.crypto, tab, order.final);
+	if (isProblem(claim)) return claim;
+	if (!claim) return "return";
+	const redeemed = decideRedeem(tab, claim, nowMs, deadlineMs, signers(market).receipt);
+	return isProblem(redeemed) ? redeemed : redeemed.change;
+}
+
+/** Returns what is left on a tab to who paid it. Whoever calls has made sure that nothing can be redeemed any more. */
+export async function endTab(market: Market, tab: Tab): Promise<"done" | "again" | Problem> {
+	const applied = await apply(market, decideReturn(tab, market.clock.nowMs()).change);
+	if (applied === "done") {
+		market.openTabs.give(tab.account);
+		market.metrics.closed.inc();
+	}
+	return applied;
+}
+
+/** Counts open tabs from the book: what a start does first. */
+export async function countOpenTabs(book: Market["book"], max: number = OPEN_TABS_MAX): Promise<OpenTabs> {
+	const counts = new Map<string, number>();
+	const counter: OpenTabs = {
+		take: (account) => {
+			const count = counts.get(account) ?? 0;
+			if (count >= max) return false;
+			counts.set(account, count + 1);
+			return true;
+		},
+		give: (account) => {
+			const count = counts.get(account) ?? 0;
+			if (count > 1) counts.set(account, count - 1);
+			else counts.delete(account);
+		},
+	};
+	for (const state of ["open", "closing"]) {
+		let after: { deadlineMs: number; tab: string } | undefined;
+		for (;;) {
+			const page = await book.tabs({
+				by: "deadline",
+				state,
+				beforeMs: Number.MAX_SAFE_INTEGER,
+				limit: 500,
+				...(after && { after }),
+			});
+			for (const { account } of page) counts.set(account, (counts.get(account) ?? 0) + 1);
+			after = page.at(-1);
+			if (!after) break;
+		}
+	}
+	return counter;
+}
