@@ -54,12 +54,12 @@ export function parseDollars(text: string): Amount | undefined {
 
 /** Writes exact dollars ("$0.000524288"): never rounded, at least two decimals, no trailing zeros past them. */
 export function formatDollars(nanos: bigint): string {
-	const size = nanos < 0n ? -nanos : nanos;
+	const [sign, size] = nanos < 0n ? ["-", -nanos] : ["", nanos];
 	const cents = (size % NANOS_PER_DOLLAR)
 		.toString()
 		.padStart(9, "0")
 		.replace(/0{1,7}$/, "");
-	return `${nanos < 0n ? "-" : ""}$${size / NANOS_PER_DOLLAR}.${cents}`;
+	return `${sign}$${size / NANOS_PER_DOLLAR}.${cents}`;
 }
 
 /** @throws RangeError when the sum is no amount. */

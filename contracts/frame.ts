@@ -53,12 +53,12 @@ export function advance(message: Uint8Array, c: Cursor): boolean {
 	let start = at + 2;
 	let length = first;
 	if (first > 127) {
-		const second = message[start++];
-		if (second === undefined) return false;
+		// A byte that is not there reads as 0, and no length of several bytes ends in 0.
+		const second = message[start++] ?? 0;
 		length = (first & 127) | ((second & 127) << 7);
 		if (second > 127) {
-			const third = message[start++];
-			if (third === undefined || third > 127 || third === 0) return false;
+			const third = message[start++] ?? 0;
+			if (third > 127 || third === 0) return false;
 			length |= third << 14;
 		} else if (second === 0) return false;
 	}

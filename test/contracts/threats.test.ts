@@ -1,7 +1,7 @@
 /** What they will try against the contracts themselves, by the threats' numbers (SECURITY.md). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AMOUNT_MAX, amount, parseAmount, parseDollars } from "#contracts/amount";
+import { AMOUNT_MAX, amount, parseAmount, parseDollars, portion } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { readRenew, writeRenew } from "#contracts/control";
 import { advance, cursor, frame } from "#contracts/frame";
@@ -328,6 +328,12 @@ test("threat 18: an amount is a plain decimal string and nothing else", () => {
 	assert.throws(() => amount(-1n), RangeError);
 	assert.throws(() => amount(AMOUNT_MAX + 1n), RangeError);
 	assert.throws(() => amount(1 as unknown as bigint), RangeError);
+});
+
+test("threat 18: a rate is a whole number of parts per million, at most all of it", () => {
+	assert.equal(portion(amount(10n), 1_000_000), 10n);
+	for (const rate of [-1, 0.5, 1_000_001, Number.NaN, Number.POSITIVE_INFINITY])
+		assert.throws(() => portion(amount(10n), rate), RangeError);
 });
 
 test("threat 18: an order with an odd field is refused before its bytes are made, never an exception", () => {
