@@ -128,6 +128,15 @@ export function tillAcceptance(name: string, open: () => Promise<Till>): void {
 			assert.equal(at(1).used, undefined);
 		});
 
+		it("threat 7: does not write an old count of what was used again together with a newer voucher", async () => {
+			const used = { bytes: 1n, byteSeconds: 1n };
+			await till.put(row(1, { voucher: voucher(5, 5, 5) }));
+			await till.put(row(1, { voucher: voucher(5, 5, 5), used }));
+			assert.deepEqual(at(1).used, used);
+			await till.put({ ...at(1), voucher: voucher(9, 9, 9) });
+			assert.equal(at(1).used, undefined);
+		});
+
 		it("forgets the tabs that it is told to, and no others", async () => {
 			await Promise.all([1, 2, 3].map((n) => till.put(row(n))));
 			await till.drop([tab(1), tab(3), tab(9)]);

@@ -38,7 +38,8 @@ export type TillCalls = {
 
 /**
  * Opens the till's file in the thread. What was used is read once and cleared on disk before anything is served: after the next crash
- * it would be an old count, and serving from it would give away what was used since.
+ * it would be an old count, and serving from it would give away what was used since. A final count stays: nothing is used after it, and
+ * without it the relay would claim more than it has signed for.
  */
 export function open(options: TillThreadOptions): Opened | Problem {
 	const database = openDatabase({ ...options, kind: TILL_KIND, migrations: TILL_MIGRATIONS });
@@ -47,7 +48,7 @@ export function open(options: TillThreadOptions): Opened | Problem {
 		const ready = database.prepare("SELECT * FROM till").all() as unknown as TillRecord[];
 		const damaged = ready.find((record) => rowOf(record) === undefined);
 		if (!damaged) {
-			database.exec("UPDATE till SET used = NULL WHERE used IS NOT NULL");
+			database.exec("UPDATE till SET used = NULL WHERE used IS NOT NULL AND final = 0");
 			return { database, writes: writesOf(database), reads: {}, ready };
 		}
 		database.close();

@@ -13,7 +13,10 @@ export type TillRow = {
 	readonly grant: Uint8Array;
 	/** The newest accepted voucher; undefined while a tab has only said hello. */
 	readonly voucher: Voucher | undefined;
-	/** What was used, written when the relay stops in order and consumed when it starts; undefined after a crash, and then `used := paid`. */
+	/**
+	 * What was used, written when the relay stops in order and consumed when it starts; undefined after a crash, and then `used := paid`.
+	 * Never copied from `rows` into a later put: with a voucher that advances it is left out, and it has no other use while a tab lives.
+	 */
 	readonly used: Traffic | undefined;
 	/** What the market has confirmed as paid, and its newest receipt. */
 	readonly redeemed: Totals;

@@ -1,0 +1,54 @@
+/**
+ * The process that the mail store's crash test kills: keeps and deletes mail without end and writes into a journal what it asks ("?"), what
+ * was kept ("!"), what it deletes ("-") and what was deleted ("x"), each before anything else happens.
+ */
+
+import { openSync, writeSync } from "node:fs";
+import { isProblem } from "#contracts/problem";
+import { openSqliteMailStore } from "#relay/mailbox/sqlite";
+import type { MailStore } from "#relay/mailbox/store";
+import { box, tag } from "#test/acceptance/mailstore";
+
+const [path = "", journalPath = "", run = "0"] = process.argv.slice(2);
+const opened = await openSqliteMailStore({ path });
+if (isProblem(opened)) throw new Error(opened.detail);
+const store: MailStore = opened;
+const journal = openSync(journalPath, "a");
+const say = (line: string) => writeSync(journal, `${line}\n`);
+say(`epoch ${store.epoch}`);
+for (const n of [1, 2, 3]) await store.create(box(n), undefined, 0);
+writeSync(1, "ready\n");
+
+let next = 0;
+/** One sender: a few mails at a time, and of each batch the first is deleted again. */
+async function send(sender: number): Promise<never> {
+	for (;;) {
+		const mails = Array.from({ length: 1 + (next % 7) }, () => {
+			const n = ++next;
+			const position = store.epoch * 2 ** 32 + n;
+			const payload = new Uint8Array((n * 131) % 3_000).fill(n & 255);
+			const mailbox = box(1 + (n % 3));
+			return {
+				mailbox,
+				position,
+				expiresAtMs: 1e13,
+				payload,
+				tag: tag(Number(run)),
+				seq: n,
+				print: n,
+				byCard: n % 2 === 0,
+			};
+		});
+		const name = mails.map(({ seq }) => seq).join(" ");
+		say(`? ${name}`);
+		const results = await store.keep(mails);
+		if (results.some((result) => result !== "kept")) throw new Error(`${sender}: ${results}`);
+		say(`! ${name}`);
+		const [first] = mails;
+		if (!first) continue;
+		say(`- ${first.seq}`);
+		if ((await store.remove(first.mailbox, [first.position])) !== "removed") throw new Error("not removed");
+		say(`x ${first.seq}`);
+	}
+}
+await Promise.all([1, 2, 3, 4].map(send));
