@@ -83,7 +83,6 @@ export function readListing(crypto: Crypto, bytes: Uint8Array): Listing | Proble
 	const relay = reader.take(KEY_BYTES);
 	const operator = reader.take(KEY_BYTES);
 	const urlBytes = reader.u16();
-	if (urlBytes > LIMIT.urlBytesMax) return problem("listing-invalid", "The listing's URL is too long.");
 	const url = readText(reader.take(urlBytes));
 	const country = readText(reader.take(2));
 	const [bandwidthMbps, storageGb, trafficCapGb] = [reader.u32(), reader.u32(), reader.u32()];

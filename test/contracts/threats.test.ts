@@ -23,7 +23,7 @@ import {
 import { LIMIT } from "#contracts/limit";
 import { readListing, signListing } from "#contracts/listing";
 import { readMarketInfo, readMarketKey, signMarketKey } from "#contracts/market";
-import { isProblem, type Problem } from "#contracts/problem";
+import { isProblem, type Problem, problemOfJson } from "#contracts/problem";
 import { readBatch, readReceipt, readRedeemAnswer, readUsage, signBatch, signUsage } from "#contracts/redemption";
 import { bill, isOpenOrder, type OpenOrder, signClose, signOpen, verifyClose, verifyOpen } from "#contracts/tab";
 import { price, traffic, within } from "#contracts/tariff";
@@ -275,6 +275,8 @@ test("threat 10: a batch holds 300 claims, and is in time for ten minutes either
 		);
 	assert.equal(must(read(300)).claims.length, 300);
 	assert.equal(code(read(301)), "too-many");
+	const first = signBatch(crypto, w.root.publicKey, w.relay, 0, [claim]);
+	assert.equal(code(readBatch(crypto, first, w.root.publicKey, 0)), undefined);
 	assert.equal(code(read(1, NOW_MS + LIMIT.requestAgeMsMax)), undefined);
 	assert.equal(code(read(1, NOW_MS - LIMIT.requestAgeMsMax)), undefined);
 	assert.equal(code(read(1, NOW_MS + LIMIT.requestAgeMsMax + 1)), "clock");
@@ -284,6 +286,15 @@ test("threat 10: a batch holds 300 claims, and is in time for ten minutes either
 test("threat 10: names that every object inherits are no problem codes", () => {
 	for (const name of ["constructor", "toString", "__proto__", "hasOwnProperty", "valueOf"])
 		assert.equal(isProblem(JSON.parse(`{"problem":"${name}","retry":false,"spent":"no","detail":""}`)), false, name);
+});
+
+test("threat 10: a refusal in JSON may say to come back at once, in a while or nothing, and never before", () => {
+	const said = { problem: "draining", retry: true, spent: "no", detail: "" };
+	assert.deepEqual(problemOfJson(said), said);
+	for (const retryAfterMs of [0, 1, Number.MAX_SAFE_INTEGER])
+		assert.deepEqual(problemOfJson({ ...said, retryAfterMs }), { ...said, retryAfterMs });
+	for (const retryAfterMs of [-1, 0.5, 2 ** 53, Number.NaN, "1", null, {}])
+		assert.equal(problemOfJson({ ...said, retryAfterMs }), undefined);
 });
 
 test("threat 10: an answer that brings more than was asked brings it no further", () => {
@@ -299,6 +310,8 @@ test("threat 10: an answer that brings more than was asked brings it no further"
 		rails: [],
 		nowMs: 0,
 	};
+	const most = { ...info, keys: Array(16).fill(info.keys[0]), rails: Array(16).fill("play") };
+	assert.equal(must(readMarketInfo(crypto, most)).keys.length, 16);
 	const read = must(readMarketInfo(crypto, { ...info, more: 1, limits: { ...info.limits, more: 1 } }));
 	assert.deepEqual(read.info, info);
 });
