@@ -1,0 +1,68 @@
+/** The person on whose behalf a verb acts: their client, on the home folder, with an account that is made at first use. */
+
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { toHex } from "#contracts/bytes";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import { type Client, type ClientOptions, createClient } from "#sdk/client";
+import { device } from "#sdk/device";
+import { restoreIdentity } from "#sdk/identity";
+import { getJson, putJson, type Storage } from "#sdk/storage";
+import { homeOf, marketOf, storageOf } from "./home.ts";
+import type { Call } from "./verb.ts";
+
+/** Where the client keeps its account's seed. */
+const SEED_KEY = "seed";
+
+export type Person = {
+	readonly client: Client;
+	readonly storage: Storage;
+	/** Whether the account was made just now. */
+	readonly fresh: boolean;
+	readonly marketUrl: string;
+};
+
+/** Opens the person's client; a first call makes an account. */
+export async function openPerson(call: Call, options: Partial<ClientOptions> = {}): Promise<Person | Problem> {
+	const storage = storageOf(call);
+	const marketUrl = marketOf(call);
+	if (!/^https?:\/\/[^/]/.test(marketUrl)) return problem("usage", "--market takes an http:// or https:// address.");
+	try {
+		const found = await storage.get(SEED_KEY);
+		// a seed that cannot be read must never be written over: it may be all that somebody has
+		if (found && !/^[0-9a-f]{64}$/.test((await getJson<string>(storage, SEED_KEY)) ?? ""))
+			return problem(
+				"data-corrupt",
+				`The account in ${homeOf(call)} is damaged; restore it with farelay account --restore.`,
+			);
+		const client = await createClient({ ...options, market: marketUrl, storage });
+		return { client, storage, fresh: found === undefined, marketUrl };
+	} catch (error) {
+		return problemOfDisk(error, call);
+	}
+}
+
+/** Takes an account's line from a file into the home folder; refuses to put it over another account. */
+export async function restorePerson(call: Call, path: string): Promise<Problem | undefined> {
+	const storage = storageOf(call);
+	const line = await readFile(resolve(call.folder, path), "utf8").catch(() => undefined);
+	if (line === undefined) return problem("file-unreadable", `${path} cannot be read.`);
+	const identity = restoreIdentity(await device({ storage }), line);
+	if (isProblem(identity)) return identity;
+	const seed = toHex(identity.seed);
+	try {
+		const there = await getJson<string>(storage, SEED_KEY);
+		if (there !== undefined && there !== seed)
+			return problem("conflict", `${homeOf(call)} holds another account; restore into another folder with --home.`);
+		await putJson(storage, SEED_KEY, seed);
+		return undefined;
+	} catch (error) {
+		return problemOfDisk(error, call);
+	}
+}
+
+function problemOfDisk(error: unknown, call: Call): Problem {
+	const code = (error as NodeJS.ErrnoException).code;
+	if (code === undefined || !/^E[A-Z]+$/.test(code)) throw error;
+	return problem("disk", `${homeOf(call)} cannot be used (${code}); name another folder with --home.`);
+}

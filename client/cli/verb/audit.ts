@@ -1,0 +1,44 @@
+/** `farelay audit`: proves a ledger from its entries, also while a market writes to it. */
+
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { textOf, type Verb } from "#cli/verb";
+import { formatDollars } from "#contracts/amount";
+import { isProblem, problem } from "#contracts/problem";
+
+/** A box keeps its market in a folder of that name; a market on its own is the data folder. */
+const MARKET_FOLDER = "market";
+
+export const verb: Verb = {
+	summary: "proves the ledger: sums, balances, caps",
+	usage: [
+		"farelay audit [--data PATH] [--json]",
+		"",
+		"  --data PATH   the data folder of a box or a market (FARELAY_DATA, or ./.farelay)",
+		"",
+		"Reads only, and may run beside a market that is up. Ends with 0 when everything holds, with 1 when anything does not.",
+	],
+	options: () => ({ data: { type: "string" } }),
+	async run(call) {
+		const { ledgerPath } = await import("#marketplace/main");
+		const { auditFile } = await import("#marketplace/ledger/sqlite");
+		const { checkTabs } = await import("#marketplace/tab/check");
+		const data = resolve(call.folder, textOf(call, "data") || call.env.FARELAY_DATA || ".farelay");
+		const boxed = join(data, MARKET_FOLDER);
+		const report = await auditFile(ledgerPath(existsSync(ledgerPath(boxed)) ? boxed : data), [checkTabs]);
+		if (isProblem(report)) return report;
+		const { holds, transfers, entries, accounts, tabs, sum, findings, findingsTotal } = report;
+		call.screen.answer({ holds, transfers, entries, accounts, tabs, sum, findings, findingsTotal }, [
+			`${transfers} transfers with ${entries} entries on ${accounts} accounts and ${tabs} tabs.`,
+			`All entries sum to ${formatDollars(sum)}${sum === 0n ? ", as they must." : "."}`,
+			...findings.map((says) => call.screen.tone("bad", says)),
+			...(findingsTotal > findings.length ? [`... and ${findingsTotal - findings.length} more.`] : []),
+			...(holds
+				? [call.screen.tone("good", "Every balance is what its entries say, and no tab paid more than its cap.")]
+				: []),
+		]);
+		return holds
+			? undefined
+			: problem("data-corrupt", `${findingsTotal} things in the ledger are not as they must be.`);
+	},
+};

@@ -1,0 +1,31 @@
+/** `farelay earnings`: an operator's three numbers, which are never added up into one. */
+
+import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
+import { openPerson } from "#cli/person";
+import type { Verb } from "#cli/verb";
+import { formatDollars, parseAmount } from "#contracts/amount";
+import { toHex } from "#contracts/bytes";
+import { isProblem, problem } from "#contracts/problem";
+import { attempt } from "#sdk/door";
+
+export const verb: Verb = {
+	summary: "shows what your relays earned, what waits, what was paid out",
+	usage: ["farelay earnings [options]", "", ...HOME_USAGE],
+	options: () => HOME_OPTIONS,
+	async run(call) {
+		const person = await openPerson(call);
+		if (isProblem(person)) return person;
+		const answer = await attempt(() => person.client.market.api.operator.earnings.query());
+		if (isProblem(answer)) return answer;
+		const [earned, waiting, paidOut] = [answer.earned, answer.waiting, answer.paidOut].map(parseAmount);
+		if (earned === undefined || waiting === undefined || paidOut === undefined)
+			return problem("malformed", "The market's amounts are none.");
+		const operator = toHex(person.client.identity.account.publicKey);
+		call.screen.answer({ operator, earned, waiting, paidOut }, [
+			`earned    ${formatDollars(earned)}`,
+			`waiting   ${formatDollars(waiting)}`,
+			`paid out  ${formatDollars(paidOut)}`,
+		]);
+		return undefined;
+	},
+};

@@ -1,0 +1,58 @@
+/** What the main job came to: as a person would like to read it, and as one JSON object. */
+
+import { join } from "node:path";
+import { formatAmount, formatDollars } from "#contracts/amount";
+import { toHex } from "#contracts/bytes";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import { auditFile } from "#marketplace/ledger/sqlite";
+import { ledgerPath } from "#marketplace/main";
+import { checkTabs } from "#marketplace/tab/check";
+import type { Box } from "./box.ts";
+import type { Outcome } from "./job.ts";
+
+const KIB_PER_MIB = 1024;
+
+/** The lines and the object. The ledger is proved as `farelay audit` does it: from the file, beside the market that writes to it. */
+export async function tellOf(box: Box, job: Outcome): Promise<{ lines: string[]; out: object } | Problem> {
+	const audit = await auditFile(ledgerPath(join(box.data, "market")), [checkTabs]);
+	if (isProblem(audit)) return audit;
+	if (!audit.holds) return problem("data-corrupt", `The ledger does not hold: ${audit.findings[0]}`);
+	const { relay, sha256, bytes, nanos, vouchers } = job;
+	const { sendPerMb, storePerMbDay } = relay.tariff;
+	const seconds = Math.round(process.uptime() * 1000) / 1000;
+	const maxRssMiB = Math.round((process.resourceUsage().maxRSS / KIB_PER_MIB) * 10) / 10;
+	const out = {
+		sha256,
+		bytes: { payload: bytes.payload, sealed: Number(bytes.sealed), received: bytes.received },
+		delivery: "kept",
+		relay: { id: toHex(relay.key), sendPerMb: formatAmount(sendPerMb), storePerMbDay: formatAmount(storePerMbDay) },
+		nanos: Object.fromEntries(Object.entries(nanos).map(([name, value]) => [name, formatAmount(value)])),
+		vouchers,
+		ledger: { sum: audit.sum.toString(), transfers: audit.transfers },
+		dispute: job.dispute,
+		data: box.data,
+		maxRssMiB,
+		seconds,
+	};
+	const money = (label: string, value: bigint) => `    ${label.padEnd(34)} ${formatDollars(value).padStart(16)}`;
+	const lines = [
+		"",
+		`  It arrived as it was sent: ${job.received}`,
+		`    SHA-256 ${sha256.received}`,
+		"",
+		`  Carried by ${relay.url}, which asks ${formatDollars(sendPerMb)} a MB and ${formatDollars(storePerMbDay)} a MB-day kept.`,
+		`    ${bytes.payload} bytes were ${bytes.sealed} sealed, for ${vouchers.signed} vouchers; ${vouchers.accepted} counted, ${vouchers.redeemed} times redeemed.`,
+		"",
+		"  Who paid what",
+		money("reserved when the tab was opened", nanos.reserved),
+		money("came back when it was closed", nanos.returned),
+		money("paid", nanos.payer),
+		money("  of it to the operator", nanos.operator),
+		money("  of it the market's fee", nanos.marketFee),
+		money("  of it to the commons", nanos.commons),
+		"",
+		`  The ledger: ${audit.transfers} transfers, all entries sum to ${formatDollars(audit.sum)}.`,
+		`  Who owes whom, for anyone to check: npx farelay verify ${job.dispute}`,
+	];
+	return { lines, out };
+}

@@ -1,0 +1,123 @@
+/**
+ * Files on a machine's disk, to send from and to receive into. They have the shape of the SDK's `FileSource` and `FileSink`
+ * (client/sdk/file.ts); no file is ever whole in memory.
+ */
+
+import { constants } from "node:fs";
+import { type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { basename, extname, join } from "node:path";
+import { type Problem, problem } from "#contracts/problem";
+
+/** A file to send. */
+export type DiskSource = {
+	readonly name: string;
+	readonly sizeBytes: number;
+	read(offset: number, length: number): Promise<Uint8Array>;
+	close(): Promise<void>;
+};
+
+/** Opens a file to send; a problem when it is missing, no plain file, or may not be read. */
+export async function diskSource(path: string): Promise<DiskSource | Problem> {
+	let handle: FileHandle;
+	try {
+		// not blocking: opening a pipe that nobody writes to would otherwise wait for ever
+		handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+	} catch (error) {
+		const code = (error as NodeJS.ErrnoException).code;
+		const why =
+			code === "ENOENT" ? "is not there" : code === "EACCES" ? "may not be read by you" : `cannot be read (${code})`;
+		return problem("file-unreadable", `${path} ${why}. Nothing was sent.`);
+	}
+	const found = await handle.stat();
+	if (!found.isFile()) {
+		await handle.close();
+		return problem("file-unreadable", `${path} is not a file. Nothing was sent.`);
+	}
+	return {
+		name: basename(path),
+		sizeBytes: found.size,
+		read: (offset, length) => readFully(handle, offset, length),
+		close: () => handle.close(),
+	};
+}
+
+async function readFully(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+	const bytes = new Uint8Array(length);
+	let got = 0;
+	while (got < length) {
+		const { bytesRead } = await handle.read(bytes, got, length - got, offset + got);
+		if (bytesRead === 0) break;
+		got += bytesRead;
+	}
+	return bytes.subarray(0, got);
+}
+
+/** A file that arrives. `path` is where it will be once it is whole; until then its bytes are in a part beside it. */
+export type DiskSink = {
+	readonly path: string;
+	write(offset: number, bytes: Uint8Array): Promise<void>;
+	read(offset: number, length: number): Promise<Uint8Array>;
+	sync(): Promise<void>;
+	finish(): Promise<void>;
+	abort(): Promise<void>;
+};
+
+/** Names that may be tried for a file whose own name is taken. */
+const NAMES_MAX = 1000;
+
+/**
+ * Opens a file to receive into a folder, or goes on with the part of an earlier process. `stream` names the part; `name` is
+ * what its sender calls it: only its last part counts, and a file that is there already is never replaced.
+ */
+export async function diskSink(folder: string, stream: string, name: string): Promise<DiskSink> {
+	await mkdir(folder, { recursive: true, mode: 0o700 });
+	const part = join(folder, `.${basename(stream)}.part`);
+	const handle = await open(part, constants.O_RDWR | constants.O_CREAT, 0o600);
+	const sink = {
+		path: join(folder, basename(name)),
+		write: async (offset: number, bytes: Uint8Array) => {
+			let put = 0;
+			while (put < bytes.length) put += (await handle.write(bytes, put, bytes.length - put, offset + put)).bytesWritten;
+		},
+		read: (offset: number, length: number) => readFully(handle, offset, length),
+		sync: () => handle.datasync(),
+		async finish() {
+			await handle.sync();
+			await handle.close();
+			sink.path = await putInPlace(part, folder, basename(name));
+		},
+		async abort() {
+			await handle.close();
+			await rm(part, { force: true });
+		},
+	};
+	return sink;
+}
+
+/** Gives the part its own name, or the next free one ("photo (2).jpg"); `link` fails where a file is, so nothing is replaced. */
+async function putInPlace(part: string, folder: string, name: string): Promise<string> {
+	const end = extname(name);
+	const stem = name.slice(0, name.length - end.length);
+	for (let n = 1; n <= NAMES_MAX; n++) {
+		const path = join(folder, n === 1 ? name : `${stem} (${n})${end}`);
+		try {
+			await link(part, path);
+			await rm(part);
+			return path;
+		} catch (error) {
+			const code = (error as NodeJS.ErrnoException).code;
+			if (code === "EEXIST") continue;
+			// a file system without hard links: a rename, where nothing is in the way
+			if (
+				await stat(path).then(
+					() => true,
+					() => false,
+				)
+			)
+				continue;
+			await rename(part, path);
+			return path;
+		}
+	}
+	throw new Error(`there are ${NAMES_MAX} files of the name ${name}`);
+}
