@@ -51,14 +51,12 @@ export type Verdict = {
 	readonly exact: boolean;
 };
 
+/** Every length is fixed, so this answers at once for a text of any length. */
 const FORM = new RegExp(
 	`^\\{"farelay":"dispute/1","grantKey":"([0-9a-f]{${MARKET_KEY_BYTES * 2}})","grant":"([0-9a-f]{${GRANT_BYTES * 2}})",` +
 		`"voucher":"([0-9a-f]{${VOUCHER_BYTES * 2}})","usage":(?:null|"([0-9a-f]{${USAGE_BYTES * 2}})"),` +
 		`"receipt":(?:null,"receiptKey":null|"([0-9a-f]{${RECEIPT_BYTES * 2}})","receiptKey":"([0-9a-f]{${MARKET_KEY_BYTES * 2}})")\\}\\n$`,
 );
-
-/** Longer than any dispute file: looked at before anything else. */
-const TEXT_LENGTH_MAX = 4096;
 
 /** Writes the one text of these parts. @throws RangeError for parts of a wrong length: they were not read with their readers. */
 export function writeDispute(parts: DisputeParts): string {
@@ -84,7 +82,7 @@ function failed(check: DisputeCheck, why: Problem): DisputeProblem {
  * keys prove that it is consistent, not that it is true. Total: any text gives a verdict or a problem.
  */
 export function readDispute(crypto: Crypto, text: string, market?: Uint8Array): Verdict | DisputeProblem {
-	const found = text.length <= TEXT_LENGTH_MAX ? FORM.exec(text) : null;
+	const found = FORM.exec(text);
 	if (!found) return failed("form", problem("malformed", "The text is not a dispute file as it is written."));
 	const part = (group: number) => fromHex(found[group]) ?? new Uint8Array(0);
 
