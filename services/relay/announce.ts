@@ -68,7 +68,7 @@ export class Announcer {
 	private wait(failed: Problem | undefined): void {
 		const { clock, everyMs, random } = this.deps;
 		if (this.stopped) return;
-		const waitMs = (failed ? Math.min(RETRY_MS, everyMs) : everyMs) * (0.75 + random() / 2);
+		const waitMs = Math.round((failed ? Math.min(RETRY_MS, everyMs) : everyMs) * (0.75 + random() / 2));
 		this.timer = clock.after(waitMs, () => void this.announce().then((again) => this.wait(again)));
 	}
 

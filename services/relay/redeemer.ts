@@ -74,7 +74,7 @@ export class Redeemer {
 		if (this.stopped) return;
 		const backoffMs = this.failures > 0 ? Math.min(BACKOFF_MS * 2 ** (this.failures - 1), everyMs) : everyMs;
 		// a market that comes back must not meet all its relays at once
-		this.timer = clock.after(backoffMs * (0.5 + random()), () => {
+		this.timer = clock.after(Math.round(backoffMs * (0.5 + random())), () => {
 			void this.redeem().finally(() => this.wait());
 		});
 	}

@@ -127,7 +127,9 @@ export class Session {
 		let message: Uint8Array | undefined = first;
 		try {
 			while (message && !this.ended) {
-				const wait: Promise<unknown> | undefined = this.walk(message) ?? this.parts.router.congestion;
+				// who sends waits for a slow disk; who reads makes room there, and does not
+				const wait: Promise<unknown> | undefined =
+					this.walk(message) ?? (this.paying.tab && this.parts.router.congestion);
 				if (wait) {
 					this.stall(wait, message);
 					return;

@@ -21,7 +21,7 @@ import type { Grant } from "#contracts/grant";
 import { helloHash, readWelcome, signHello, signListen, type Welcome } from "#contracts/handshake";
 import { type KeyPair, tokenHash } from "#contracts/identity";
 import { isProblem, type Problem } from "#contracts/problem";
-import { each, type Range } from "#contracts/ranges";
+import { each, type Range, rangesOf } from "#contracts/ranges";
 import { readUsage, type Usage } from "#contracts/redemption";
 import type { Traffic } from "#contracts/tariff";
 import { signVoucher } from "#contracts/voucher";
@@ -259,6 +259,6 @@ export class RawClient {
 			if (c.type === FRAME.deliver) got.push(readU32(body, 4));
 		}
 		assert.equal(c.next, message.length, "the relay sends whole frames");
-		if (this.acks && got.length > 0) this.ack(...got.filter((n) => n > 0).map((n): Range => [n, n]));
+		if (this.acks && got.length > 0) this.ack(...rangesOf(got.filter((n) => n > 0)));
 	}
 }
