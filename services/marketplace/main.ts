@@ -107,6 +107,8 @@ async function start(
 		play: config.play,
 		openTabs: await countOpenTabs(book),
 	};
+	// marked once more at the end, so that an orderly stop is known to the moment
+	stopping.add("last mark", () => outages.mark(clock.nowMs()));
 	startChores(market, stopping);
 	const server = createServer(makeServer({ market, config }));
 	const port = await listen(server, config);

@@ -12,7 +12,7 @@ import { payerAccount } from "#marketplace/ledger/chart";
 import type { Market } from "#marketplace/market";
 import { linesOf } from "#marketplace/statement";
 import { readTab, type Tab } from "#marketplace/tab/tab";
-import { closeTab, openTab, redeemByMs } from "#marketplace/tab/tabs";
+import { closeTab, liveTabsOf, openTab, redeemByMs } from "#marketplace/tab/tabs";
 import { fees, hex, money, pageLimit, showTab, tariff } from "./input.ts";
 import { accept, router, signed } from "./trpc.ts";
 
@@ -67,6 +67,8 @@ const tabsPage = z
 			.regex(/^[0-9a-f]{32}$/)
 			.optional(),
 		limit: pageLimit,
+		/** only tabs that are not closed: all of them, whatever the limit */
+		live: z.boolean().default(false),
 	})
 	.prefault({});
 
@@ -86,7 +88,9 @@ export const tab = router({
 
 	/** The account's tabs by id; `next` is the `after` of the next page, null at the end. */
 	list: signed.input(tabsPage).query(async ({ ctx, input }) => {
-		const { after, limit } = input;
+		const { after, limit, live } = input;
+		if (live)
+			return { tabs: (await liveTabsOf(ctx.market, ctx.account)).map((row) => show(ctx.market, row)), next: null };
 		const rows = await ctx.market.book.tabs({ by: "account", of: ctx.account, limit, ...(after && { after }) });
 		return {
 			tabs: rows.map((row) => show(ctx.market, readTab(row))),

@@ -114,6 +114,18 @@ export async function endTab(market: Market, tab: Tab): Promise<"done" | "again"
 	return applied;
 }
 
+/** An account's tabs that are not closed: at most {@link OPEN_TABS_MAX}, among however many that are. */
+export async function liveTabsOf(market: Market, account: string): Promise<Tab[]> {
+	const live: Tab[] = [];
+	let after: string | undefined;
+	for (;;) {
+		const page = await market.book.tabs({ by: "account", of: account, limit: 500, ...(after && { after }) });
+		for (const row of page) if (row.state !== "closed") live.push(readTab(row));
+		after = page.at(-1)?.tab;
+		if (!after) return live;
+	}
+}
+
 /** Counts open tabs from the book: what a start does first. */
 export async function countOpenTabs(book: Market["book"], max: number = OPEN_TABS_MAX): Promise<OpenTabs> {
 	const counts = new Map<string, number>();
