@@ -15,6 +15,7 @@ import { type Device, device as deviceOf } from "./device.ts";
 import { type MarketDoor, marketDoor } from "./door.ts";
 import { orThrow } from "./error.ts";
 import { blobSource, type FileSource } from "./file.ts";
+import type { Settlement } from "./finish.ts";
 import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
 import { claimMailbox, Inbox } from "./inbox.ts";
 import { type Handlers, Incoming } from "./incoming.ts";
@@ -24,7 +25,7 @@ import { Seen } from "./seen.ts";
 import type { Clocks } from "./session.ts";
 import { type Cost, Spending } from "./spending.ts";
 import { getJson, memoryStorage, putJson, type Storage } from "./storage.ts";
-import { type Settlement, Wallet, type WalletEvents } from "./wallet.ts";
+import { Wallet, type WalletEvents } from "./wallet.ts";
 
 export type ClientOptions = {
 	/** The marketplace: its address, and its root key in hex if known; otherwise the first key it shows is pinned. */
@@ -98,7 +99,7 @@ export class Client {
 			dishonest: (relay, why) => options.onDishonest?.(relay, why),
 			problem: (_relay, refusal) => options.onProblem?.(refusal),
 		});
-		this.outbox = new Outbox(device, identity, market, this.wallet, this.spending);
+		this.outbox = new Outbox(device, identity, this.wallet, this.spending);
 	}
 
 	/** The account: its public key in hex. */

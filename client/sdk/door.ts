@@ -24,6 +24,8 @@ import { signToken } from "./token.ts";
 const TERMS_MS = 5 * 60_000;
 /** How long a market may take to answer. */
 const ANSWER_MS = 20_000;
+const text = new TextEncoder();
+
 /** Tabs on one page, and the pages that are looked through: as many tabs as an account may have. */
 const PAGE = 200;
 
@@ -50,7 +52,7 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 		}
 		const read = readMarketInfo(device.crypto, json);
 		if (isProblem(read)) return read;
-		const pinKey = `market/${base}`;
+		const pinKey = `market/${toHex(device.crypto.hash(text.encode(base)).slice(0, 16))}`;
 		const pinned = root ?? fromHex(await getJson(device.storage, pinKey), KEY_BYTES);
 		if (pinned && !same(pinned, read.market))
 			return problem("grant-unknown-market", "This market shows another key than it had before; it is not used.");

@@ -5,13 +5,17 @@
 
 import { writeEmpty } from "#contracts/control";
 import { FRAME } from "#contracts/frame";
+import type { Grant } from "#contracts/grant";
 import { TAG_BYTES } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { readUsage, type Usage } from "#contracts/redemption";
+import { type FeeRates, signClose } from "#contracts/tab";
 import type { Traffic } from "#contracts/tariff";
 import type { Voucher } from "#contracts/voucher";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
+import type { Identity } from "./identity.ts";
+import type { Closed, Market } from "./market.ts";
 import type { Purse } from "./purse.ts";
 import { type Clocks, Session } from "./session.ts";
 
@@ -77,4 +81,38 @@ function finishOnce(
 		};
 		const cancel = device.after(FINISH_MS, () => end(problem("unavailable", "The relay did not say its final count.")));
 	});
+}
+
+/** How a tab ended. Without an agreement the relay could not be asked, or claims what was not signed (`dispute`). */
+export type Settlement = {
+	readonly relay: Relay;
+	readonly grant: Grant;
+	readonly fees: FeeRates;
+	readonly vouchersSigned: number;
+	readonly agreement: Agreement | undefined;
+	/** The newest total that this client signed: the most that the relay can ever redeem. */
+	readonly signed: Voucher | undefined;
+	readonly dispute: Problem | undefined;
+	readonly closed: Closed | Problem;
+};
+
+/** Finishes a tab at its relay and closes it at the market: with an agreement the rest is free at once, else at the deadline. */
+export async function settleTab(
+	device: Device,
+	identity: Identity,
+	market: Market,
+	clocks: Clocks,
+	{ relay, purse, fees }: { relay: Relay; purse: Purse; fees: FeeRates },
+	known: boolean,
+): Promise<Settlement> {
+	const { grant } = purse;
+	const agreed = await finishTab(device, relay, clocks, purse, known);
+	const agreement = isProblem(agreed) ? undefined : agreed;
+	const dispute = isProblem(agreed) ? agreed : undefined;
+	const nothing = agreement?.usage.used.nanos === 0n;
+	const final = agreement && { usage: agreement.usage.bytes, voucher: nothing ? undefined : agreement.voucher };
+	const signature = signClose(device.crypto, grant.market, grant.tab, identity.account);
+	const closed = await market.close(grant.tab, signature, final);
+	const { vouchersSigned } = purse.record;
+	return { relay, grant, fees, vouchersSigned, agreement, signed: purse.voucher, dispute, closed };
 }

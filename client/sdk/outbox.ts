@@ -25,7 +25,6 @@ import type { Device } from "./device.ts";
 import { chunksSealedBytes, type FileSource, hashFile } from "./file.ts";
 import type { Identity } from "./identity.ts";
 import { dropLetter, type FileProgress, type Letter, readLetters, writeLetter } from "./letter.ts";
-import { type Market, offerOf } from "./market.ts";
 import type { Answer } from "./parcel.ts";
 import { seal } from "./seal.ts";
 import { type Cost, costOf, type Spending } from "./spending.ts";
@@ -51,24 +50,20 @@ const text = new TextEncoder();
 export class Outbox {
 	private readonly device: Device;
 	private readonly identity: Identity;
-	private readonly market: Market;
 	private readonly wallet: Wallet;
 	private readonly spending: Spending;
 
-	constructor(device: Device, identity: Identity, market: Market, wallet: Wallet, spending: Spending) {
+	constructor(device: Device, identity: Identity, wallet: Wallet, spending: Spending) {
 		this.device = device;
 		this.identity = identity;
-		this.market = market;
 		this.wallet = wallet;
 		this.spending = spending;
 	}
 
 	/** What a payload of so many sealed bytes costs at a home. */
 	async price(home: Home, sealed: number, ttlS: number): Promise<Cost | Problem> {
-		const terms = await this.market.terms();
-		if (isProblem(terms)) return terms;
-		const offer = await offerOf(this.market, home.relay);
-		return isProblem(offer) ? offer : costOf(offer.tariff, terms.fees, traffic(sealed, ttlS));
+		const rates = await this.wallet.rates({ key: home.relay, url: home.url });
+		return isProblem(rates) ? rates : costOf(rates.tariff, rates.fees, traffic(sealed, ttlS));
 	}
 
 	/** What sending something costs, before it is sent. */

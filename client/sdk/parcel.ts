@@ -2,9 +2,13 @@
  * What goes through a sender: payloads with their number and price, and what the wallet does for the sender meanwhile.
  */
 
-import type { Problem } from "#contracts/problem";
+import { toHex } from "#contracts/bytes";
+import { writeOpen } from "#contracts/control";
+import { LIMIT } from "#contracts/limit";
+import type { Problem, ProblemCode } from "#contracts/problem";
 import type { Traffic } from "#contracts/tariff";
 import type { Purse } from "./purse.ts";
+import type { Session } from "./session.ts";
 
 /** A payload on its way: to whom, for how long, with which card's token. */
 export type Parcel = {
@@ -37,3 +41,38 @@ export type SenderEvents = {
 	/** Worth knowing, already dealt with. */
 	problem(problem: Problem): void;
 };
+
+const FATAL: readonly ProblemCode[] = ["grant-unknown-market", "grant-other-relay", "version-unknown", "signature-bad"];
+const ENDED: readonly ProblemCode[] = ["grant-expired", "tab-finished"];
+
+/** Refusals of a hello that trying again cannot mend. */
+export function isFatal(code: ProblemCode): boolean {
+	return FATAL.includes(code);
+}
+
+/** Refusals that another tab mends. */
+export function isEnded(code: ProblemCode): boolean {
+	return ENDED.includes(code);
+}
+
+/** The handles opened in one session: a mailbox, a TTL and a token each. */
+export class Handles {
+	private readonly numbers = new Map<string, number>();
+
+	clear(): void {
+		this.numbers.clear();
+	}
+
+	/** The parcel's handle; opened right before, where it is new. */
+	of(session: Session, { mailbox, ttlS, token }: Parcel): number {
+		const name = `${toHex(mailbox)} ${ttlS} ${toHex(token)}`;
+		const known = this.numbers.get(name);
+		if (known !== undefined) return known;
+		// Opening a handle again binds it anew, so when all are taken they are given out from the first.
+		if (this.numbers.size >= LIMIT.handlesMax) this.numbers.clear();
+		const handle = this.numbers.size + 1;
+		this.numbers.set(name, handle);
+		session.write(writeOpen({ handle, ttlS, mailbox, token }));
+		return handle;
+	}
+}

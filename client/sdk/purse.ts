@@ -11,7 +11,7 @@ import type { TabState } from "#contracts/handshake";
 import type { Crypto, KeyPair } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
-import { NO_TRAFFIC, plus, price, type Traffic, within } from "#contracts/tariff";
+import { NO_TRAFFIC, plus, price, type Traffic, traffic, within } from "#contracts/tariff";
 import { advances, NO_TOTALS, signVoucher, type Totals, type Voucher, verifyVoucher } from "#contracts/voucher";
 
 /** What a purse remembers between starts. */
@@ -77,6 +77,11 @@ export class Purse {
 	/** How far ahead of what was served it pays now. */
 	get step(): number {
 		return this.stepBytes;
+	}
+
+	/** Whether the cap leaves room for another frame. */
+	get hasRoom(): boolean {
+		return this.affords(plus(this.counted, traffic(LIMIT.payloadBytesMax, LIMIT.ttlSDefault)));
 	}
 
 	get record(): PurseRecord {

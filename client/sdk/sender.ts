@@ -3,8 +3,7 @@
  * number after a break (PROTOCOL.md, "Sending"). Never sends what its voucher does not cover, nor more than a step ahead of answers.
  */
 
-import { toHex } from "#contracts/bytes";
-import { readRangesBody, readRefused, writeOpen, writeVoucherFrame } from "#contracts/control";
+import { readCredited, readRangesBody, readRefused, writeVoucherFrame } from "#contracts/control";
 import { FRAME, mailFrame } from "#contracts/frame";
 import type { Welcome } from "#contracts/handshake";
 import { TAG_BYTES } from "#contracts/identity";
@@ -15,7 +14,7 @@ import { traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
 import { Connection } from "./connection.ts";
 import type { Device } from "./device.ts";
-import type { Answer, Entry, Parcel, SenderEvents } from "./parcel.ts";
+import { type Answer, type Entry, Handles, isEnded, isFatal, type Parcel, type SenderEvents } from "./parcel.ts";
 import type { Purse } from "./purse.ts";
 import type { Clocks, Session } from "./session.ts";
 
@@ -24,13 +23,10 @@ const FLYING_MAX = 4096;
 /** Rounds of `unpaid` without anything kept in between, after which the relay's count is asked for anew, or it is given up. */
 const UNPAID_ROUNDS_RESTART = 2;
 const UNPAID_ROUNDS_MAX = 6;
+/** How long the word that a voucher counts may take: a relay's disk. */
+const CREDIT_MS = 500;
 /** An idle sending connection is closed: what the phone does not hold open costs no battery. */
 const IDLE_MS = 20_000;
-/** Refusals of a hello that trying again cannot mend. */
-const FATAL: readonly ProblemCode[] = ["grant-unknown-market", "grant-other-relay", "version-unknown", "signature-bad"];
-/** Refusals that another tab mends. */
-const ENDED: readonly ProblemCode[] = ["grant-expired", "tab-finished"];
-
 export class Sender {
 	private readonly device: Device;
 	private readonly events: SenderEvents;
@@ -42,12 +38,13 @@ export class Sender {
 	private seq = 0;
 	private queue: Entry[] = [];
 	private readonly flying = new Map<number, Entry>();
-	private readonly handles = new Map<string, number>();
+	private readonly handles = new Handles();
 	private stalled = false;
 	private rolling = false;
 	private unpaidRounds = 0;
 	private over: Problem | undefined;
 	private cancelIdle: (() => void) | undefined;
+	private awaitingCredit: (() => void) | undefined;
 	private drained: (() => void)[] = [];
 
 	/** `known` is false for a tab that an earlier process has used: then the welcome is awaited before anything is sent. */
@@ -101,6 +98,7 @@ export class Sender {
 		if (this.over) return;
 		this.over = why;
 		this.cancelIdle?.();
+		this.awaitingCredit?.();
 		this.connection.close();
 		this.giveUp(why);
 	}
@@ -116,6 +114,8 @@ export class Sender {
 		this.handles.clear();
 		this.queue = [...this.flying.values(), ...this.queue].sort((a, b) => a.seq - b.seq);
 		this.flying.clear();
+		this.awaitingCredit?.();
+		this.awaitingCredit = undefined;
 		this.stalled = false;
 		if (this.purse.voucher) session.write(writeVoucherFrame(this.purse.voucher));
 		this.pump();
@@ -157,24 +157,12 @@ export class Sender {
 				this.purse.count(entry.copy);
 				entry.counted = true;
 			}
-			session.write(mailFrame(FRAME.send, this.handle(session, entry), entry.seq, entry.payload));
+			session.write(mailFrame(FRAME.send, this.handles.of(session, entry), entry.seq, entry.payload));
 			this.flying.set(entry.seq, entry);
 			sent++;
 		}
 		if (sent > 0) this.queue.splice(0, sent);
 		if (this.rolling && this.flying.size === 0) this.roll();
-	}
-
-	private handle(session: Session, { mailbox, ttlS, token }: Parcel): number {
-		const name = `${toHex(mailbox)} ${ttlS} ${toHex(token)}`;
-		let handle = this.handles.get(name);
-		if (handle === undefined) {
-			if (this.handles.size >= LIMIT.handlesMax) this.handles.clear();
-			handle = this.handles.size + 1;
-			this.handles.set(name, handle);
-			session.write(writeOpen({ handle, ttlS, mailbox, token }));
-		}
-		return handle;
 	}
 
 	private frame(session: Session, type: number, body: Uint8Array): void {
@@ -186,8 +174,11 @@ export class Sender {
 			const refused = readRefused(body);
 			if (!refused) session.garbage("The relay's refusal is none.");
 			else this.refused(refused.ranges, refused.code);
+		} else if (type === FRAME.credited && this.awaitingCredit) {
+			const nanos = readCredited(body);
+			if (nanos !== undefined && nanos >= (this.purse.voucher?.nanos ?? 0n)) this.paidAgain();
 		}
-		// Credited and whatever a later version says change nothing here.
+		// What a later version says changes nothing here.
 	}
 
 	/** The entries under way that an answer names; anything else that it names was never sent, or answered before. */
@@ -211,15 +202,14 @@ export class Sender {
 			this.flying.delete(entry.seq);
 			this.purse.uncount(entry.copy);
 			entry.counted = false;
-			if (code === "unpaid" || code === "handle-unknown" || code === "seq-gaps" || ENDED.includes(code))
-				again.push(entry);
+			if (code === "unpaid" || code === "handle-unknown" || code === "seq-gaps" || isEnded(code)) again.push(entry);
 			else this.settle(entry, problem(code));
 		}
 		if (again.length > 0) {
 			this.queue = [...again, ...this.queue].sort((a, b) => a.seq - b.seq);
 			// Nothing new until all that is under way is answered: what follows a refused frame is refused too, and order is kept.
 			this.stalled = true;
-			if (ENDED.includes(code)) this.rolling = true;
+			if (isEnded(code)) this.rolling = true;
 			if (code === "seq-gaps") this.tag = this.device.crypto.random(TAG_BYTES);
 			if (code === "seq-gaps" || code === "handle-unknown") this.connection.restart();
 		}
@@ -244,7 +234,19 @@ export class Sender {
 		this.unpaidRounds++;
 		if (this.unpaidRounds > UNPAID_ROUNDS_MAX) this.giveUp(problem("unpaid"));
 		else if (this.unpaidRounds > UNPAID_ROUNDS_RESTART) this.connection.restart();
-		else if (this.purse.voucher) this.connection.current?.write(writeVoucherFrame(this.purse.voucher));
+		else if (this.purse.voucher) {
+			// Whatever went before it would only be refused again, so it waits for the credit, or a moment if none is said.
+			this.stalled = true;
+			this.connection.current?.write(writeVoucherFrame(this.purse.voucher));
+			this.awaitingCredit = this.device.after(CREDIT_MS, () => this.paidAgain());
+		}
+	}
+
+	private paidAgain(): void {
+		this.awaitingCredit?.();
+		this.awaitingCredit = undefined;
+		this.stalled = false;
+		this.pump();
 	}
 
 	private settle(entry: Entry, answer: Answer): void {
@@ -278,11 +280,11 @@ export class Sender {
 	private ended(why: Problem | undefined): boolean {
 		if (why) this.events.problem(why);
 		if (this.over) return false;
-		if (why && FATAL.includes(why.problem)) {
+		if (why && isFatal(why.problem)) {
 			this.close(why);
 			return false;
 		}
-		if (why && ENDED.includes(why.problem)) {
+		if (why && isEnded(why.problem)) {
 			// Whatever was under way was not taken: the tab had ended before.
 			for (const entry of [...this.flying.values(), ...this.queue]) {
 				if (entry.counted) this.purse.uncount(entry.copy);

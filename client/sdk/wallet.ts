@@ -9,13 +9,13 @@ import type { Grant } from "#contracts/grant";
 import { TAB_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem } from "#contracts/problem";
-import { bill, type FeeRates, type OpenOrder, signClose, signOpen } from "#contracts/tab";
-import { price, type Traffic } from "#contracts/tariff";
+import { bill, type FeeRates, type OpenOrder, signOpen } from "#contracts/tab";
+import type { Tariff, Traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
-import { type Agreement, finishTab } from "./finish.ts";
+import { type Settlement, settleTab } from "./finish.ts";
 import type { Identity } from "./identity.ts";
-import { type Closed, checkGrant, type Market, offerOf, short } from "./market.ts";
+import { checkGrant, type Market, offerOf, short } from "./market.ts";
 import { Purse } from "./purse.ts";
 import { isShunned, readTab, shun, writeTab } from "./record.ts";
 import { Sender } from "./sender.ts";
@@ -25,18 +25,10 @@ import { costOf, type Spending } from "./spending.ts";
 /** What a tab reserves at least: a hundred MB at the default ask. The rest comes back when it is settled. */
 const CAP_DEFAULT = amount(50_000_000n);
 
-/** How a tab ended. Without an agreement the relay could not be asked, or claims what was not signed (`dispute`). */
-export type Settlement = {
-	readonly relay: Relay;
-	readonly grant: Grant;
-	readonly fees: FeeRates;
-	readonly vouchersSigned: number;
-	readonly agreement: Agreement | undefined;
-	/** The newest total that this client signed: the most that the relay can ever redeem. */
-	readonly signed: Purse["voucher"];
-	readonly dispute: Problem | undefined;
-	readonly closed: Closed | Problem;
-};
+/** How long after a renewal that failed the next is tried. */
+const RENEW_AGAIN_MS = 10 * 60_000;
+
+export type { Settlement };
 
 export type WalletEvents = {
 	/** Traffic that was paid for and never answered, and what it cost with fees. */
@@ -88,6 +80,18 @@ export class Wallet {
 		this.tabs.delete(key);
 		this.spentPlan(relay, ask);
 		return opened;
+	}
+
+	/** What sending to a relay costs: as signed for the open tab, else as the market lists it now. Needs no market where a tab is open. */
+	async rates(relay: Relay): Promise<{ tariff: Tariff; fees: FeeRates } | Problem> {
+		const tab = await this.tabs.get(toHex(relay.key));
+		if (tab && !isProblem(tab)) return { tariff: tab.purse.grant.tariff, fees: tab.fees };
+		const found = await this.recorded(relay);
+		if (found) return { tariff: found.purse.grant.tariff, fees: found.fees };
+		const terms = await this.market.terms();
+		if (isProblem(terms)) return terms;
+		const offer = await offerOf(this.market, relay.key);
+		return isProblem(offer) ? offer : { tariff: offer.tariff, fees: terms.fees };
 	}
 
 	/** What was planned is spent, or not any more. */
@@ -209,41 +213,41 @@ export class Wallet {
 		await this.spending.lose(cost.total);
 	}
 
-	/** Settles the tab that is used up and opens the next one. */
+	/** Opens the next tab and settles the one before it; with the market away the old one goes on while it lives. */
 	private async next(tab: Tab): Promise<Purse | Problem> {
-		await this.end(tab, true);
-		const opened = await this.open(tab.relay);
-		if (isProblem(opened)) return opened;
+		let opened = await this.open(tab.relay);
+		let settled = false;
+		if (isProblem(opened) && opened.problem === "balance-short") {
+			// What the old tab holds may be what is missing.
+			await this.end(tab, true);
+			settled = true;
+			opened = await this.open(tab.relay);
+		}
+		if (isProblem(opened)) {
+			const alive = !settled && opened.problem === "unavailable" && this.usable(tab.purse.grant, tab.relay);
+			if (!alive || !tab.purse.hasRoom) return opened;
+			tab.cancelRenewal = this.device.after(RENEW_AGAIN_MS, () => tab.sender.renew());
+			return tab.purse;
+		}
+		if (!settled) await this.end(tab, true);
 		tab.purse = opened.purse;
 		tab.fees = opened.fees;
+		await this.save(tab.relay, tab.purse, tab.fees);
 		this.planRenewal(tab);
 		return opened.purse;
 	}
 
 	/** Finishes the tab at the relay, closes it at the market, forgets it. */
 	private async end(tab: Tab, known: boolean): Promise<Settlement> {
-		const { relay, purse, fees } = tab;
-		const { grant } = purse;
 		tab.cancelRenewal();
-		const agreed = await finishTab(this.device, relay, this.clocks, purse, known);
-		const agreement = isProblem(agreed) ? undefined : agreed;
-		const dispute = isProblem(agreed) ? agreed : undefined;
-		const signature = signClose(this.device.crypto, grant.market, grant.tab, this.identity.account);
-		const closed = await this.market.close(
-			grant.tab,
-			signature,
-			agreement && {
-				usage: agreement.usage.bytes,
-				voucher: price(grant.tariff, agreement.usage.used) === 0n ? undefined : agreement.voucher,
-			},
-		);
+		const settlement = await settleTab(this.device, this.identity, this.market, this.clocks, tab, known);
+		const { relay, dispute } = settlement;
 		if (dispute?.problem === "relay-dishonest") {
 			await shun(this.device.storage, relay, dispute);
 			this.events.dishonest(relay, dispute);
 		}
 		await this.device.storage.delete(`tab/${toHex(relay.key)}`);
-		const { voucher: signed, record } = purse;
-		return { relay, grant, fees, vouchersSigned: record.vouchersSigned, agreement, signed, dispute, closed };
+		return settlement;
 	}
 
 	/** Settles every tab of this process, and those that earlier ones left: money that is not spent comes back. */
