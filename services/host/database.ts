@@ -152,6 +152,11 @@ export function problemOfDatabase(error: unknown, path?: string): Problem | unde
 	return undefined;
 }
 
+/** Whether an error says that the disk, or the file's ceiling, is full (SQLITE_FULL). */
+export function isDiskFull(error: unknown): boolean {
+	return error instanceof Error && "errcode" in error && error.errcode === 13;
+}
+
 /** Whether an error is a `CHECK`, `UNIQUE`, foreign key or other constraint that refused a write (SQLITE_CONSTRAINT). */
 export function isConstraint(error: unknown, kind?: "check" | "unique"): boolean {
 	if (!(error instanceof Error && "errcode" in error && typeof error.errcode === "number")) return false;

@@ -6,7 +6,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { isProblem } from "#contracts/problem";
-import { problemOfDatabase } from "./database.ts";
+import { isDiskFull, problemOfDatabase } from "./database.ts";
 import { passFaultPoint } from "./fault.ts";
 import type { Answer, Handlers, OpenForWriting, Request, Start } from "./writer.ts";
 
@@ -75,6 +75,8 @@ function groupRunner(database: DatabaseSync, writes: Handlers, reads: Handlers):
 			if (database.isTransaction) rollback.run();
 			const known = problemOfDatabase(error);
 			if (!known) throw error;
+			// what is too large for a full disk must not refuse what still fits, nor the deletion that would make room
+			if (group.length > 1 && isDiskFull(error)) return group.flatMap((request) => writeAll([request]));
 			return group.map((request) => ({ id: request.id, value: known }));
 		}
 	}

@@ -111,6 +111,18 @@ describe("one writer in a thread", () => {
 		assert(!isProblem(await writer.call("add", { name: "a", by: 1 })));
 	});
 
+	it("threat 14: keeps what fits on a full disk, though it was asked together with what does not", async () => {
+		const writer = await start({ pagesMax: 12 });
+		const [before, large, after] = await Promise.all([
+			writer.call("add", { name: "a", by: 1 }),
+			writer.call("keep", new Uint8Array(100_000)),
+			writer.call("add", { name: "b", by: 1 }),
+		]);
+		assert.equal(isProblem(large) && large.problem, "disk");
+		assert(!isProblem(before) && !isProblem(after));
+		assert.deepEqual([readAsOther("a"), readAsOther("b")], [1, 1]);
+	});
+
 	it("threat 14: answers disk to every write on a read-only database, and still reads", async () => {
 		const writer = await start();
 		await writer.call("add", { name: "a", by: 1 });

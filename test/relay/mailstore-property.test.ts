@@ -19,7 +19,7 @@ after(async () => {
 const few = fc.integer({ min: 1, max: 3 });
 const time = fc.integer({ min: 0, max: 100 });
 /** Past every dedupe record's time at the far end, so that those go too. */
-const later = fc.oneof(time, fc.integer({ min: 14 * 86_400_000, max: 14 * 86_400_000 + 200 }));
+const later = fc.oneof(time, fc.integer({ min: 14 * 86_400_000, max: 14 * 86_400_000 + 7_200_000 }));
 const place = fc.integer({ min: 1, max: 40 });
 const command = fc.oneof(
 	{
@@ -139,6 +139,10 @@ describe("the two mail stores", () => {
 						asked.push(run(tested, one, position));
 						expected.push(run(oracle, one, position));
 						if (one.is === "keep") position += one.mails.length;
+						// a read may see what was asked after it in the same turn; all that is promised is to see what was asked before
+						if (one.is !== "read" && one.is !== "marks") continue;
+						assert.deepEqual(await Promise.all(asked), await Promise.all(expected));
+						[asked, expected] = [[], []];
 					}
 					assert.deepEqual(await Promise.all(asked), await Promise.all(expected));
 					assert.deepEqual(await look(tested), await look(oracle));
@@ -153,7 +157,7 @@ describe("the two mail stores", () => {
 					await tested.close();
 				}
 			}),
-			{ numRuns: 25 },
+			{ numRuns: 15 },
 		);
 	});
 });

@@ -198,7 +198,7 @@ describe("the till's file", () => {
 				assert.deepEqual(sorted(tested.rows), sorted(oracle.rows));
 				assert.deepEqual(sorted((await open()).rows), sorted(oracle.rows));
 			}),
-			{ numRuns: 12 },
+			{ numRuns: 8 },
 		);
 	});
 });

@@ -5,11 +5,14 @@ import type { Range } from "#contracts/ranges";
 
 /**
  * How long a tag is remembered for a mail's sake. The relay's store knows no grant, but a mail's grant ends at most a grant's life after
- * its acceptance, and no mail expires before it is accepted: this is never earlier than "the grant's end and the grace".
+ * its acceptance, and no mail expires before it is accepted: this is never earlier than "the grant's end and the grace". In whole
+ * hours, rounded up, so that a busy sender's record does not move in its index with each mail.
  */
 export function rememberUntilMs(expiresAtMs: number): number {
-	return expiresAtMs + LIMIT.grantMsMax + LIMIT.dedupeGraceMs;
+	return Math.ceil((expiresAtMs + LIMIT.grantMsMax + LIMIT.dedupeGraceMs) / HOUR_MS) * HOUR_MS;
 }
+
+const HOUR_MS = 3_600_000;
 
 /** Fingerprints of kept mail that `marks` gives at most, the newest numbers first: a client retries what it sent last. */
 export const PRINTS_MAX = 16_384;

@@ -79,11 +79,11 @@ function asBytes(value: unknown): Uint8Array | undefined {
 
 function writesOf(database: DatabaseSync, idleMs: number) {
 	const boxOf = database.prepare("SELECT id FROM mailboxes WHERE mailbox = ?");
-	const rangesOfTag = database.prepare("SELECT ranges FROM tags WHERE tag = ?");
-	const putTag = database.prepare(
-		`INSERT INTO tags (tag, ranges, untilMs) VALUES (?, ?, ?)
-		ON CONFLICT (tag) DO UPDATE SET ranges = excluded.ranges, untilMs = max(untilMs, excluded.untilMs) RETURNING id`,
-	);
+	const tagOf = database.prepare("SELECT id, ranges, untilMs FROM tags WHERE tag = ?");
+	const newTag = database.prepare("INSERT INTO tags (tag, ranges, untilMs) VALUES (?, ?, ?)");
+	// two statements, because one that names `untilMs` also rewrites its index
+	const setRanges = database.prepare("UPDATE tags SET ranges = ? WHERE id = ?");
+	const setUntil = database.prepare("UPDATE tags SET untilMs = ? WHERE id = ?");
 	const putMail = database.prepare(
 		"INSERT INTO mail (position, box, expiresAtMs, byCard, bytes, tag, seq, print, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	);
@@ -112,9 +112,12 @@ function writesOf(database: DatabaseSync, idleMs: number) {
 
 	/** Adds numbers to a tag's record; answers the tag's row. */
 	function remember(tag: string, ranges: readonly Range[], untilMs: number): number {
-		const known = asBytes(rangesOfTag.get(tag)?.ranges);
-		const all = known ? union(unpackRanges(known), ranges) : ranges;
-		return Number(putTag.get(tag, packRanges(all), untilMs)?.id);
+		const known = tagOf.get(tag);
+		if (!known) return Number(newTag.run(tag, packRanges(ranges), untilMs).lastInsertRowid);
+		const id = Number(known.id);
+		setRanges.run(packRanges(union(unpackRanges(asBytes(known.ranges) ?? new Uint8Array()), ranges)), id);
+		if (Number(known.untilMs) < untilMs) setUntil.run(untilMs, id);
+		return id;
 	}
 
 	return {
