@@ -1,0 +1,4 @@
+import { memoryStorage } from "#sdk/storage";
+import { acceptStorage } from "#test/acceptance/storage";
+
+acceptStorage("memory", async () => memoryStorage());
