@@ -31,6 +31,12 @@ async function installed() {
 	return pinned();
 }
 
+/**
+ * A process that reads many sockets starts with a young generation of 1 MiB: fresh 64 KiB read buffers otherwise push V8 into
+ * full collections (design measurements: 0.9 against 1.5 at 64 KiB). It can only be set when a process starts.
+ */
+const flags = ["box", "relay"].includes(process.argv[2] ?? "") ? ["--max-semi-space-size=1"] : [];
+
 const node = await installed();
 // npm runs scripts in the package's folder; a path that someone types is meant from where they stand.
 const script = process.env.npm_lifecycle_event;
@@ -39,11 +45,11 @@ if ((script === "start" || script === "dev") && process.env.INIT_CWD) process.ch
 if (!node) {
 	console.error("farelay: the pinned Node is not installed. Nothing was done. Run `npm install` and try again.");
 	process.exitCode = 1;
-} else if (realpathSync(process.execPath) === node) {
+} else if (realpathSync(process.execPath) === node && flags.every((flag) => process.execArgv.includes(flag))) {
 	process.argv[1] = main;
 	await import(pathToFileURL(main).href);
 } else {
-	const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: "inherit" });
+	const child = spawn(node, [...flags, main, ...process.argv.slice(2)], { stdio: "inherit" });
 	// A terminal sends Ctrl-C to both; waiting here lets the program end in order and give its own exit code.
 	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 	child.on("error", (error) => {
