@@ -3,14 +3,16 @@
  */
 
 import { toHex } from "#contracts/bytes";
+import { FRAME, frame } from "#contracts/frame";
 import { admitGrant, type Grant, verifyGrant } from "#contracts/grant";
-import { type Hello, readHello, verifyHello } from "#contracts/handshake";
+import { type Hello, readHello, signClock, signWelcome, verifyHello } from "#contracts/handshake";
 import type { Crypto, KeyPair } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import type { RelayLimits } from "./limit.ts";
 import type { MarketKeys } from "./market.ts";
+import type { Tab } from "./tab.ts";
 
 /** Nonces seen within the clock's window both ways: three generations of one window each, so none is forgotten early. */
 class Nonces {
@@ -82,6 +84,27 @@ export class Greeter {
 		if (!verifyHello(crypto, hello, relay.publicKey))
 			return problem("signature-bad", "The session key did not sign this hello for this relay.");
 		return nonces.add(nonce) ? hello : problem("too-many");
+	}
+
+	/** The relay's signed time, for whose clock is off. */
+	clock(hello: Uint8Array): Uint8Array {
+		const { crypto, relay, clock } = this.deps;
+		return signClock(crypto, hello, clock.nowMs(), relay);
+	}
+
+	/** The signed answer to a hello. A tab's count and voucher are told only to who holds its session key. */
+	welcome(hash: Uint8Array, tab: Tab | undefined): Uint8Array {
+		const { crypto, relay, clock } = this.deps;
+		const welcome = {
+			helloHash: hash,
+			atMs: clock.nowMs(),
+			tab: tab && { used: tab.meter.used, voucher: tab.voucher },
+			messageBytesMax: LIMIT.messageBytesMax,
+			stepBytesMax: LIMIT.stepBytesMax,
+			idleMs: LIMIT.idleMs,
+			ttlSMax: LIMIT.ttlSMax,
+		};
+		return frame(FRAME.welcome, signWelcome(crypto, welcome, relay));
 	}
 
 	/** Why a grant is not one to work on; undefined when it is. */

@@ -5,9 +5,8 @@
 
 import { toHex } from "#contracts/bytes";
 import { readOpen, readPing, writePing, writeProblem } from "#contracts/control";
-import { advance, type Cursor, cursor, FRAME, frame } from "#contracts/frame";
-import { type Hello, helloHash, signClock, signWelcome } from "#contracts/handshake";
-import { LIMIT } from "#contracts/limit";
+import { advance, type Cursor, cursor, FRAME } from "#contracts/frame";
+import { type Hello, helloHash } from "#contracts/handshake";
 import { isProblem, type Problem, type ProblemCode, problem } from "#contracts/problem";
 import { TurnAnswers } from "./answers.ts";
 import type { Tag } from "./dedupe.ts";
@@ -77,6 +76,8 @@ export class Session {
 	feed(message: Uint8Array): void {
 		if (this.ended) return;
 		this.heardAtMs = this.parts.clock.elapsedMs();
+		// nobody who reads its answers leaves so many unread
+		if (this.line.outbox.overflown) this.bye(problem("reader-slow"));
 		if (!this.stalled) {
 			this.run(message);
 			return;
@@ -225,11 +226,10 @@ export class Session {
 	}
 
 	private greet(body: Uint8Array): Promise<unknown> | undefined {
-		const { crypto, relay, clock, greeter, tabs } = this.parts;
+		const { crypto, greeter, tabs } = this.parts;
 		const hello = greeter.greet(body);
 		if (isProblem(hello)) {
-			if (hello.problem === "clock" || hello.problem === "hello-replayed")
-				this.line.outbox.frame(signClock(crypto, body, clock.nowMs(), relay));
+			if (hello.problem === "clock" || hello.problem === "hello-replayed") this.line.outbox.frame(greeter.clock(body));
 			this.bye(hello);
 			return undefined;
 		}
@@ -240,16 +240,7 @@ export class Session {
 		}
 		this.hello = hello;
 		this.helloHash = new Uint8Array(helloHash(crypto, hello.bytes));
-		const welcome = {
-			helloHash: this.helloHash,
-			atMs: clock.nowMs(),
-			tab: tab && { used: tab.meter.used, voucher: tab.voucher },
-			messageBytesMax: LIMIT.messageBytesMax,
-			stepBytesMax: LIMIT.stepBytesMax,
-			idleMs: LIMIT.idleMs,
-			ttlSMax: LIMIT.ttlSMax,
-		};
-		this.line.outbox.frame(frame(FRAME.welcome, signWelcome(crypto, welcome, relay)));
+		this.line.outbox.frame(greeter.welcome(this.helloHash, tab));
 		if (!tab) return undefined;
 		this.paying.tab = tab;
 		return this.tag(toHex(hello.tag));
