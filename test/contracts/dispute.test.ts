@@ -8,7 +8,6 @@ import { signMarketKey } from "#contracts/market";
 import { isProblem } from "#contracts/problem";
 import { signReceipt, signUsage } from "#contracts/redemption";
 import { price } from "#contracts/tariff";
-import { signVoucher, writeVoucher } from "#contracts/voucher";
 import { crypto } from "#host/crypto";
 import { HOUR_MS, must, NOW_MS, world } from "#test/contracts/world";
 
@@ -64,6 +63,14 @@ test("a relay that says it carried more than the voucher permits is owed what th
 	assert.ok(verdictLines(answer).includes("That is more than the voucher permits; what goes beyond it is not owed."));
 });
 
+test("the words say that a count goes beyond the voucher exactly when it does, in bytes or in byte-seconds", () => {
+	const beyond = (bytes: bigint, byteSeconds: bigint) =>
+		verdictLines(verdict({ ...bare, usage: usageOf(w.voucher.bytes + bytes, w.voucher.byteSeconds + byteSeconds) }))
+			.join()
+			.includes("more than the voucher permits");
+	assert.deepEqual([beyond(0n, 0n), beyond(1n, 0n), beyond(0n, 1n), beyond(1n, 1n)], [false, true, true, true]);
+});
+
 test("bytes that the voucher permits do not pay for storage that it does not", () => {
 	const half = w.voucher.bytes / 2n;
 	const { owed } = verdict({ ...bare, usage: usageOf(half, w.voucher.byteSeconds + 86_400_000_000n) });
@@ -105,10 +112,13 @@ test("the words name every key that was used, and a market that was not given is
 });
 
 test("a deadline beyond the calendar is written as it is, not thrown at the reader", () => {
-	const far = { ...w.terms, redeemByMs: Number.MAX_SAFE_INTEGER };
-	const voucher = must(signVoucher(crypto, far, { bytes: 5n, byteSeconds: 0n }, w.session.secretKey));
-	const answer = verdict({ ...bare, grant: signGrant(crypto, far, w.online).bytes, voucher: writeVoucher(voucher) });
-	assert.match(verdictLines(answer)[0] ?? "", /9007199254740991 ms/);
+	const by = (redeemByMs: number) => {
+		const grant = signGrant(crypto, { ...w.terms, redeemByMs }, w.online).bytes;
+		return verdictLines(verdict({ ...bare, grant }))[0] ?? "";
+	};
+	assert.match(by(8_640_000_000_000_000), /by \+275760-09-13T00:00:00\.000Z\.$/);
+	assert.match(by(8_640_000_000_000_001), /by 8640000000000001 ms\.$/);
+	assert.match(by(Number.MAX_SAFE_INTEGER), /by 9007199254740991 ms\.$/);
 });
 
 test("a receipt of another market does not speak of this tab, though its own keys are in order", () => {

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AMOUNT_MAX, amount, parseAmount, parseDollars, portion } from "#contracts/amount";
-import { toHex } from "#contracts/bytes";
-import { readRenew, writeRenew } from "#contracts/control";
-import { advance, cursor, frame } from "#contracts/frame";
+import { Reader, same, toHex } from "#contracts/bytes";
+import { readProblem, readRenew, writeProblem, writeRenew, writeUsageFrame } from "#contracts/control";
+import { advance, cursor, FRAME, frame } from "#contracts/frame";
 import { admitGrant, type Grant, readGrant, signGrant, type Terms, verifyGrant } from "#contracts/grant";
 import {
 	helloHash,
@@ -23,7 +23,7 @@ import {
 import { LIMIT } from "#contracts/limit";
 import { readListing, signListing } from "#contracts/listing";
 import { readMarketInfo, readMarketKey, signMarketKey } from "#contracts/market";
-import { isProblem, type Problem, problemOfJson } from "#contracts/problem";
+import { isProblem, type Problem, problem, problemOfJson } from "#contracts/problem";
 import { readBatch, readReceipt, readRedeemAnswer, readUsage, signBatch, signUsage } from "#contracts/redemption";
 import { bill, isOpenOrder, type OpenOrder, signClose, signOpen, verifyClose, verifyOpen } from "#contracts/tab";
 import { price, traffic, within } from "#contracts/tariff";
@@ -314,6 +314,27 @@ test("threat 10: an answer that brings more than was asked brings it no further"
 	assert.equal(must(readMarketInfo(crypto, most)).keys.length, 16);
 	const read = must(readMarketInfo(crypto, { ...info, more: 1, limits: { ...info.limits, more: 1 } }));
 	assert.deepEqual(read.info, info);
+});
+
+test("threat 10: a problem's detail is cut between characters and a longer one than allowed is not read", () => {
+	const detail = (text: string) => readProblem(writeProblem(FRAME.problem, problem("internal", text)).slice(3))?.detail;
+	assert.equal(detail("a".repeat(512)), "a".repeat(512));
+	assert.equal(detail("a".repeat(513)), "a".repeat(512));
+	assert.equal(detail(`${"a".repeat(511)}\u00e9`), "a".repeat(511));
+	assert.equal(detail(`${"a".repeat(510)}\u00e9`), `${"a".repeat(510)}\u00e9`);
+	assert.equal(detail(`${"a".repeat(510)}\ud83d\ude00`), "a".repeat(510));
+	assert.equal(detail(`${"a".repeat(509)}\u001b[2J`), `${"a".repeat(509)} [2`);
+	assert.throws(() => writeUsageFrame(new Uint8Array(112)), RangeError);
+});
+
+test("threat 10: times go up to 2^53-1 and fixed bytes are compared whole", () => {
+	assert.equal(new Reader(u64(2n ** 53n - 1n)).count(), 2 ** 53 - 1);
+	const last = new Reader(u64(2n ** 53n - 1n));
+	last.count();
+	assert.ok(last.done);
+	assert.ok(same(new Uint8Array(2), new Uint8Array(2)) && same(new Uint8Array(0), new Uint8Array(0)));
+	assert.ok(!same(new Uint8Array(2), new Uint8Array(3)) && !same(new Uint8Array(3), new Uint8Array(2)));
+	assert.equal(new Reader(Uint8Array.of(7, 1)).u16(), 263);
 });
 
 test("threat 18: an amount is a plain decimal string and nothing else", () => {

@@ -47,6 +47,16 @@ import { accepted, lengths, refused, type VectorFile } from "./case.ts";
 
 const U64_MAX = 2n ** 64n - 1n;
 
+/** A problem that was read is a value, not a refusal: packed, so that it cannot be taken for one. */
+function packed(said: unknown): { said: unknown } | undefined {
+	return said === undefined ? undefined : { said };
+}
+
+/** Reads a problem's body, packed. */
+function readProblemBody(bytes: Uint8Array): unknown {
+	return packed(readProblem(bytes));
+}
+
 /** The body of a frame that stands alone in its message. */
 function body(whole: Uint8Array): Uint8Array {
 	const c = cursor();
@@ -348,7 +358,7 @@ export function controlVectors(crypto: Crypto): VectorFile {
 		["renew", writeRenew(renew), readRenew],
 		["credited", writeCredited(1_014_000n), readCredited],
 		["ping", writePing(FRAME.ping, 0x01020304), readPing],
-		["problem", writeProblem(FRAME.problem, said), readProblem],
+		["problem", writeProblem(FRAME.problem, said), readProblemBody],
 		["refused", writeRefused(refusal), readRefused],
 		["ack", writeRangesFrame(FRAME.ack, [[1, 9]]), readRangesBody],
 	];
@@ -359,12 +369,12 @@ export function controlVectors(crypto: Crypto): VectorFile {
 			readListening,
 		],
 		["renew with a voucher of 2^63 nano-dollars", patch(body(writeRenew(renew)), 237 + 16, u64(2n ** 63n)), readRenew],
-		["problem with retry 2", patch(body(writeProblem(FRAME.problem, said)), 1, Uint8Array.of(2)), readProblem],
-		["problem with spent 3", patch(body(writeProblem(FRAME.problem, said)), 2, Uint8Array.of(3)), readProblem],
+		["problem with retry 2", patch(body(writeProblem(FRAME.problem, said)), 1, Uint8Array.of(2)), readProblemBody],
+		["problem with spent 3", patch(body(writeProblem(FRAME.problem, said)), 2, Uint8Array.of(3)), readProblemBody],
 		[
 			"problem with a detail of 513 bytes",
 			new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0x01, 0x02, ...new Uint8Array(513).fill(0x61)]),
-			readProblem,
+			readProblemBody,
 		],
 	];
 	const later = patch(body(writeProblem(FRAME.problem, said)), 0, Uint8Array.of(255));
@@ -438,6 +448,6 @@ export function problemVectors(): VectorFile {
 				detail: problemOfJson({ ...sound, detail: "a\u001b[2Jb", retryAfterMs: 5 })?.detail,
 			}),
 		],
-		jsonRefused: bad.map(([name, json]) => refused(name, { json }, problemOfJson(json))),
+		jsonRefused: bad.map(([name, json]) => refused(name, { json }, packed(problemOfJson(json)))),
 	};
 }
