@@ -37,6 +37,9 @@ export interface Device {
 /** The WebSocket subprotocol (PROTOCOL.md, "Transport"). */
 export const SUBPROTOCOL = "farelay.v1";
 
+/** A timer of more than this fires at once; longer waits are made of several. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** A device of what every modern runtime has, with what is given put over it. */
 export async function device(given: { storage: Storage } & Partial<Device>): Promise<Device> {
 	return {
@@ -44,7 +47,14 @@ export async function device(given: { storage: Storage } & Partial<Device>): Pro
 		sodium: await loadSodium(),
 		nowMs: () => Date.now(),
 		after(delayMs, run) {
-			const timer = setTimeout(run, delayMs);
+			let leftMs = Math.max(0, delayMs);
+			let timer: ReturnType<typeof setTimeout>;
+			const arm = () => {
+				const spanMs = Math.min(leftMs, TIMER_MS_MAX);
+				leftMs -= spanMs;
+				timer = setTimeout(leftMs > 0 ? arm : run, spanMs);
+			};
+			arm();
 			return () => clearTimeout(timer);
 		},
 		connect: (url) => new WebSocket(url, SUBPROTOCOL) as unknown as Socket,

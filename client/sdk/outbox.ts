@@ -9,7 +9,7 @@ import type { Card, Home } from "#contracts/card";
 import { BODY_BYTES_MAX, MESSAGE, sealedBytes } from "#contracts/envelope";
 import { KEY_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
-import { isProblem, type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem, type ProblemCode, problem } from "#contracts/problem";
 import { size } from "#contracts/ranges";
 import { traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
@@ -42,6 +42,19 @@ export type SendOptions = {
 
 /** It is at the relay, on disk or with the reader (`sent`), or was handed to a reader live (`passed`); the id is what receipts name. */
 export type Sent = { readonly id: Uint8Array; readonly tick: "sent" | "passed"; readonly cost: Cost };
+
+/** Refusals of one home that say nothing about the other. */
+const ELSEWHERE: readonly ProblemCode[] = [
+	"mailbox-unknown",
+	"mailbox-full",
+	"disk",
+	"gone",
+	"not-found",
+	"relay-dishonest",
+	"signature-bad",
+	"unpaid",
+	"grant-unknown-market",
+];
 
 type Todo = { letter: Letter; source?: FileSource | undefined; held: Held; options: SendOptions };
 
@@ -80,8 +93,14 @@ export class Outbox {
 		if (wrong) return wrong;
 		if (body.length > BODY_BYTES_MAX)
 			return problem("usage", `A message is at most ${BODY_BYTES_MAX} bytes; send it as a file.`);
-		const letter = this.write(card, 0, kind, body, options.ttlS ?? LIMIT.ttlSDefault);
-		return this.dispatch({ letter, held: new Map(), options });
+		const ttlS = options.ttlS ?? LIMIT.ttlSDefault;
+		const letter = this.write(card, 0, kind, body, ttlS);
+		const answer = await this.dispatch({ letter, held: new Map(), options });
+		const second = isProblem(answer) && ELSEWHERE.includes(answer.problem) && card.homes.length > 1;
+		if (!second) return answer;
+		// Sealed anew, because a seal names its mailbox, but under the same id: whoever reads both sees one message.
+		const again = this.write(card, 1, kind, body, ttlS, letter.id);
+		return this.dispatch({ letter: again, held: new Map(), options });
 	}
 
 	/** Sends a file; goes on where an earlier attempt at the same file to the same person stopped. */

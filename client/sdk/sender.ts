@@ -40,7 +40,9 @@ export class Sender {
 	private readonly flying = new Map<number, Entry>();
 	private readonly handles = new Handles();
 	private stalled = false;
+	/** Going over to the next tab: first what is counted on this one drains, then it is changed. */
 	private rolling = false;
+	private changing = false;
 	private unpaidRounds = 0;
 	private over: Problem | undefined;
 	private cancelIdle: (() => void) | undefined;
@@ -64,20 +66,16 @@ export class Sender {
 		});
 	}
 
-	/** Bytes posted and not answered: what a streaming caller waits on. */
-	waitingBytes = 0;
-
 	/** Sends a payload; resolves when it is kept, passed, or refused for good. Order is kept. */
 	post(parcel: Parcel): Promise<Answer> {
 		if (this.over) return Promise.resolve(this.over);
 		if (parcel.payload.length > LIMIT.payloadBytesMax) throw new RangeError("a payload is over the limit");
 		return new Promise((resolve) => {
 			const copy = traffic(parcel.payload.length, parcel.ttlS);
-			this.waitingBytes += parcel.payload.length;
 			this.queue.push({ ...parcel, seq: ++this.seq, copy, counted: false, settle: resolve });
 			this.cancelIdle?.();
 			this.cancelIdle = undefined;
-			this.connection.open();
+			if (!this.changing) this.connection.open();
 			this.pump();
 		});
 	}
@@ -104,16 +102,19 @@ export class Sender {
 	}
 
 	private giveUp(why: Problem): void {
-		const left = [...this.flying.values(), ...this.queue];
+		this.takeBack();
+		for (const entry of this.queue.splice(0)) entry.settle(why);
+	}
+
+	/** What is under way goes back to the head of the queue, with its numbers. */
+	private takeBack(): void {
+		this.queue = [...this.flying.values(), ...this.queue].sort((a, b) => a.seq - b.seq);
 		this.flying.clear();
-		this.queue = [];
-		for (const entry of left) this.settle(entry, why);
 	}
 
 	private started(session: Session): void {
 		this.handles.clear();
-		this.queue = [...this.flying.values(), ...this.queue].sort((a, b) => a.seq - b.seq);
-		this.flying.clear();
+		this.takeBack();
 		this.awaitingCredit?.();
 		this.awaitingCredit = undefined;
 		this.stalled = false;
@@ -141,7 +142,7 @@ export class Sender {
 
 	private pump(): void {
 		const session = this.connection.current;
-		if (!session || !this.known || this.stalled) return;
+		if (!session || !this.known || this.stalled || this.changing) return;
 		let sent = 0;
 		for (const entry of this.queue) {
 			if (this.flying.size >= FLYING_MAX) break;
@@ -162,7 +163,7 @@ export class Sender {
 			sent++;
 		}
 		if (sent > 0) this.queue.splice(0, sent);
-		if (this.rolling && this.flying.size === 0) this.roll();
+		if (this.rolling && this.flying.size === 0) void this.roll();
 	}
 
 	private frame(session: Session, type: number, body: Uint8Array): void {
@@ -191,7 +192,7 @@ export class Sender {
 		for (const entry of this.named(ranges)) {
 			this.flying.delete(entry.seq);
 			this.purse.serve(entry.copy);
-			this.settle(entry, answer);
+			entry.settle(answer);
 		}
 		this.goOn();
 	}
@@ -203,7 +204,7 @@ export class Sender {
 			this.purse.uncount(entry.copy);
 			entry.counted = false;
 			if (code === "unpaid" || code === "handle-unknown" || code === "seq-gaps" || isEnded(code)) again.push(entry);
-			else this.settle(entry, problem(code));
+			else entry.settle(problem(code));
 		}
 		if (again.length > 0) {
 			this.queue = [...again, ...this.queue].sort((a, b) => a.seq - b.seq);
@@ -249,26 +250,21 @@ export class Sender {
 		this.pump();
 	}
 
-	private settle(entry: Entry, answer: Answer): void {
-		this.waitingBytes -= entry.payload.length;
-		entry.settle(answer);
-	}
-
-	private roll(): void {
-		const old = this.purse;
-		this.stalled = true;
+	private async roll(): Promise<void> {
+		if (this.changing) return;
+		this.changing = true;
 		this.connection.close();
-		this.events.next(old).then((next) => {
-			this.rolling = false;
-			this.stalled = false;
-			if (isProblem(next)) {
-				this.giveUp(next);
-				return;
-			}
-			this.purse = next;
-			this.known = true;
-			if (this.queue.length > 0) this.connection.open();
-		});
+		const next = await this.events.next(this.purse);
+		this.changing = false;
+		this.rolling = false;
+		if (this.over) return;
+		if (isProblem(next)) {
+			this.giveUp(next);
+			return;
+		}
+		this.purse = next;
+		this.known = true;
+		if (this.queue.length > 0) this.connection.open();
 	}
 
 	/** Goes over to the next tab once everything under way is answered. */
@@ -279,20 +275,19 @@ export class Sender {
 
 	private ended(why: Problem | undefined): boolean {
 		if (why) this.events.problem(why);
-		if (this.over) return false;
+		if (this.over || this.changing) return false;
 		if (why && isFatal(why.problem)) {
 			this.close(why);
 			return false;
 		}
 		if (why && isEnded(why.problem)) {
 			// Whatever was under way was not taken: the tab had ended before.
-			for (const entry of [...this.flying.values(), ...this.queue]) {
+			this.takeBack();
+			for (const entry of this.queue) {
 				if (entry.counted) this.purse.uncount(entry.copy);
 				entry.counted = false;
 			}
-			this.queue = [...this.flying.values(), ...this.queue].sort((a, b) => a.seq - b.seq);
-			this.flying.clear();
-			this.roll();
+			void this.roll();
 			return false;
 		}
 		return this.queue.length > 0 || this.flying.size > 0;

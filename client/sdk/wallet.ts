@@ -8,7 +8,7 @@ import { same, toHex } from "#contracts/bytes";
 import type { Grant } from "#contracts/grant";
 import { TAB_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
-import { isProblem, type Problem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import { bill, type FeeRates, type OpenOrder, signOpen } from "#contracts/tab";
 import type { Tariff, Traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
@@ -47,6 +47,7 @@ export class Wallet {
 	private readonly spending: Spending;
 	private readonly events: WalletEvents;
 	private readonly tabs = new Map<string, Promise<Tab | Problem>>();
+	private over = false;
 	/** Asks that senders are about to spend, by relay: the next tab is made large enough. */
 	private readonly planned = new Map<string, bigint>();
 
@@ -68,6 +69,7 @@ export class Wallet {
 
 	/** The sender to a relay, with an open tab; `ask` is what is about to be spent there. */
 	async sender(relay: Relay, ask: Amount): Promise<Sender | Problem> {
+		if (this.over) return problem("unavailable", "This client was closed.", { spent: "no" });
 		const key = toHex(relay.key);
 		this.planned.set(key, (this.planned.get(key) ?? 0n) + ask);
 		let tab = this.tabs.get(key);
@@ -129,6 +131,7 @@ export class Wallet {
 		const { issuedAtMs, expiresAtMs } = tab.purse.grant;
 		const leftMs = (issuedAtMs + expiresAtMs) / 2 - relayNow(this.device, this.clocks, tab.relay);
 		tab.cancelRenewal();
+		if (this.over) return;
 		tab.cancelRenewal = this.device.after(Math.max(leftMs, 0), () => tab.sender.renew());
 	}
 
@@ -226,7 +229,7 @@ export class Wallet {
 		if (isProblem(opened)) {
 			const alive = !settled && opened.problem === "unavailable" && this.usable(tab.purse.grant, tab.relay);
 			if (!alive || !tab.purse.hasRoom) return opened;
-			tab.cancelRenewal = this.device.after(RENEW_AGAIN_MS, () => tab.sender.renew());
+			if (!this.over) tab.cancelRenewal = this.device.after(RENEW_AGAIN_MS, () => tab.sender.renew());
 			return tab.purse;
 		}
 		if (!settled) await this.end(tab, true);
@@ -274,6 +277,7 @@ export class Wallet {
 
 	/** Stops sending and leaves the tabs open for the next start. */
 	async close(): Promise<void> {
+		this.over = true;
 		for (const pending of this.tabs.values()) {
 			const tab = await pending;
 			if (isProblem(tab)) continue;
