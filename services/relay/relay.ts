@@ -5,6 +5,7 @@ import type { Crypto, KeyPair } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import { type Health, makeHealth } from "#host/health";
+import { type FolderLock, lockFolder } from "#host/lock";
 import type { Log } from "#host/log";
 import { Announcer } from "./announce.ts";
 import { checkRelayConfig, type RelayConfig } from "./config.ts";
@@ -70,6 +71,15 @@ export type RunningRelay = {
 export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<RunningRelay | Problem> {
 	const wrong = checkRelayConfig(config);
 	if (wrong) return wrong;
+	// two processes on one till would each count the same vouchers as their own
+	const lock = config.data === undefined ? { release: () => {} } : lockFolder(config.data);
+	if (isProblem(lock)) return lock;
+	const started = await start(config, deps, lock);
+	if (isProblem(started)) lock.release();
+	return started;
+}
+
+async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Promise<RunningRelay | Problem> {
 	const limits: RelayLimits = { ...RELAY_LIMITS, ...config.limits };
 	const relay = openRelayKey(deps.crypto, config.data);
 	if (isProblem(relay)) return relay;
@@ -119,7 +129,7 @@ export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<
 			stopping ??= stop(built, disks, health, limits, deps, () => {
 				stopUpkeep();
 				announcer.stop();
-			});
+			}).finally(() => lock.release());
 			return stopping;
 		},
 	};
