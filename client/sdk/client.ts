@@ -35,7 +35,7 @@ export type ClientOptions = {
 	/** The account's 32-byte seed; if left out, the one in storage, or a new one that is kept there. */
 	readonly seed?: Uint8Array;
 	/** The most to spend in a day, fees included. */
-	readonly spendLimit?: Amount;
+	readonly spendLimit?: Amount | undefined;
 	/** Answers messages of people whose card is known with a paid receipt, so that they see `delivered`. */
 	readonly receipts?: boolean;
 	/** Traffic that was paid for and never answered: by a crash of the relay, or of this client. */
