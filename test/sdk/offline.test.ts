@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { after, before, suite, test } from "node:test";
+import { toHex } from "#contracts/bytes";
+import type { Problem } from "#contracts/problem";
+import { type Socket, SUBPROTOCOL } from "#sdk/device";
+import { FarelayError } from "#sdk/error";
+import { type ScriptedRelay, scriptedRelay } from "#test/support/scripted-relay";
+import { marketInMemory, type Person, person, type TestMarket, until } from "#test/support/sdk";
+
+suite("Alice is offline", () => {
+	let relay: ScriptedRelay;
+	let market: TestMarket;
+	let bob: Person;
+	let card: string;
+	let online = false;
+	const people: Person[] = [];
+	const problems: Problem[] = [];
+
+	/** A network that is there or not. */
+	const connect = (url: string): Socket => {
+		if (!online) throw new Error("no network");
+		return new WebSocket(url, SUBPROTOCOL) as unknown as Socket;
+	};
+	const start = async (given: Partial<Person> = {}): Promise<Person> => {
+		const someone = await person(market, { ...given, parts: { connect }, onProblem: (why) => problems.push(why) });
+		people.push(someone);
+		return someone;
+	};
+
+	before(async () => {
+		relay = await scriptedRelay();
+		market = marketInMemory([{ key: relay.key.publicKey, url: relay.url }]);
+		bob = await person(market);
+		people.push(bob);
+		card = await bob.client.card();
+	});
+	after(async () => {
+		for (const { client } of people) await client.close();
+		await relay.close();
+	});
+
+	test("what she writes waits, and goes when the network is back", async () => {
+		const alice = await start();
+		online = false;
+		const ticks: string[] = [];
+		const sending = alice.client.send(card, "from the tunnel", { tick: (tick) => ticks.push(tick) });
+		await until(() => problems.length > 0, "the connection is tried");
+		assert.deepEqual(ticks, ["waiting"]);
+		online = true;
+		await alice.client.hurry();
+		await sending;
+		assert.deepEqual(ticks, ["waiting", "sent"]);
+	});
+
+	test("what waits survives a restart, sealed once: the same message with the same id", async () => {
+		const alice = await start();
+		online = false;
+		const sending = alice.client.send(card, "written before the battery died");
+		sending.catch(() => {});
+		await until(async () => (await alice.storage.list("outbox/")).length === 1, "it is in the outbox");
+		await alice.client.close();
+		await assert.rejects(sending, FarelayError);
+		assert.equal((await alice.storage.list("outbox/")).length, 1, "and stays there");
+		online = true;
+		const again = await start(alice);
+		const [kept] = await alice.storage.list("outbox/");
+		const [sent] = await again.client.resume();
+		assert.equal(kept, `outbox/${toHex(sent?.id ?? new Uint8Array(0))}`);
+		assert.deepEqual(await alice.storage.list("outbox/"), []);
+		const texts: string[] = [];
+		await bob.client.listen({ text: ({ text }) => void texts.push(text) });
+		await until(() => texts.length === 2, "both arrive");
+		assert.deepEqual(texts, ["from the tunnel", "written before the battery died"]);
+	});
+
+	test("a reader whose network comes and goes reads on, and nothing is shown twice", async () => {
+		const carol = await start();
+		online = true;
+		const to = await carol.client.card();
+		const texts: string[] = [];
+		await carol.client.listen({ text: ({ text }) => void texts.push(text) });
+		for (let i = 0; i < 5; i++) {
+			await bob.client.send(to, `${i}`);
+			relay.hangUp();
+			await carol.client.hurry();
+		}
+		await until(() => texts.length >= 5, "all arrive");
+		assert.deepEqual(texts, ["0", "1", "2", "3", "4"]);
+	});
+});
