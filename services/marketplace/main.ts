@@ -33,6 +33,8 @@ export type MarketplaceDeps = {
 	readonly crypto: Crypto;
 	/** a book of somebody else's making, for tests; the SQLite file in the data folder when left out */
 	readonly book?: Book;
+	/** told when the ledger's thread dies by a bug: nothing more can be done, and the program should end */
+	readonly onDeath?: (why: Error) => void;
 };
 
 /** A market that is up. */
@@ -115,9 +117,10 @@ async function start(
 	if (isProblem(port)) return port;
 	stopping.add("http", () => closeServer(server, clock));
 	const host = config.host.includes(":") ? `[${config.host}]` : config.host;
-	log.info({ host: config.host, port, play: config.play }, "the market is up");
+	const url = `http://${host}:${port}`;
+	log.info({ url, play: config.play }, "the market is open");
 	return {
-		url: `http://${host}:${port}`,
+		url,
 		port,
 		market: keys.market,
 		sweep: () => sweep(market),
@@ -133,6 +136,7 @@ async function start(
 			onDeath: (error) => {
 				health.report("ledger", "internal");
 				log.fatal({ err: error }, "the ledger's thread died");
+				deps.onDeath?.(error);
 			},
 		});
 	}
@@ -204,23 +208,25 @@ async function closeServer(server: Server, clock: Clock): Promise<void> {
 	cancel();
 }
 
-/** The market as a program: settings from flags and the environment, logs on standard output, an exit code. */
-export async function runMarketplace(sources: Parameters<typeof readConfig>[0]): Promise<number> {
+/** Runs a market until it is told to stop: settings from flags and the environment, logs on standard output. A problem when it could not start. */
+export async function runMarketplace(sources: Parameters<typeof readConfig>[0]): Promise<Problem | undefined> {
 	const config = readConfig(sources);
-	const log = openLog({ name: "market", level: isProblem(config) ? "info" : config.logLevel });
-	const running = isProblem(config)
-		? config
-		: await startMarketplace(config, { clock: systemClock, log, crypto: hostCrypto });
-	if (isProblem(running)) {
-		log.fatal({ problem: running }, running.detail);
-		return 1;
-	}
+	if (isProblem(config)) return config;
+	const log = openLog({ name: "market", level: config.logLevel });
+	const running = await startMarketplace(config, { clock: systemClock, log, crypto: hostCrypto });
+	if (isProblem(running)) return running;
 	const stopping = makeStopping({ clock: systemClock, log });
 	stopping.add("market", async () => {
 		if (!(await running.stop())) throw new Error("the market did not stop as it should");
 	});
 	await stopOnSignal(stopping);
-	return 0;
+	return undefined;
 }
 
-if (import.meta.main) process.exitCode = await runMarketplace({ env: process.env });
+if (import.meta.main) {
+	const refused = await runMarketplace({ env: process.env });
+	if (refused) {
+		console.error(`farelay market: ${refused.detail}`);
+		process.exitCode = 1;
+	}
+}

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import { fromHex } from "#contracts/bytes";
@@ -10,14 +13,18 @@ import { type Claim, readReceipt, signBatch } from "#contracts/redemption";
 import { bill } from "#contracts/tab";
 import type { Traffic } from "#contracts/tariff";
 import { signVoucher } from "#contracts/voucher";
+import { openSqliteBook } from "#marketplace/ledger/sqlite";
+import { ledgerPath } from "#marketplace/main";
 import {
 	carried,
 	crypto,
 	DAY_MS,
 	FEES,
 	fine,
+	grantOf,
 	movedBy,
 	Person,
+	refusedBy,
 	startTestMarket,
 	TARIFF,
 	type TestMarket,
@@ -223,5 +230,36 @@ describe("a redemption", () => {
 		} finally {
 			await back.stop();
 		}
+	});
+
+	it("threat 14: a full disk refuses with a problem, moves nothing, and says so to who watches", async () => {
+		const folder = await mkdtemp(join(tmpdir(), "farelay-full-"));
+		const book = fine(await openSqliteBook({ path: ledgerPath(folder), pagesMax: 60 }));
+		const full = await startTestMarket({}, { folder, book });
+		const bob = new Person(full);
+		const there = new TestRelay(full);
+		await bob.fund(10_000_000_000n);
+		await there.list();
+		const opened = [];
+		let refused: Awaited<ReturnType<typeof refusedBy>> | undefined;
+		while (!refused && opened.length < 200) {
+			const order = bob.order({ relay: there.key.publicKey, cap: amount(1_000n) });
+			const answer = await Promise.allSettled([bob.openOrder(order)]);
+			if (answer[0].status === "fulfilled") {
+				const open = grantOf(answer[0].value.grant);
+				opened.push(open);
+				// ended at once, so that it is the disk that is full and not the account
+				const ended = await Promise.allSettled([bob.close(open, { usage: there.final(open, carried(0)) })]);
+				if (ended[0].status === "rejected") refused = await refusedBy(Promise.reject(ended[0].reason));
+			} else refused = await refusedBy(Promise.reject(answer[0].reason));
+		}
+		assert.deepEqual([refused?.problem, refused?.spent, refused?.status], ["disk", "no", 507]);
+		const health = await fetch(`${full.url}/health`);
+		assert.deepEqual(
+			[health.status, await health.json()],
+			[503, { ok: false, state: "up", troubles: { ledger: "disk" } }],
+		);
+		assert((await bob.balance()) > 0n, "what is there can still be read");
+		await full.end();
 	});
 });

@@ -21,6 +21,7 @@ import { type Log, openSilentLog } from "#host/log";
 import type { AppRouter } from "#marketplace/api/router";
 import { type MarketplaceConfig, playConfig } from "#marketplace/config";
 import type { AuditReport } from "#marketplace/ledger/audit";
+import type { Book } from "#marketplace/ledger/book";
 import { auditFile } from "#marketplace/ledger/sqlite";
 import { ledgerPath, type RunningMarketplace, startMarketplace } from "#marketplace/main";
 import { checkTabs } from "#marketplace/tab/check";
@@ -53,13 +54,13 @@ export type TestMarket = RunningMarketplace & {
 
 export async function startTestMarket(
 	change: Partial<MarketplaceConfig> = {},
-	more: { clock?: HeldClock; log?: Log; folder?: string } = {},
+	more: { clock?: HeldClock; log?: Log; folder?: string; book?: Book } = {},
 ): Promise<TestMarket> {
 	const folder = more.folder ?? (await mkdtemp(join(tmpdir(), "farelay-market-")));
 	const clock = more.clock ?? heldClock();
 	const log = more.log ?? openSilentLog();
 	const config = { ...playConfig(folder), ...change };
-	const running = fine(await startMarketplace(config, { clock, log, crypto }));
+	const running = fine(await startMarketplace(config, { clock, log, crypto, ...(more.book && { book: more.book }) }));
 	return {
 		...running,
 		clock,

@@ -4,7 +4,6 @@ import { z } from "zod";
 import { amount, formatAmount } from "#contracts/amount";
 import { fromHex } from "#contracts/bytes";
 import { KEY_BYTES, SIGNATURE_BYTES, TAB_BYTES } from "#contracts/identity";
-import { LIMIT } from "#contracts/limit";
 import { USAGE_BYTES } from "#contracts/redemption";
 import { VOUCHER_BYTES } from "#contracts/voucher";
 import { fundPlay } from "#marketplace/funding/play";
@@ -49,7 +48,7 @@ const openInput = z.strictObject({
 	cap: money,
 	tariff,
 	fees,
-	lifeMs: z.int().min(1).max(LIMIT.grantMsMax),
+	lifeMs: z.int(),
 	signature: hex(SIGNATURE_BYTES),
 });
 

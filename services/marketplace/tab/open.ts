@@ -19,7 +19,6 @@ import { type Tab, writeTab } from "./tab.ts";
 
 /** What the market knows when an order comes in. */
 export type OpenFacts = {
-	readonly market: Uint8Array;
 	readonly nowMs: number;
 	/** the fees that new tabs pay now */
 	readonly fees: FeeRates;
@@ -47,14 +46,16 @@ export function isOrderOf(tab: Tab, order: OpenOrder): boolean {
 	);
 }
 
-/** What is wrong with an order for a new tab; undefined when nothing is. Cheap looks first, the signature last. */
+/**
+ * What is wrong with an order for a new tab; undefined when nothing is. Cheap looks first, the signature last. The order names this
+ * market because its reader put that in: one that was signed for another fails by its signature.
+ */
 export function refuseOrder(
 	crypto: Crypto,
 	order: OpenOrder,
 	signature: Uint8Array,
 	facts: OpenFacts,
 ): Problem | undefined {
-	if (!same(order.market, facts.market)) return problem("grant-unknown-market", "The order is for another market.");
 	if (facts.frozen) return problem("unauthorized", "This account is frozen: it can open no tabs.");
 	if (order.lifeMs <= 0 || order.lifeMs > LIMIT.grantMsMax)
 		return problem("malformed", "A grant lives at most seven days.");

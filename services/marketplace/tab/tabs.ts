@@ -48,7 +48,6 @@ export async function openTab(market: Market, order: OpenOrder, signature: Uint8
 			return isOrderOf(before, order) ? before : problem("conflict", "The tab's id was used for another tab.");
 		const nowMs = market.clock.nowMs();
 		const facts = {
-			market: market.keys.market,
 			nowMs,
 			fees: market.fees,
 			offers: market.listings.of(toHex(order.relay), nowMs),
