@@ -117,10 +117,9 @@ async function start(
 	if (isProblem(port)) return port;
 	stopping.add("http", () => closeServer(server, clock));
 	const host = config.host.includes(":") ? `[${config.host}]` : config.host;
-	const url = `http://${host}:${port}`;
-	log.info({ url, play: config.play }, "the market is open");
+	log.info({ host: config.host, port, play: config.play }, "the market is up");
 	return {
-		url,
+		url: `http://${host}:${port}`,
 		port,
 		market: keys.market,
 		sweep: () => sweep(market),

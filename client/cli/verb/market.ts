@@ -2,7 +2,6 @@
 
 import { flagsOf, optionsOf } from "#cli/service";
 import type { Verb } from "#cli/verb";
-import { problem } from "#contracts/problem";
 
 const load = () => import("#marketplace/config");
 
@@ -20,9 +19,6 @@ export const verb: Verb = {
 	async run(call) {
 		const { MARKET_SETTINGS } = await load();
 		const { runMarketplace } = await import("#marketplace/main");
-		const code = await runMarketplace({ flags: flagsOf(call, MARKET_SETTINGS), env: call.env });
-		return code === 0
-			? undefined
-			: problem("unavailable", "The market did not run or did not stop as it should; its log says why.");
+		return runMarketplace({ flags: flagsOf(call, MARKET_SETTINGS), env: call.env });
 	},
 };
