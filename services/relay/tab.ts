@@ -162,8 +162,10 @@ export class Tab {
 	/** Whether there is nothing left to earn, to wait for or to remember. */
 	done(nowMs: number): boolean {
 		if (this.connections > 0 || this.pending > 0 || this.commit) return false;
-		if (nowMs >= this.grant.redeemByMs || !this.durable) return true;
-		return nowMs >= this.grant.expiresAtMs && !this.claim();
+		if (nowMs >= this.grant.redeemByMs) return true;
+		// a final count is remembered as long as its grant could open the tab again, whatever it came to
+		if (nowMs < this.grant.expiresAtMs) return !this.durable && !this.final;
+		return !this.claim();
 	}
 
 	/** As the till keeps it when the relay stops in order. */

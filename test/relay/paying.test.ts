@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
 import { toHex } from "#contracts/bytes";
 import { writeRenew, writeVoucherFrame } from "#contracts/control";
 import { FRAME } from "#contracts/frame";
-import type { Grant } from "#contracts/grant";
+import { type Grant, signGrant } from "#contracts/grant";
 import { signRenew } from "#contracts/handshake";
 import type { KeyPair } from "#contracts/identity";
 import { isProblem } from "#contracts/problem";
@@ -382,6 +382,28 @@ suite("PROTOCOL: Renew, finish and usage", () => {
 		assert.deepEqual([after.used.bytes, after.final], [1_000n, false]);
 	});
 
+	test("threat 9: a renewal into a grant that the market did not sign, or for another relay, is refused", async (t) => {
+		const relay = await startTestRelay(t);
+		const alice = await relay.sender();
+		const session = keys();
+		const own = relay.market.grant(relay.publicKey, session.publicKey);
+		const cases = [
+			["grant-unknown-market", signGrant(crypto, own, keys())],
+			["grant-other-relay", relay.market.grant(keys().publicKey, session.publicKey)],
+			["grant-expired", relay.market.grant(relay.publicKey, session.publicKey, { lifeMs: 60_000 })],
+		] as const;
+		const final = signVoucher(crypto, alice.grant, { bytes: 0n, byteSeconds: 0n }, alice.session.secretKey);
+		assert(!isProblem(final));
+		for (const [code, grant] of cases) {
+			const scope = { relay: relay.publicKey, helloHash: alice.hash, grant: grant.bytes };
+			const signature = signRenew(crypto, scope, session.secretKey);
+			alice.put(writeRenew({ grant: grant.bytes, final, signature }));
+			await alice.problem(code);
+		}
+		alice.askUsage();
+		assert.equal(toHex((await alice.usage()).tab), toHex(alice.grant.tab));
+	});
+
 	test("threat 9: who only saw a grant cannot renew into its tab", async (t) => {
 		const relay = await startTestRelay(t);
 		const alice = await relay.sender();
@@ -416,8 +438,9 @@ suite("PROTOCOL: Renew, finish and usage", () => {
 	});
 
 	test("threat 3: a finished tab stays finished, with its final count, when the relay is started again", async (t) => {
-		const data = await mkdtemp(join(tmpdir(), "farelay-relay-"));
-		t.after(() => rm(data, { recursive: true, force: true }));
+		const root = await mkdtemp(join(tmpdir(), "farelay-relay-"));
+		t.after(() => rm(root, { recursive: true, force: true, maxRetries: 3 }));
+		const data = join(root, "first");
 		const market = await FakeMarket.start();
 		t.after(() => market.stop());
 		const first = await startTestRelay(t, { data }, { market });
@@ -433,8 +456,9 @@ suite("PROTOCOL: Renew, finish and usage", () => {
 		await alice.usage();
 		const { grant, session } = alice;
 		await first.stop();
-		for (let round = 0; round < 2; round++) {
-			const relay = await startTestRelay(t, { data }, { market });
+		let at = data;
+		for (let round = 0; round < 3; round++) {
+			const relay = await startTestRelay(t, { data: at }, { market });
 			const again = await relay.connect();
 			again.put(
 				again.helloFrame({ grant, session }),
@@ -442,10 +466,35 @@ suite("PROTOCOL: Renew, finish and usage", () => {
 				again.sendFrame(1, 9, payload(1)),
 			);
 			const welcome = await again.welcome();
-			assert.equal(welcome.tab?.used.bytes, 700n);
+			assert.equal(welcome.tab?.used.bytes, 700n, `in round ${round}`);
 			await until("the refusal", () => again.refused.get(9) === "tab-finished" || undefined);
+			// the next round finds the files as a crash of this one would leave them
+			const crashed = join(root, `after-${round}`);
+			await cp(at, crashed, { recursive: true });
+			at = crashed;
 			await relay.stop();
 		}
+	});
+
+	test("threat 3: a tab that was finished without a voucher cannot be used again", async (t) => {
+		const relay = await startTestRelay(t);
+		const mailbox = await mailboxOf(relay);
+		const alice = await relay.sender();
+		alice.finish();
+		const usage = await alice.usage();
+		assert.deepEqual([usage.final, usage.used.bytes], [true, 0n]);
+		await alice.end();
+		await until("alice to be gone", () => relay.counts.open === 0);
+		await relay.redeem();
+		const again = await relay.connect();
+		again.put(
+			again.helloFrame({ grant: alice.grant, session: alice.session }),
+			again.payFrame(1_000, TTL_S),
+			again.openFrame(1, mailbox.publicKey, TTL_S),
+			again.sendFrame(1, 0, payload(10)),
+		);
+		await again.problem("tab-finished");
+		await until("the refusal", () => again.refused.get(0) === "tab-finished" || undefined);
 	});
 });
 
