@@ -132,3 +132,14 @@ test("threat 6: whatever a relay says at welcome, more than was signed is never 
 		{ numRuns: 100 },
 	);
 });
+
+test("threat 1: a voucher of one tab is no voucher of another tab, relay or market", () => {
+	const purse = new Purse(crypto, grantOf(50_000_000n), session);
+	const cover = purse.cover(traffic(1_000, 60));
+	assert.ok(typeof cover === "object" && cover.voucher);
+	assert.equal(verifyVoucher(crypto, purse.grant, cover.voucher), undefined);
+	for (const other of ["market", "relay", "tab"] as const) {
+		const terms = { ...purse.grant, [other]: crypto.random(purse.grant[other].length) };
+		assert.equal(verifyVoucher(crypto, terms, cover.voucher)?.problem, "signature-bad", other);
+	}
+});

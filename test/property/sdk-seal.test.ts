@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { same } from "#contracts/bytes";
 import { cardLink, fromBase64Url, readCard, readCardLink, toBase64Url } from "#contracts/card";
 import { BODY_BYTES_MAX, padme, sealedBytes } from "#contracts/envelope";
 import { isProblem } from "#contracts/problem";
+import { crypto } from "#host/crypto";
 import { makeCard } from "#sdk/card";
 import {
 	CHUNK_CONTENT_BYTES,
@@ -136,11 +138,13 @@ test("every chunk of a file opens to what went in; a full one is exactly one sli
 			const manifest = manifestOf(sizeBytes);
 			assert.deepEqual(readManifest(writeManifest(manifest)), manifest);
 			for (let index = 0; index < manifest.count; index++) {
-				const content = phone.crypto.random(contentBytes(manifest, index));
+				// libsodium's WASM asks the system for four random bytes at a time: too slow for content.
+				const content = crypto.random(contentBytes(manifest, index));
 				const payload = writeChunk(phone.sodium, manifest, index, content);
 				assert.equal(payload.length, index < manifest.count - 1 ? 16_384 : padme(payload.length));
 				assert.deepEqual(chunkHead(payload), { stream: manifest.stream, index });
-				assert.deepEqual(readChunk(phone.sodium, manifest, payload), { index, content });
+				const read = readChunk(phone.sodium, manifest, payload);
+				assert.ok(!isProblem(read) && read.index === index && same(read.content, content));
 			}
 		}),
 		{ numRuns: 30 },

@@ -4,6 +4,7 @@ import { toHex } from "#contracts/bytes";
 import { isProblem } from "#contracts/problem";
 import { crypto } from "#host/crypto";
 import type { Client } from "#sdk/client";
+import { FarelayError } from "#sdk/error";
 import { bytesSink, bytesSource } from "#sdk/file";
 import type { Storage } from "#sdk/storage";
 import { until } from "#test/support/sdk";
@@ -51,6 +52,48 @@ suite("Alice and Bob in a real market", () => {
 		});
 		await until(() => name !== "", "the file is received", 20_000);
 		assert.equal(name, "film.mp4");
+		assert.deepEqual(sink.bytes, bytes);
+		await bob.close();
+	});
+
+	test("live only: passed to a reader who is there, gone when nobody is, and then it costs nothing", async () => {
+		const gone = async () => {
+			const before = await alice.spentToday();
+			const answer = await alice.send(card, "anybody?", { ttlS: 0 }).catch((error: unknown) => error);
+			if (!(answer instanceof FarelayError)) return false;
+			assert.equal(answer.problem.problem, "gone");
+			assert.equal(await alice.spentToday(), before);
+			return true;
+		};
+		await until(gone, "the relay has seen that Bob left");
+		const texts: string[] = [];
+		let listening = false;
+		await bob.listen({
+			text: ({ text }) => void texts.push(text),
+			report: () => {
+				listening = true;
+			},
+		});
+		await until(() => listening, "Bob listens");
+		const sent = await alice.send(card, "live", { ttlS: 0 });
+		assert.equal(sent.tick, "passed");
+		await until(() => texts.length === 1, "it arrives");
+		await bob.close();
+		assert.deepEqual(await alice.storage.list("outbox/"), []);
+	});
+
+	test("a file to a reader who is there goes straight through", async () => {
+		const bytes = crypto.random(2_000_000);
+		const sink = bytesSink(bytes.length);
+		let received = false;
+		await bob.listen({
+			file: () => sink,
+			received: () => {
+				received = true;
+			},
+		});
+		await alice.send(card, bytesSource("live.mp4", bytes));
+		await until(() => received, "the file is received", 20_000);
 		assert.deepEqual(sink.bytes, bytes);
 		await bob.close();
 	});
