@@ -50,7 +50,7 @@ const TOTALS: readonly (readonly [keyof Counts & string, name: string, help: str
 	["diskBytes", "disk_bytes_total", "Payload bytes sent to the disk at once."],
 	["retries", "retries_total", "Sends that had been accepted before and were answered again."],
 	["vouchers", "vouchers_total", "Vouchers that counted."],
-	["expired", "mail_expired_total", "Mail dropped because its time was over."],
+	["expired", "mail_expired_total", "Mail, dedupe records and mailboxes dropped because their time was over."],
 	["redeemBatches", "redeem_batches_total", "Batches posted to the market."],
 	["redeemClaims", "redeem_claims_total", "Claims in those batches."],
 	["redeemFailures", "redeem_failures_total", "Posts that the market did not answer as it should."],

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { FRAME } from "#contracts/frame";
+import { keys, payload, until } from "#test/support/rawclient";
+import { startTestRelay } from "#test/support/relay";
+
+suite("PROTOCOL: Limits of a relay", () => {
+	test("threat 11: a flood of hellos without a grant fills its own memory of nonces, not that of payers", async (t) => {
+		const relay = await startTestRelay(t, { limits: { noncesMax: 2 } });
+		await relay.reader();
+		await relay.reader();
+		const third = await relay.connect();
+		third.put(third.helloFrame());
+		await third.problem("too-many");
+		await relay.sender();
+	});
+
+	test("listens, renewals and finishes of one connection are counted", async (t) => {
+		const relay = await startTestRelay(t, { limits: { ordersMax: 3 } });
+		const bob = await relay.reader();
+		const mailbox = keys();
+		for (let i = 0; i < 4; i++) bob.put(bob.listenFrame(1, mailbox));
+		assert.equal((await bob.gone()).code, 4008);
+		assert.equal(bob.of(FRAME.listening).length, 3);
+	});
+
+	test("tabs in memory are bounded, and those that never paid make room when they leave", async (t) => {
+		const relay = await startTestRelay(t, { limits: { tabsMax: 1 } });
+		const alice = await relay.sender();
+		const session = keys();
+		const grant = relay.market.grant(relay.publicKey, session.publicKey);
+		const carol = await relay.connect();
+		carol.put(carol.helloFrame({ grant, session }));
+		await carol.problem("too-many");
+		await alice.end();
+		await until("alice to be gone", () => relay.counts.open === 0);
+		await relay.sender();
+	});
+
+	test("tags in memory are bounded, and those that nobody speaks for make room", async (t) => {
+		const relay = await startTestRelay(t, { limits: { tagsMax: 1 } });
+		const alice = await relay.sender();
+		const session = keys();
+		const grant = relay.market.grant(relay.publicKey, session.publicKey);
+		const carol = await relay.connect();
+		carol.put(carol.helloFrame({ grant, session }));
+		await carol.problem("too-many");
+		await alice.end();
+		await until("alice to be gone", () => relay.counts.open === 0);
+		const dave = await relay.sender();
+		dave.put(dave.openFrame(1, keys().publicKey), dave.sendFrame(1, 0, payload(5)));
+		await until("an answer", () => dave.refused.get(0) === "mailbox-unknown" || undefined);
+	});
+
+	test("mailboxes at work are bounded, and those that nobody uses make room", async (t) => {
+		const relay = await startTestRelay(t, { limits: { mailboxesMax: 1 } });
+		const bob = await relay.reader();
+		bob.put(bob.listenFrame(1, keys()));
+		await bob.listening();
+		const carol = await relay.reader();
+		const mailbox = keys();
+		carol.put(carol.listenFrame(1, mailbox));
+		await carol.problem("too-many");
+		await bob.end();
+		await until("bob to be gone", () => relay.counts.listening === 0);
+		carol.put(carol.listenFrame(1, mailbox));
+		await carol.listening();
+	});
+
+	test("one connection opens 4,096 handles and no more", async (t) => {
+		const relay = await startTestRelay(t);
+		const alice = await relay.sender();
+		const mailbox = keys().publicKey;
+		for (let at = 0; at < 4_097; at += 241)
+			alice.put(...Array.from({ length: 241 }, (_, i) => alice.openFrame(at + i, mailbox)));
+		alice.ping();
+		await alice.next(FRAME.pong);
+		assert.equal(alice.problems.length, 1);
+		assert.equal(alice.problems[0]?.problem, "too-many");
+	});
+});
