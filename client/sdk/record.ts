@@ -5,6 +5,7 @@
 
 import { fromHex, toHex } from "#contracts/bytes";
 import { type Grant, readGrant } from "#contracts/grant";
+import { KEY_BYTES } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { FeeRates } from "#contracts/tab";
 import { readVoucher, writeVoucher } from "#contracts/voucher";
@@ -59,6 +60,17 @@ export async function readTab(storage: Storage, relay: Relay): Promise<TabRecord
 	} catch {
 		return undefined;
 	}
+}
+
+/** The relays that tabs are recorded for, of earlier processes too. */
+export async function recordedRelays(storage: Storage): Promise<Relay[]> {
+	const relays: Relay[] = [];
+	for (const name of await storage.list("tab/")) {
+		const key = fromHex(name.slice("tab/".length), KEY_BYTES);
+		const row = await getJson<Row>(storage, name);
+		if (key && row) relays.push({ key, url: row.url });
+	}
+	return relays;
 }
 
 /** Notes that a relay claimed what was never signed: no tab is opened there again. */

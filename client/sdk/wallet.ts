@@ -17,7 +17,7 @@ import { type Settlement, settleTab } from "./finish.ts";
 import type { Identity } from "./identity.ts";
 import { checkGrant, type Market, offerOf, short } from "./market.ts";
 import { Purse } from "./purse.ts";
-import { isShunned, readTab, shun, writeTab } from "./record.ts";
+import { isShunned, readTab, recordedRelays, shun, writeTab } from "./record.ts";
 import { Sender } from "./sender.ts";
 import { type Clocks, relayNow } from "./session.ts";
 import { costOf, type Spending } from "./spending.ts";
@@ -241,7 +241,7 @@ export class Wallet {
 	}
 
 	/** Finishes the tab at the relay, closes it at the market, forgets it. */
-	private async end(tab: Tab, known: boolean): Promise<Settlement> {
+	private async end(tab: Omit<Tab, "sender">, known: boolean): Promise<Settlement> {
 		tab.cancelRenewal();
 		const settlement = await settleTab(this.device, this.identity, this.market, this.clocks, tab, known);
 		const { relay, dispute } = settlement;
@@ -263,6 +263,10 @@ export class Wallet {
 			tab.sender.close();
 			this.tabs.delete(key);
 			settled.push(await this.end(tab, true));
+		}
+		for (const relay of await recordedRelays(this.device.storage)) {
+			const found = await this.recorded(relay);
+			if (found) settled.push(await this.end({ relay, ...found, cancelRenewal: () => {} }, false));
 		}
 		return settled;
 	}

@@ -103,6 +103,18 @@ suite("a tab ends while Alice sends", () => {
 		assert.equal(market.grants.length, 1);
 	});
 
+	test("a tab that an earlier process left is settled for exactly what was used", async () => {
+		await alice.client.send(card, "one");
+		await alice.client.close();
+		const again = await start(alice);
+		const [settlement, ...more] = await again.client.settle();
+		assert.deepEqual(more, []);
+		const used = [...relay.tabs.values()][0]?.used;
+		assert.equal(settlement?.agreement?.voucher.bytes, used?.bytes);
+		assert.deepEqual(await alice.storage.list("tab/"), []);
+		assert.deepEqual(await again.client.settle(), []);
+	});
+
 	test("the relay says that the tab is finished: another is opened, and the message goes there", async () => {
 		await alice.client.send(card, "one");
 		let once = 0;
