@@ -76,6 +76,22 @@ describe("the mail store's file", () => {
 		assert.equal(third.state(box(1))?.droppedQuota, 0);
 	});
 
+	it("remembers the latest visit and the latest time of a record on disk too, whatever comes after", async () => {
+		const first = await open({ idleMs: 1_000 });
+		await first.create(box(1), undefined, 5_000);
+		await first.create(box(1), undefined, 4_000);
+		for (const untilMs of [3_000, 6_000, 2_000]) {
+			const marking = first.mark(tag(1), [[untilMs, untilMs]], untilMs);
+			await first.expire(0, 1);
+			await marking;
+		}
+		const second = await open({ idleMs: 1_000 });
+		assert.equal(second.state(box(1))?.seenMs, 5_000);
+		assert.equal(await second.expire(5_999, 10), 0);
+		assert.equal((await second.marks(tag(1))).ranges.length, 3);
+		assert.equal(await second.expire(6_000, 10), 2);
+	});
+
 	it("raises its epoch each time it is opened", async () => {
 		const epochs = [];
 		for (let i = 0; i < 3; i++) epochs.push((await open()).epoch);

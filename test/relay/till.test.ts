@@ -81,6 +81,13 @@ describe("the till's file", () => {
 		assert.equal((await open()).rows.get(tab(1))?.used, undefined);
 	});
 
+	it("keeps what was used of a tab that takes nothing more, at every start: nothing is used after its final statement", async () => {
+		const first = await open();
+		const used = { bytes: 5n, byteSeconds: 50n };
+		await first.put(row(1, { voucher: voucher(10, 100, 1), used, final: true }));
+		for (const _ of [1, 2]) assert.deepEqual((await open()).rows.get(tab(1))?.used, used);
+	});
+
 	it("writes what waits before it closes", async () => {
 		const first = await open();
 		const putting = first.put(row(1));
