@@ -1,0 +1,202 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { after, before, suite, test } from "node:test";
+import { Place, type Program } from "#test/support/process";
+import { until } from "#test/support/sdk";
+
+suite("farelay, verb by verb, with a market and a relay of its own", () => {
+	let place: Place;
+	let market: Program;
+	let card = "";
+	const photo = randomBytes(300_000);
+
+	/** A call by somebody, with `--json`; answers the last object that it says. */
+	const by = (home: string, ...words: string[]) => place.done(words, { home, market: market.url });
+	/** The same as a person sees it. */
+	const seen = (home: string, ...words: string[]) => place.run(words, { home, market: market.url });
+
+	before(async () => {
+		place = await Place.open();
+		market = await place.market();
+		const { account } = await by("operator", "account");
+		const relay = await place.relay({ market: market.url, operator: String(account) });
+		await until(async () => (await listed()) === relay.url, "the relay is listed", 30_000);
+		await writeFile(place.path("photo.jpg"), photo);
+		await writeFile(place.path("empty.txt"), "");
+	});
+	after(() => place.end());
+
+	async function listed(): Promise<string | undefined> {
+		const { relays } = (await by("alice", "relays")) as { relays: { url: string }[] };
+		return relays[0]?.url;
+	}
+
+	test("account: made at first use, the same afterwards, in a folder that is nobody else's to read", async () => {
+		const made = await by("carol", "account");
+		assert.match(String(made.account), /^[0-9a-f]{64}$/);
+		assert.equal(made.made, true);
+		assert.equal(made.balance, "0");
+		assert.deepEqual(await by("carol", "account"), { ...made, made: false });
+		assert.equal((await stat(place.path("carol"))).mode & 0o077, 0);
+		assert.equal((await stat(place.path("carol", "seed"))).mode & 0o077, 0);
+	});
+
+	test("fund: play money, once for each id", async () => {
+		const first = await by("alice", "fund", "5", "--id", "birthday");
+		assert.equal(first.balance, "5000000000");
+		assert.equal((await by("alice", "fund", "5", "--id", "birthday")).balance, "5000000000");
+		assert.equal((await by("alice", "fund", "0.5")).balance, "5500000000");
+	});
+
+	test("relays: who carries, for how much", async () => {
+		const { relays } = (await by("alice", "relays")) as { relays: Record<string, string>[] };
+		assert.equal(relays.length, 1);
+		assert.equal(relays[0]?.sendPerMb, "500000");
+		assert.match((await seen("alice", "relays")).out, /\$0\.0005/);
+	});
+
+	test("listen --card: a link for others to send to, the same account each time", async () => {
+		card = String((await by("bob", "listen", "--card", "--name", "Bob")).card);
+		assert.match(card, /^\S{100,}$/);
+		assert.equal((await seen("bob", "listen", "--card")).out.trim().slice(0, 20), card.slice(0, 20));
+	});
+
+	test("send and listen --count: a text arrives, with what it cost said before", async () => {
+		const sent = await by("alice", "send", card, "Good morning");
+		assert.equal(sent.tick, "sent");
+		assert.ok(BigInt(String(sent.cost)) > 0n);
+		const heard = await by("bob", "listen", "--count", "1");
+		assert.equal(heard.text, "Good morning");
+		assert.equal(heard.id, sent.id);
+		const said = await seen("alice", "send", card, "Good evening");
+		assert.match(said.out, /^This is .* sealed, and costs \$0\.0\d+\.\nSent: the relay keeps it/);
+		assert.match((await seen("bob", "listen", "--count", "1")).out, / {2}Good evening$/m);
+	});
+
+	test("send --file: a photo and an empty file arrive as they were, and --settle brings back what was not spent", async () => {
+		await by("alice", "send", card, "--file", "empty.txt");
+		const sent = await by("alice", "send", card, "--file", "photo.jpg", "--settle");
+		assert.equal(sent.settled, 1);
+		const ran = await place.run(["listen", "--count", "2", "--into", "in", "--json"], {
+			home: "bob",
+			market: market.url,
+		});
+		assert.equal(ran.code, 0, ran.err);
+		assert.deepEqual(
+			ran.said.slice(1).map(({ name, sizeBytes }) => [name, sizeBytes]),
+			[
+				["empty.txt", 0],
+				["photo.jpg", photo.length],
+			],
+		);
+		assert.deepEqual(await readFile(place.path("in", "photo.jpg")), photo);
+		assert.equal((await stat(place.path("in", "empty.txt"))).size, 0);
+	});
+
+	test("statement, earnings and audit: what alice paid is what the operator earned and the two fees", async () => {
+		const { lines } = (await by("alice", "statement")) as { lines: Record<string, string>[] };
+		const { balance } = await by("alice", "account");
+		assert.equal(
+			lines.reduce((sum, { net }) => sum + BigInt(net ?? "0"), 0n),
+			BigInt(String(balance)),
+			"the lines come to the balance",
+		);
+		const paid = 5_500_000_000n - BigInt(String(balance));
+		const { earned, waiting, paidOut } = await by("operator", "earnings");
+		const all = BigInt(String(earned)) + BigInt(String(waiting)) + BigInt(String(paidOut));
+		assert.ok(all > 0n && all < paid && paid - all <= all / 20n, `${paid} paid, ${all} earned`);
+		const report = await by("alice", "audit", "--data", place.path("market"));
+		assert.equal(report.holds, true);
+		assert.equal(report.sum, "0");
+		assert.match((await seen("alice", "statement")).out, /gross/);
+		assert.match((await seen("operator", "earnings")).out, /^earned +\$0\.\d+\nwaiting +\$0\.00\npaid out +\$0\.00\n/);
+	});
+
+	test("doctor: all is well, and what is not well is said with what mends it", async () => {
+		const { well, findings } = (await by("alice", "doctor")) as { well: boolean; findings: unknown[] };
+		assert.ok(well);
+		assert.ok(findings.length >= 5);
+		const ill = await place.run(["doctor", "--json"], { home: "alice", market: "http://127.0.0.1:1" });
+		assert.equal(ill.code, 3);
+		assert.equal(ill.said[0]?.well, false);
+		assert.equal(ill.said[1]?.problem, "unavailable");
+		assert.equal(ill.said[1]?.spent, "no");
+	});
+
+	test("account --export and --restore: the line is the account, money and all", async () => {
+		const { line, account } = await by("alice", "account", "--export");
+		await writeFile(place.path("line.txt"), `${line}\n`);
+		const again = await by("phone", "account", "--restore", "line.txt");
+		assert.equal(again.account, account);
+		assert.equal(again.balance, (await by("alice", "account")).balance);
+		const seed = JSON.parse(await readFile(place.path("alice", "seed"), "utf8")) as string;
+		const others = place.written.filter((text) => !text.includes(String(line)));
+		assert.ok(others.length > 20 && others.length < place.written.length);
+		assert.ok(!others.some((text) => text.includes(seed)), "nothing but --export shows the seed");
+	});
+
+	test("--help: of all verbs and of each, and none of them shows an escape code where nobody looks", async () => {
+		const { verbs } = await place.done(["--help"]);
+		const names = (verbs as { name: string }[]).map(({ name }) => name);
+		assert.equal(names.length, 13);
+		const helps = await Promise.all(names.map((name) => place.run([name, "--help"])));
+		for (const [i, { code, out }] of helps.entries()) {
+			assert.equal(code, 0);
+			assert.ok(out.startsWith(`farelay ${names[i]}`), out);
+		}
+		assert.ok(!place.written.join("").includes("\x1b"), "no escape codes in a pipe");
+		// the same call with colours asked for shows that the line above looks at something
+		const coloured = await place.run(["--help"], { env: { FORCE_COLOR: "1" } });
+		assert.ok(coloured.out.includes("\x1b"));
+	});
+});
+
+suite("farelay box --once, and what can be checked of it afterwards", () => {
+	let place: Place;
+	let out: Record<string, unknown>;
+	before(async () => {
+		place = await Place.open();
+		const ran = await place.run(["box", "--once", "--data", place.path("data"), "--json", place.path("out.json")]);
+		assert.equal(ran.code, 0, ran.out + ran.err);
+		assert.ok(!ran.out.includes("\x1b"));
+		out = JSON.parse(await readFile(place.path("out.json"), "utf8")) as Record<string, unknown>;
+	});
+	after(() => place.end());
+
+	test("verify: says who owes whom, with the market's key pinned and without", async () => {
+		const verdict = await place.done(["verify", String(out.dispute)]);
+		assert.equal(verdict.owed, "0");
+		assert.equal(verdict.exact, true);
+		assert.equal(verdict.marketPinned, false);
+		const pinned = await place.done(["verify", String(out.dispute), "--market", String(verdict.market)]);
+		assert.equal(pinned.marketPinned, true);
+		const other = await place.run(["verify", String(out.dispute), "--market", "ab".repeat(32), "--json"]);
+		assert.equal(other.code, 1);
+		assert.match(String(other.said[0]?.detail), /market/);
+	});
+
+	test("verify: with one character changed it ends with 1 and says what fails", async () => {
+		const text = await readFile(String(out.dispute), "utf8");
+		for (const part of [0.03, 0.2, 0.6, 0.97]) {
+			const at = Math.floor(text.length * part);
+			await writeFile(
+				place.path("forged.json"),
+				text.slice(0, at) + (text[at] === "0" ? "1" : "0") + text.slice(at + 1),
+			);
+			const ran = await place.run(["verify", "forged.json"]);
+			assert.equal(ran.code, 1);
+			assert.match(ran.err, /The check of the \w+.* fails: /);
+			assert.doesNotMatch(ran.err, /^\s+at /m);
+		}
+	});
+
+	test("audit: the ledger of a box is found in its data folder, by option and by variable", async () => {
+		const [named, found] = await Promise.all([
+			place.done(["audit", "--data", String(out.data)]),
+			place.done(["audit"], { env: { FARELAY_DATA: String(out.data) } }),
+		]);
+		assert.equal(named.holds, true);
+		assert.deepEqual(found, named);
+	});
+});
