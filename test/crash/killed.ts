@@ -23,7 +23,7 @@ export async function runUntilKilled(
 		env: { ...process.env, ...("fault" in death && { FARELAY_FAULT: death.fault }) },
 	});
 	// a fault that is never reached must not hang the run
-	const tooLate = setTimeout(() => child.kill("SIGTERM"), 10_000);
+	const tooLate = setTimeout(() => child.kill("SIGTERM"), 30_000);
 	const closed = once(child, "close");
 	if ("afterMs" in death) {
 		await Promise.race([once(child.stdout, "data"), closed]);
