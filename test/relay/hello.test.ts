@@ -46,12 +46,19 @@ suite("PROTOCOL: Hello", () => {
 	test("threat 11: a nonce is remembered for as long as its hello could be taken", async (t) => {
 		const clock = heldClock(Date.now());
 		const relay = await startTestRelay(t, {}, { clock });
-		await clock.advance(5 * MINUTE_MS);
+		// at the very end of a generation of nonces
+		await clock.advance(6 * MINUTE_MS - 1);
 		const alice = await relay.connect();
 		const hello = alice.helloFrame({ atMs: clock.nowMs() + MINUTE_MS });
 		alice.put(hello);
 		await alice.welcome();
-		await clock.advance(2 * MINUTE_MS - 1);
+		// others come in meanwhile, so that old nonces are forgotten as time goes on
+		for (const laterMs of [1, MINUTE_MS - 2, 1, MINUTE_MS - 2, 1]) {
+			await clock.advance(laterMs);
+			const other = await relay.connect();
+			other.put(other.helloFrame({ atMs: clock.nowMs() }));
+			await other.welcome();
+		}
 		const thief = await relay.connect();
 		thief.put(hello);
 		await thief.problem("hello-replayed");
