@@ -87,6 +87,67 @@ suite("PROTOCOL: Reading", () => {
 		assert.equal(relay.counts.live, live + 1);
 	});
 
+	test("new mail never overtakes what waits on disk, however much room its reader has", async (t) => {
+		const inner = openMemoryMailStore();
+		let gate: Promise<void> = Promise.resolve();
+		const store: MailStore = {
+			...inner,
+			read: async (...args) => {
+				await gate;
+				return inner.read(...args);
+			},
+		};
+		const relay = await startTestRelay(t, {}, { store });
+		const mailbox = keys();
+		await (await listen(relay, mailbox)).end();
+		await until("nobody to listen", () => relay.counts.listening === 0);
+		const alice = await writer(relay, mailbox);
+		alice.put(alice.sendFrame(1, 0, payload(10, 0)));
+		await alice.keptAll(1);
+		const { promise, resolve } = Promise.withResolvers<void>();
+		gate = promise;
+		const bob = await listen(relay, mailbox);
+		alice.put(alice.sendFrame(1, 1, payload(10, 1)));
+		await alice.keptAll(2);
+		resolve();
+		await until("both", () => bob.deliveries.length === 2 || undefined);
+		assert.deepEqual(
+			bob.deliveries.map(({ payload }) => payload),
+			[payload(10, 0), payload(10, 1)],
+		);
+	});
+
+	test("threat 25: an ack that comes while its mail is on the way to the disk takes it off again", async (t) => {
+		const inner = openMemoryMailStore();
+		const { promise, resolve } = Promise.withResolvers<void>();
+		const clock = heldClock(Date.now());
+		let asked = 0;
+		const store: MailStore = {
+			...inner,
+			keep: async (mails) => {
+				asked++;
+				await promise;
+				return inner.keep(mails);
+			},
+		};
+		const relay = await startTestRelay(t, {}, { store, clock });
+		const mailbox = keys();
+		const bob = await listen(relay, mailbox);
+		const alice = await writer(relay, mailbox);
+		alice.put(alice.sendFrame(1, 0, payload(10)));
+		await until("the delivery", () => bob.deliveries[0]);
+		await clock.advance(6_000);
+		await until("the disk to be asked", () => asked === 1);
+		bob.ack([1, 1]);
+		bob.ping();
+		await bob.next(FRAME.pong);
+		resolve();
+		await alice.keptAll(1);
+		await bob.end();
+		const again = await listen(relay, mailbox);
+		assert.equal((await again.listening()).waiting, 0);
+	});
+
 	test("small mail is bounded by the number of deliveries", async (t) => {
 		const relay = await startTestRelay(t);
 		const mailbox = keys();
