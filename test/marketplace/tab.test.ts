@@ -97,6 +97,10 @@ describe("a tab", () => {
 		assert.equal(forged.problem, "signature-bad");
 		const less = await refusedBy(alice.close(grant, { usage: relay.final(grant, carried(100_001)), voucher }));
 		assert.equal(less.problem, "conflict");
+		// a relay alone cannot take what the session key did not sign
+		const unsigned = { ...voucher, signature: crypto.random(64) };
+		const made = await refusedBy(alice.close(grant, { usage: relay.final(grant, used), voucher: unsigned }));
+		assert.equal(made.problem, "signature-bad");
 		const none = await refusedBy(alice.close(grant, { usage: relay.final(grant, used) }));
 		assert.equal(none.problem, "conflict");
 		assert.equal(await alice.balance(), FUNDED - RESERVED);
