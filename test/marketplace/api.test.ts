@@ -68,6 +68,7 @@ describe("the market's door", () => {
 			"no end": signToken(account, market.market, now(), { claims: { exp: undefined } }),
 			"no id": signToken(account, market.market, now(), { claims: { jti: undefined } }),
 			"another algorithm": signToken(account, market.market, now(), { header: { alg: "HS256" } }),
+			"an algorithm by its other name": signToken(account, market.market, now(), { header: { alg: "Ed25519" } }),
 			"no algorithm": `${none}.${claims.toString("base64url")}.AAAA`,
 			"a changed claim": signToken(account, market.market, now()).replace(
 				/\.[^.]+\./,

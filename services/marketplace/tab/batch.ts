@@ -23,22 +23,15 @@ export async function redeemBatch(market: Market, batch: Batch): Promise<RedeemA
 		const left = [...answers.keys()].filter((i) => answers[i] === undefined);
 		if (left.length === 0) break;
 		const decided: { readonly i: number; readonly redeemed: Redeemed }[] = [];
-		// a tab that stands twice in a batch is decided once a round: its second line must see what the first one moved
-		const taken = new Set<string>();
 		for (let start = 0; start < left.length; start += SLICE) {
 			const slice = left.slice(start, start + SLICE);
 			const found = await Promise.all(slice.map((i) => read(market, batch.claims[i] as Claim)));
 			for (const [n, i] of slice.entries()) {
 				const claim = batch.claims[i] as Claim;
-				const id = toHex(claim.tab);
-				if (taken.has(id)) continue;
 				const redeemed = decideLine(market, found[n], claim, relay);
 				if (isProblem(redeemed)) answers[i] = redeemed;
 				else if (!redeemed.change) answers[i] = resultOf(redeemed);
-				else {
-					taken.add(id);
-					decided.push({ i, redeemed });
-				}
+				else decided.push({ i, redeemed });
 			}
 			await new Promise(setImmediate);
 		}
@@ -75,7 +68,7 @@ async function applyAll(
 	for (const [n, { i, redeemed }] of decided.entries()) {
 		const outcome = outcomes[n];
 		if (outcome === "applied") answers[i] = resultOf(redeemed);
-		// somebody else was first on this tab: the line stays unanswered and is decided again on what is there now
+		// somebody else was first on this tab, or an earlier line of this batch: the line stays unanswered and is decided again on what is there now
 		else if (outcome === undefined || outcome === "same" || ["stale", "conflict"].includes(outcome.refused)) continue;
 		else answers[i] = problemOfRefusal(outcome.refused, outcome.detail);
 	}
