@@ -80,12 +80,14 @@ suite("PROTOCOL: Redemption", () => {
 		await until("the till to know", () => relay.unredeemedNanos() === 0n);
 	});
 
-	test("a receipt that the market did not sign does not count as paid", async (t) => {
+	test("a receipt that the market did not sign, or for less than was claimed, does not count as paid", async (t) => {
 		const relay = await startTestRelay(t);
 		await spend(relay);
-		relay.market.mood = "forges";
-		assert.equal((await relay.redeem())?.problem, "redemption-unconfirmed");
-		assert.ok(relay.unredeemedNanos() > 0n);
+		for (const mood of ["forges", "shortens"] as const) {
+			relay.market.mood = mood;
+			assert.equal((await relay.redeem())?.problem, "redemption-unconfirmed");
+			assert.ok(relay.unredeemedNanos() > 0n);
+		}
 		relay.market.mood = "pays";
 		assert.equal(await relay.redeem(), undefined);
 		assert.equal(relay.unredeemedNanos(), 0n);
@@ -131,6 +133,10 @@ suite("PROTOCOL: Ending", () => {
 		await bob.listening();
 		alice.put(alice.openFrame(2, mailbox.publicKey, TTL_S), alice.sendFrame(2, 1, payload(50)));
 		await until("a live delivery", () => bob.deliveries[0]);
+		alice.put(alice.sendFrame(2, 2, payload(60)));
+		await until("another", () => bob.deliveries[1]);
+		bob.ack([2, 2]);
+		await until("its answer", () => alice.kept.has(2) || undefined);
 		fake.mood = "away";
 		await first.stop();
 		const byes = [await alice.problem("draining"), await bob.problem("draining")];
@@ -140,7 +146,7 @@ suite("PROTOCOL: Ending", () => {
 		fake.mood = "pays";
 		const second = await startTestRelay(t, { data }, { market: fake });
 		assert.equal(toHex(second.publicKey), key);
-		await until("what was owed to be paid", () => fake.paid.get(toHex(alice.grant.tab))?.bytes === 750n);
+		await until("what was owed to be paid", () => fake.paid.get(toHex(alice.grant.tab))?.bytes === 810n);
 		const again = await second.connect();
 		again.tag = alice.tag;
 		again.put(
@@ -149,14 +155,19 @@ suite("PROTOCOL: Ending", () => {
 			again.sendFrame(1, 0, payload(700)),
 		);
 		const welcome = await again.welcome();
-		assert.deepEqual([welcome.tab?.used.bytes, welcome.tab?.voucher?.bytes], [750n, 5_000n]);
-		await again.keptAll(1);
+		assert.deepEqual([welcome.tab?.used.bytes, welcome.tab?.voucher?.bytes], [810n, 5_000n]);
+		again.put(again.openFrame(2, mailbox.publicKey, TTL_S), again.sendFrame(2, 2, payload(60)));
+		await again.keptAll(2);
 		const reader = await second.reader();
 		reader.put(reader.listenFrame(1, mailbox));
 		await until("the live mail that was spilled", () => reader.deliveries[0]);
 		assert.deepEqual(reader.deliveries[0]?.payload, payload(50));
 		again.askUsage();
-		assert.equal((await again.usage()).used.bytes, 750n, "the retry was not charged again");
+		assert.equal(
+			(await again.usage()).used.bytes,
+			810n,
+			"neither the retry of what was on disk nor of what was taken live was charged again",
+		);
 	});
 
 	test("threat 7: after a crash everything that was paid counts as used, so nothing is given twice", async (t) => {

@@ -27,7 +27,7 @@ export class FakeMarket {
 	keys: string[] = [];
 	url = "";
 	/** What it answers redemptions with: "away" cuts the connection. */
-	mood: "pays" | "away" | "refuses" | "forges" = "pays";
+	mood: "pays" | "away" | "refuses" | "forges" | "shortens" = "pays";
 	readonly listings: string[] = [];
 	readonly batches: Claim[][] = [];
 	/** Paid so far, by tab in hex. */
@@ -118,7 +118,7 @@ export class FakeMarket {
 		const tab = toHex(claim.tab);
 		const nanos = price(this.tariffs.get(tab) ?? TARIFF, claim.used) ?? amount(0n);
 		const moved = nanos - (this.paid.get(tab)?.nanos ?? 0n);
-		const paid = { ...claim.used, nanos };
+		const paid = { ...claim.used, nanos, ...(this.mood === "shortens" && { bytes: claim.used.bytes - 1n }) };
 		this.paid.set(tab, paid);
 		const by = this.mood === "forges" ? crypto.keyPair(crypto.random(32)) : this.online;
 		const receipt = signReceipt(
