@@ -30,14 +30,10 @@ const WAITING_BYTES_MAX = 512 * 1024;
 async function main() {
 	const job = JSON.parse(await text(process.stdin)) as Job;
 	const { openLanes } = (await import(job.lanes)) as { openLanes: OpenLanes };
-	const window = Math.max(WINDOW_PAYLOADS_MIN, Math.floor(WINDOW_BYTES / job.size));
+	const window = job.window ?? Math.max(WINDOW_PAYLOADS_MIN, Math.floor(WINDOW_BYTES / job.size));
 	const flying: number[] = [];
 	let total = 0;
-	const lanes = await openLanes(job, (i, payloads) => {
-		total += payloads;
-		flying[i] = (flying[i] ?? 0) - payloads;
-		fill(i);
-	});
+	let lanes: Lane[] = [];
 	const fill = (i: number) => {
 		const lane = lanes[i];
 		// Refilled when half is out, in one write: a write for each payload would cost more than what is measured.
@@ -47,6 +43,11 @@ async function main() {
 			flying[i] = (flying[i] ?? 0) + sent;
 		}
 	};
+	lanes = await openLanes(job, (i, payloads) => {
+		total += payloads;
+		flying[i] = (flying[i] ?? 0) - payloads;
+		fill(i);
+	});
 	for (const [i, lane] of lanes.entries()) {
 		lane.socket.on("drain", () => fill(i));
 		for (const socket of [lane.socket, lane.reader])

@@ -14,6 +14,8 @@ export type Contest = {
 	/** Whether a smaller figure is the better one (seconds) or a larger one (messages a second). */
 	better: "lower" | "higher";
 	peerName: string;
+	/** What a reader must know to read the figure, if anything. */
+	note?: string;
 	ours(): Promise<number> | number;
 	peer(): Promise<number> | number;
 };
@@ -30,6 +32,9 @@ export type Row = {
 	peerName: string;
 	ratio: { median: number; min: number; max: number };
 	raw: { ours: number[]; peer: number[] };
+	note?: string;
+	/** What went on besides, for example what the generator took; medians by name. */
+	besides?: Record<string, number>;
 };
 
 /** What a benchmark hands back, and what `--json` writes. */
@@ -88,6 +93,7 @@ export function rowOf(contest: Omit<Contest, "ours" | "peer">, raw: Row["raw"]):
 		peerName: contest.peerName,
 		ratio: { median: median(ratios), min: Math.min(...ratios), max: Math.max(...ratios) },
 		raw,
+		...(contest.note ? { note: contest.note } : {}),
 	};
 }
 
@@ -138,6 +144,8 @@ export type Job = {
 	pairs: number;
 	warmMs: number;
 	measureMs: number;
+	/** Payloads under way on each lane; left out, a MiB of them. */
+	window?: number;
 	/** What the lanes need to know besides: keys, grants. Plain JSON. */
 	more?: unknown;
 };

@@ -13,7 +13,7 @@ export type Terms = { runs: number; quick: boolean };
 /** A benchmark's module. `about` is one line for the list. */
 export type Bench = { about: string; bench(terms: Terms): Promise<Result> };
 
-const PARTS = new Set(["run", "measure", "generator", "wire", "bare", "bare-lanes"]);
+const PARTS = new Set(["run", "measure", "generator", "wire", "bare", "bare-lanes", "relay-lanes", "relay-process"]);
 const { values, positionals } = parseArgs({
 	allowPositionals: true,
 	options: { json: { type: "string" }, runs: { type: "string" }, quick: { type: "boolean", default: false } },
