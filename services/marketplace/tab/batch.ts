@@ -8,7 +8,7 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Batch, Claim, RedeemAnswer, RedeemResult } from "#contracts/redemption";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal, signers } from "#marketplace/market";
 import { decideRedeem, type Redeemed, refuseClaim } from "./redeem.ts";
-import { redeemByMs, tabOf } from "./tabs.ts";
+import { isBeaten, redeemByMs, tabOf } from "./tabs.ts";
 
 /** Claims decided before others get a turn: a row, a verify, a signature and a price each, about 2 ms together. */
 const SLICE = 12;
@@ -69,7 +69,7 @@ async function applyAll(
 		const outcome = outcomes[n];
 		if (outcome === "applied") answers[i] = resultOf(redeemed);
 		// somebody else was first on this tab, or an earlier line of this batch: the line stays unanswered and is decided again on what is there now
-		else if (outcome === undefined || outcome === "same" || ["stale", "conflict"].includes(outcome.refused)) continue;
+		else if (outcome === undefined || outcome === "same" || isBeaten(outcome.refused)) continue;
 		else answers[i] = problemOfRefusal(outcome.refused, outcome.detail);
 	}
 	const full = outcomes.some((outcome) => typeof outcome === "object" && outcome.refused === "disk");

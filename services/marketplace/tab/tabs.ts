@@ -3,7 +3,7 @@
 import { toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { OpenOrder } from "#contracts/tab";
-import type { Change } from "#marketplace/ledger/book";
+import type { Change, Refusal } from "#marketplace/ledger/book";
 import { ATTEMPTS_MAX, type Market, type OpenTabs, problemOfRefusal, signers } from "#marketplace/market";
 import { extend } from "#marketplace/outage";
 import { type CloseOrder, decideClosing, decideReturn, readFinal, refuseClose } from "./close.ts";
@@ -25,13 +25,21 @@ export function redeemByMs(market: Pick<Market, "outages">, tab: Tab): number {
 	return extend(tab.grant.redeemByMs, tab.grant.issuedAtMs, market.outages.all);
 }
 
+/**
+ * Refusals that mean that somebody else was first: the row tells what there is now. What a hold has is decided by its row, so a hold
+ * that is short was emptied under a newer one; only when a tab is opened does a short balance mean what it says.
+ */
+export function isBeaten(refused: Refusal, opening = false): boolean {
+	return refused === "stale" || refused === "conflict" || (refused === "overdraft" && !opening);
+}
+
 /** What became of one change: done (or done before), lost to somebody who was first, or refused for good. */
-export async function apply(market: Market, change: Change): Promise<"done" | "again" | Problem> {
+export async function apply(market: Market, change: Change, opening = false): Promise<"done" | "again" | Problem> {
 	const [outcome] = await market.book.apply([change]);
 	if (outcome === undefined) throw new Error("the book answered nothing");
 	if (outcome === "applied") return "done";
 	// done by somebody else, by a request before this one, or on a row that has moved on: the row tells
-	if (outcome === "same" || outcome.refused === "stale" || outcome.refused === "conflict") return "again";
+	if (outcome === "same" || isBeaten(outcome.refused, opening)) return "again";
 	market.health.report("ledger", outcome.refused === "disk" ? "disk" : undefined);
 	return problemOfRefusal(outcome.refused, outcome.detail);
 }
@@ -60,7 +68,7 @@ export async function openTab(market: Market, order: OpenOrder, signature: Uint8
 			return problem("too-many", `An account has at most ${OPEN_TABS_MAX} tabs open at once.`);
 		let applied: Awaited<ReturnType<typeof apply>> | undefined;
 		try {
-			applied = await apply(market, decided.change);
+			applied = await apply(market, decided.change, true);
 		} finally {
 			if (applied !== "done") market.openTabs.give(account);
 		}
