@@ -4,18 +4,19 @@ import { writeCredited, writeRangesFrame, writeRefused } from "#contracts/contro
 import { FRAME } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { ProblemCode } from "#contracts/problem";
-import { include, type Range } from "#contracts/ranges";
+import type { Range } from "#contracts/ranges";
 import type { Answers } from "./dedupe.ts";
 import type { Counts } from "./metrics.ts";
+import { Numbers } from "./numbers.ts";
 import type { Outbox } from "./outbox.ts";
 
 /** Gathers and writes. */
 export class TurnAnswers implements Answers {
 	private readonly outbox: Outbox;
 	private readonly counts: Counts;
-	private keptNow: Range[] = [];
-	private passedNow: Range[] = [];
-	private readonly refusedNow = new Map<ProblemCode, Range[]>();
+	private readonly keptNow = new Numbers();
+	private readonly passedNow = new Numbers();
+	private readonly refusedNow = new Map<ProblemCode, Numbers>();
 	private creditedNow: bigint | undefined;
 
 	constructor(outbox: Outbox, counts: Counts) {
@@ -25,20 +26,20 @@ export class TurnAnswers implements Answers {
 
 	kept(seq: number): void {
 		this.outbox.touch();
-		include(this.keptNow, seq);
+		this.keptNow.include(seq);
 	}
 
 	passed(seq: number): void {
 		this.outbox.touch();
-		include(this.passedNow, seq);
+		this.passedNow.include(seq);
 	}
 
 	refused(code: ProblemCode, seq: number): void {
 		this.outbox.touch();
 		this.counts.refuse(code);
-		const ranges = this.refusedNow.get(code);
-		if (ranges) include(ranges, seq);
-		else this.refusedNow.set(code, [[seq, seq]]);
+		const numbers = this.refusedNow.get(code);
+		if (numbers) numbers.include(seq);
+		else this.refusedNow.set(code, new Numbers([[seq, seq]]));
 	}
 
 	credited(nanos: bigint): void {
@@ -50,13 +51,14 @@ export class TurnAnswers implements Answers {
 	write(): void {
 		if (this.creditedNow !== undefined) this.outbox.frame(writeCredited(this.creditedNow));
 		this.creditedNow = undefined;
-		for (const part of parts(this.keptNow)) this.outbox.frame(writeRangesFrame(FRAME.kept, part));
-		for (const part of parts(this.passedNow)) this.outbox.frame(writeRangesFrame(FRAME.passed, part));
-		for (const [code, ranges] of this.refusedNow)
-			for (const part of parts(ranges)) this.outbox.frame(writeRefused({ code, ranges: part }));
-		if (this.keptNow.length > 0) this.keptNow = [];
-		if (this.passedNow.length > 0) this.passedNow = [];
-		if (this.refusedNow.size > 0) this.refusedNow.clear();
+		if (this.keptNow.count > 0)
+			for (const part of parts(this.keptNow.take())) this.outbox.frame(writeRangesFrame(FRAME.kept, part));
+		if (this.passedNow.count > 0)
+			for (const part of parts(this.passedNow.take())) this.outbox.frame(writeRangesFrame(FRAME.passed, part));
+		if (this.refusedNow.size === 0) return;
+		for (const [code, numbers] of this.refusedNow)
+			for (const part of parts(numbers.ranges)) this.outbox.frame(writeRefused({ code, ranges: part }));
+		this.refusedNow.clear();
 	}
 }
 

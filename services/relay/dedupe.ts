@@ -6,8 +6,9 @@
 import { readU32 } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { ProblemCode } from "#contracts/problem";
-import { has, include, type Range } from "#contracts/ranges";
+import type { Range } from "#contracts/ranges";
 import { RELAY_LIMITS } from "./limit.ts";
+import { Numbers } from "./numbers.ts";
 
 /** Where the answers to a tag's sends go: the connection that spoke for it last. */
 export interface Answers {
@@ -19,48 +20,51 @@ export interface Answers {
 /** A tag's dedupe record and what is under way on it. */
 export class Tag {
 	readonly id: string;
-	/** Every number that was accepted, answered or not. */
-	readonly accepted: Range[];
-	/** Those that were answered `kept` or `passed`. */
-	readonly settled: Range[];
 	answers: Answers | undefined;
 	/** After this number was refused as unpaid, everything behind it is too, until it comes again. */
 	backTo: number | undefined;
 	/** Accepted and not yet answered. */
 	pending = 0;
 	/** Taken live, and not yet in the durable record. */
-	unmarked: Range[] = [];
+	readonly unmarked = new Numbers();
 	/** When the durable record may be forgotten. */
 	untilMs = 0;
 	seenMs = 0;
+	/** Every number that was accepted, answered or not, and those that were answered `kept` or `passed`. */
+	private readonly taken: Numbers;
+	private readonly answered: Numbers;
 	private readonly durablePrints: ReadonlyMap<number, number>;
 	private prints: Float64Array | undefined;
 	private printSeqs: Uint32Array | undefined;
 
 	constructor(id: string, record: { readonly ranges: readonly Range[]; readonly prints: ReadonlyMap<number, number> }) {
 		this.id = id;
-		this.accepted = [...record.ranges];
-		this.settled = [...record.ranges];
+		this.taken = new Numbers(record.ranges);
+		this.answered = new Numbers(record.ranges);
 		this.durablePrints = record.prints;
+	}
+
+	/** Every number that was accepted, answered or not. */
+	get accepted(): readonly Range[] {
+		return this.taken.ranges;
 	}
 
 	/** What a number is: new, a retry of something under way or answered, or a problem. */
 	check(seq: number, print: number): "new" | "pending" | "settled" | "seq-reused" | "seq-gaps" {
-		const last = this.accepted[this.accepted.length - 1];
-		if (last === undefined) return "new";
-		if (seq === last[1] + 1) return "new";
-		if (has(this.accepted, seq)) {
+		const { end } = this.taken;
+		if (end < 0 || seq === end + 1) return "new";
+		if (this.taken.has(seq)) {
 			const known = this.printOf(seq);
 			if (known !== undefined && known !== print) return "seq-reused";
-			return has(this.settled, seq) ? "settled" : "pending";
+			return this.answered.has(seq) ? "settled" : "pending";
 		}
 		// filling a gap never makes more ranges than it removes by one, so a full record still takes retries behind its end
-		if (this.accepted.length > LIMIT.gapsMax && seq > last[1]) return "seq-gaps";
-		return this.accepted.length > 2 * LIMIT.gapsMax ? "seq-gaps" : "new";
+		if (this.taken.count > LIMIT.gapsMax && seq > end) return "seq-gaps";
+		return this.taken.count > 2 * LIMIT.gapsMax ? "seq-gaps" : "new";
 	}
 
 	accept(seq: number, print: number): void {
-		include(this.accepted, seq);
+		this.taken.include(seq);
 		this.pending++;
 		this.prints ??= new Float64Array(RELAY_LIMITS.printsMax);
 		this.printSeqs ??= new Uint32Array(this.prints.length);
@@ -70,13 +74,13 @@ export class Tag {
 	}
 
 	settle(seq: number): void {
-		include(this.settled, seq);
+		this.answered.include(seq);
 		this.pending--;
 	}
 
 	/** Forgets that a number was accepted: it was refunded, and may come again. */
 	undo(seq: number): void {
-		exclude(this.accepted, seq);
+		this.taken.exclude(seq);
 		this.pending--;
 	}
 
@@ -88,17 +92,6 @@ export class Tag {
 		}
 		return this.durablePrints.get(seq);
 	}
-}
-
-/** Takes a number out of a set, in place. */
-function exclude(ranges: Range[], number: number): void {
-	const at = ranges.findIndex(([first, last]) => first <= number && number <= last);
-	const range = ranges[at];
-	if (!range) return;
-	const left: Range[] = [];
-	if (range[0] < number) left.push([range[0], number - 1]);
-	if (number < range[1]) left.push([number + 1, range[1]]);
-	ranges.splice(at, 1, ...left);
 }
 
 /**

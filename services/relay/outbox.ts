@@ -110,12 +110,14 @@ export class Outbox {
 		const length = end - start;
 		if (length > COPY_BYTES_MAX) {
 			this.close();
-			this.write(start === 0 && end === message.length ? message : message.subarray(start, end));
+			const view = start === 0 && end === message.length ? message : message.subarray(start, end);
+			// behind something that waits, it must not hold a socket's whole read buffer
+			this.write(this.behind && view.buffer.byteLength > 2 * length ? new Uint8Array(view) : view);
 			return;
 		}
-		const { message: slab, at } = this.claim(length);
-		if (length <= 128) for (let i = start, to = at; i < end; i++, to++) slab[to] = message[i] as number;
-		else slab.set(message.subarray(start, end), at);
+		const slab = this.room(length);
+		if (length <= 128) for (let i = start, to = this.to; i < end; i++, to++) slab[to] = message[i] as number;
+		else slab.set(message.subarray(start, end), this.to);
 		this.written(length);
 	}
 
@@ -126,6 +128,11 @@ export class Outbox {
 
 	/** Room for at most so many bytes; {@link written} says how many it became. */
 	claim(length: number): { readonly message: Uint8Array; readonly at: number } {
+		return { message: this.room(length), at: this.to };
+	}
+
+	/** A slab with room for so many bytes from {@link to} on. */
+	private room(length: number): Uint8Array {
 		this.touch();
 		if (!this.slab || this.to + length > SLAB_BYTES) {
 			this.close();
@@ -134,7 +141,7 @@ export class Outbox {
 			this.from = 0;
 			this.to = 0;
 		}
-		return { message: this.slab, at: this.to };
+		return this.slab;
 	}
 
 	written(length: number): void {

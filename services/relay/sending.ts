@@ -29,6 +29,9 @@ type Binding = {
 	mailbox: Mailbox | undefined;
 	/** Who sends and who pays; made anew when the tab or the card changes. */
 	origin: Origin | undefined;
+	/** What the store knew of the mailbox when this moment's message was begun. */
+	state: MailboxState | undefined;
+	stateAt: Moment | undefined;
 	/** The mailbox's token for which `origin.byCard` was decided. */
 	checked: Uint8Array | undefined;
 };
@@ -49,6 +52,12 @@ export class Sending {
 	private runTo: Outbox | undefined;
 	private runStart = 0;
 	private runEnd = 0;
+	/** The handle of the last send: most come in rows for one. */
+	private lastHandle = -1;
+	private lastBinding: Binding | undefined;
+	/** A message of which something is held, and what is held instead of it. */
+	private message: Uint8Array | undefined;
+	private held: Uint8Array | undefined;
 
 	constructor(parts: RelayParts, paying: Paying, answers: TurnAnswers) {
 		this.parts = parts;
@@ -63,6 +72,7 @@ export class Sending {
 		if (!before && (this.handles.size >= LIMIT.handlesMax || router.handles >= limits.handlesMax)) return false;
 		if (before) this.unbind(before);
 		else router.handles++;
+		this.lastHandle = -1;
 		const id = toHex(open.mailbox);
 		this.handles.set(open.handle, {
 			id,
@@ -71,6 +81,8 @@ export class Sending {
 			token: open.token.some((byte) => byte !== 0) ? tokenHash(crypto, open.token) : undefined,
 			mailbox: undefined,
 			origin: undefined,
+			state: undefined,
+			stateAt: undefined,
 			checked: undefined,
 		});
 		return true;
@@ -82,7 +94,12 @@ export class Sending {
 		// an empty payload would cost nothing and still take a row
 		if (size < 1 || size > LIMIT.payloadBytesMax) return "malformed";
 		const seq = readU32(message, c.start + 4);
-		const binding = this.handles.get(readU32(message, c.start));
+		const handle = readU32(message, c.start);
+		if (handle !== this.lastHandle) {
+			this.lastBinding = this.handles.get(handle);
+			this.lastHandle = handle;
+		}
+		const binding = this.lastBinding;
 		const { tag, tab } = this.paying;
 		if (!tag || !tab) return this.refuse("grant-needed", seq);
 		if (!binding) return this.refuse("handle-unknown", seq);
@@ -94,7 +111,11 @@ export class Sending {
 		if (tab.finished) return this.refuse("tab-finished", seq);
 		if (moment.nowMs >= this.paying.untilMs) return this.refuse("grant-expired", seq);
 		const mailbox = binding.mailbox ?? this.bind(binding);
-		const state = mailbox?.state;
+		if (binding.stateAt !== moment) {
+			binding.state = mailbox?.state;
+			binding.stateAt = moment;
+		}
+		const { state } = binding;
 		if (!mailbox || !state) return this.refuse("mailbox-unknown", seq);
 		const origin = this.originOf(binding, state);
 		return binding.ttlS === 0
@@ -102,8 +123,14 @@ export class Sending {
 			: this.keep(message, c, seq, print, size, mailbox, state, origin, moment);
 	}
 
-	/** Passes on the frames gathered for one reader. */
+	/** Passes on the frames gathered for one reader, and lets go of the message. */
 	endRun(message: Uint8Array): void {
+		this.passRun(message);
+		this.message = undefined;
+		this.held = undefined;
+	}
+
+	private passRun(message: Uint8Array): void {
 		if (this.runTo) this.runTo.pass(message, this.runStart, this.runEnd);
 		this.runTo = undefined;
 	}
@@ -118,6 +145,10 @@ export class Sending {
 		for (const binding of this.handles.values()) this.unbind(binding);
 		this.parts.router.handles -= this.handles.size;
 		this.handles.clear();
+		this.lastHandle = -1;
+		this.lastBinding = undefined;
+		this.message = undefined;
+		this.held = undefined;
 	}
 
 	/** Live only: for holders of the card's token, while somebody listens. Charged when the reader's socket has it. */
@@ -162,7 +193,7 @@ export class Sending {
 		if (!origin.tab.charge(size, origin.ttlS)) return this.cover(message, c, seq, size, origin.ttlS, origin.tag);
 		this.accepted(origin.tag, seq, print);
 		const expiresAtMs = moment.nowMs + origin.ttlS * 1_000;
-		const copy = new Copy(mailbox, origin, seq, print, expiresAtMs, size, message, c.start);
+		const copy = new Copy(mailbox, origin, seq, print, expiresAtMs, size, this.owned(message), c.start);
 		const reader = mailbox.readerFor(size);
 		if (reader) {
 			const number = mailbox.deliver(copy, reader, moment.elapsedMs);
@@ -181,11 +212,19 @@ export class Sending {
 	private run(message: Uint8Array, c: Cursor, to: Outbox, handle: number, number: number): void {
 		rewriteToDeliver(message, c, handle, number);
 		if (this.runTo !== to || this.runEnd !== c.at) {
-			this.endRun(message);
+			this.passRun(message);
 			this.runTo = to;
 			this.runStart = c.at;
 		}
 		this.runEnd = c.end;
+	}
+
+	/** What is held until its ack must not hold a socket's whole read buffer with it. One copy a message, and none of what is passed on. */
+	private owned(message: Uint8Array): Uint8Array {
+		if (this.message === message && this.held) return this.held;
+		this.message = message;
+		this.held = message.buffer.byteLength > 2 * message.length ? new Uint8Array(message) : message;
+		return this.held;
 	}
 
 	private accepted(tag: Tag, seq: number, print: number): void {

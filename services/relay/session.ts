@@ -115,12 +115,7 @@ export class Session {
 
 	private run(message: Uint8Array): void {
 		this.c.next = 0;
-		this.go(this.owned(message));
-	}
-
-	/** What is held until its ack must not hold a socket's whole read buffer with it. */
-	private owned(message: Uint8Array): Uint8Array {
-		return this.paying.tab && message.buffer.byteLength > 2 * message.length ? new Uint8Array(message) : message;
+		this.go(message);
 	}
 
 	/** Works on a message from where the cursor stands, then on those that waited. */
@@ -138,7 +133,7 @@ export class Session {
 				const next = this.waiting.shift();
 				this.waitingBytes -= next?.length ?? 0;
 				this.c.next = 0;
-				message = next && this.owned(next);
+				message = next;
 			}
 		} catch (error) {
 			this.broke(error);

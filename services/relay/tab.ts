@@ -190,7 +190,7 @@ export class Tab {
 
 	private answered(): void {
 		this.pending--;
-		if (this.pending > 0) return;
+		if (this.pending > 0 || this.quiet.length === 0) return;
 		for (const resolve of this.quiet.splice(0)) resolve();
 	}
 }

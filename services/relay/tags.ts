@@ -2,7 +2,6 @@
 
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
-import { include, type Range } from "#contracts/ranges";
 import { Tag } from "./dedupe.ts";
 import type { RelayLimits } from "./limit.ts";
 import { MailFailure, type MailStore } from "./mailbox/store.ts";
@@ -51,9 +50,9 @@ export class Tags {
 
 	/** Notes that a number was taken live, so that it becomes durable soon. */
 	mark(tag: Tag, seq: number): void {
-		include(tag.unmarked, seq);
-		this.unmarked.add(tag);
-		if (tag.unmarked.length > UNMARKED_RANGES_MAX) this.write(tag);
+		if (tag.unmarked.count === 0) this.unmarked.add(tag);
+		tag.unmarked.include(seq);
+		if (tag.unmarked.count > UNMARKED_RANGES_MAX) this.write(tag);
 	}
 
 	/** Hands what was taken live since the last time to the store, which writes it with whatever it writes next. */
@@ -64,12 +63,11 @@ export class Tags {
 	/** Forgets tags that nobody spoke for since then; what they sent is on disk. */
 	forget(beforeMs: number): void {
 		for (const [id, tag] of this.tags)
-			if (!tag.answers && tag.pending === 0 && tag.unmarked.length === 0 && tag.seenMs < beforeMs) this.tags.delete(id);
+			if (!tag.answers && tag.pending === 0 && tag.unmarked.count === 0 && tag.seenMs < beforeMs) this.tags.delete(id);
 	}
 
 	private write(tag: Tag): void {
-		const ranges: Range[] = tag.unmarked;
-		tag.unmarked = [];
+		const ranges = tag.unmarked.take();
 		this.unmarked.delete(tag);
 		// lazy by its contract: nobody waits for it, and what a crash loses of it may be delivered twice
 		if (ranges.length > 0) this.store.mark(tag.id, ranges, tag.untilMs).catch(this.failed);
