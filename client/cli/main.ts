@@ -49,7 +49,8 @@ function stopSignal(): AbortSignal {
 
 async function run(args: readonly string[]): Promise<number> {
 	const [name, ...rest] = args;
-	const plain = openScreen(false);
+	// a box writes its JSON to a file
+	const plain = openScreen(rest.includes("--json") && name !== "box");
 	if (name === undefined || name === "--help" || name === "-h" || name === "help") {
 		await help(openScreen(args.includes("--json")));
 		return name === undefined ? 2 : 0;
@@ -65,7 +66,8 @@ async function run(args: readonly string[]): Promise<number> {
 			allowPositionals: true,
 		});
 	} catch (error) {
-		return refuse(plain, problem("usage", `${(error as Error).message} farelay ${name} --help says how.`));
+		const says = (error as Error).message.replaceAll(/\s+/g, " ").replace(/[^.]$/, "$&.");
+		return refuse(plain, problem("usage", `${says} farelay ${name} --help says how.`));
 	}
 	// some verbs write their JSON to a file: then --json takes a path, and the screen is for people
 	const screen = openScreen(parsed.values.json === true);
@@ -91,4 +93,23 @@ function refuse(screen: Screen, refusal: Problem): number {
 	return exitCodeOf(refusal);
 }
 
-process.exitCode = await run(process.argv.slice(2));
+/** What went wrong with a file or folder of this machine, wherever it did: a full disk is no bug. */
+function problemOfMachine(error: unknown): Problem | undefined {
+	if (!(error instanceof Error && "syscall" in error && "code" in error)) return undefined;
+	if (
+		!/^(access|close|fsync|fdatasync|ftruncate|link|mkdir|open|read|rename|rm|scandir|stat|unlink|write)/.test(
+			String(error.syscall),
+		)
+	)
+		return undefined;
+	const where = "path" in error ? ` (${error.path})` : "";
+	return problem("disk", `The disk does not do what is asked of it: ${error.code}${where}.`, { spent: "unknown" });
+}
+
+const args = process.argv.slice(2);
+process.on("uncaughtException", (error) => {
+	const known = problemOfMachine(error);
+	if (!known) console.error(error);
+	process.exit(known ? refuse(openScreen(args.includes("--json") && args[0] !== "box"), known) : 1);
+});
+process.exitCode = await run(args);

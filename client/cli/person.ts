@@ -1,11 +1,12 @@
 /** The person on whose behalf a verb acts: their client, on the home folder, with an account that is made at first use. */
 
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { readSmall } from "#host/diskfile";
 import { type Client, type ClientOptions, createClient } from "#sdk/client";
 import { device } from "#sdk/device";
+import { attempt } from "#sdk/door";
 import { restoreIdentity } from "#sdk/identity";
 import { getJson, putJson, type Storage } from "#sdk/storage";
 import { homeOf, marketOf, storageOf } from "./home.ts";
@@ -13,6 +14,8 @@ import type { Call } from "./verb.ts";
 
 /** Where the client keeps its account's seed. */
 const SEED_KEY = "seed";
+/** An account's line has 76 characters; what is far longer is something else and is not read. */
+const LINE_BYTES_MAX = 4_096;
 
 export type Person = {
 	readonly client: Client;
@@ -26,7 +29,8 @@ export type Person = {
 export async function openPerson(call: Call, options: Partial<ClientOptions> = {}): Promise<Person | Problem> {
 	const storage = storageOf(call);
 	const marketUrl = marketOf(call);
-	if (!/^https?:\/\/[^/]/.test(marketUrl)) return problem("usage", "--market takes an http:// or https:// address.");
+	if (!/^https?:\/\/[^/]/.test(marketUrl) || !URL.canParse(marketUrl))
+		return problem("usage", "--market takes an http:// or https:// address.");
 	try {
 		const found = await storage.get(SEED_KEY);
 		// a seed that cannot be read must never be written over: it may be all that somebody has
@@ -45,9 +49,9 @@ export async function openPerson(call: Call, options: Partial<ClientOptions> = {
 /** Takes an account's line from a file into the home folder; refuses to put it over another account. */
 export async function restorePerson(call: Call, path: string): Promise<Problem | undefined> {
 	const storage = storageOf(call);
-	const line = await readFile(resolve(call.folder, path), "utf8").catch(() => undefined);
-	if (line === undefined) return problem("file-unreadable", `${path} cannot be read.`);
-	const identity = restoreIdentity(await device({ storage }), line);
+	const line = await readSmall(resolve(call.folder, path), LINE_BYTES_MAX);
+	if (isProblem(line)) return line;
+	const identity = restoreIdentity(await device({ storage }), new TextDecoder().decode(line));
 	if (isProblem(identity)) return identity;
 	const seed = toHex(identity.seed);
 	try {
@@ -59,6 +63,15 @@ export async function restorePerson(call: Call, path: string): Promise<Problem |
 	} catch (error) {
 		return problemOfDisk(error, call);
 	}
+}
+
+/** Asks the market what has no name in the client; that it is there, and the one it was, is looked at first: then nothing can have moved. */
+export async function askMarket<Answer>(
+	{ client }: Person,
+	question: (api: Client["market"]["api"]) => Promise<Answer>,
+): Promise<Answer | Problem> {
+	const terms = await client.market.terms();
+	return isProblem(terms) ? terms : attempt(() => question(client.market.api));
 }
 
 function problemOfDisk(error: unknown, call: Call): Problem {

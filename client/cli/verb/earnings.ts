@@ -1,12 +1,11 @@
 /** `farelay earnings`: an operator's three numbers, which are never added up into one. */
 
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
-import { openPerson } from "#cli/person";
+import { askMarket, openPerson } from "#cli/person";
 import type { Verb } from "#cli/verb";
 import { formatDollars, parseAmount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { isProblem, problem } from "#contracts/problem";
-import { attempt } from "#sdk/door";
 
 export const verb: Verb = {
 	summary: "shows what your relays earned, what waits, what was paid out",
@@ -15,7 +14,7 @@ export const verb: Verb = {
 	async run(call) {
 		const person = await openPerson(call);
 		if (isProblem(person)) return person;
-		const answer = await attempt(() => person.client.market.api.operator.earnings.query());
+		const answer = await askMarket(person, (api) => api.operator.earnings.query());
 		if (isProblem(answer)) return answer;
 		const [earned, waiting, paidOut] = [answer.earned, answer.waiting, answer.paidOut].map(parseAmount);
 		if (earned === undefined || waiting === undefined || paidOut === undefined)

@@ -2,11 +2,10 @@
 
 import { randomUUID } from "node:crypto";
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
-import { openPerson } from "#cli/person";
+import { askMarket, openPerson } from "#cli/person";
 import { textOf, type Verb } from "#cli/verb";
 import { formatAmount, formatDollars, parseAmount, parseDollars } from "#contracts/amount";
 import { isProblem, problem } from "#contracts/problem";
-import { attempt } from "#sdk/door";
 
 export const verb: Verb = {
 	summary: "puts money on your account (play money, where the market makes it)",
@@ -24,9 +23,7 @@ export const verb: Verb = {
 		const person = await openPerson(call);
 		if (isProblem(person)) return person;
 		const id = textOf(call, "id") ?? randomUUID();
-		const answer = await attempt(() =>
-			person.client.market.api.funding.play.mutate({ id, amount: formatAmount(amount) }),
-		);
+		const answer = await askMarket(person, (api) => api.funding.play.mutate({ id, amount: formatAmount(amount) }));
 		if (isProblem(answer)) return answer;
 		const balance = parseAmount(answer.balance);
 		call.screen.answer({ id, amount, balance: balance ?? null }, [

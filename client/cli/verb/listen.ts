@@ -6,13 +6,14 @@ import { openPerson } from "#cli/person";
 import { type Progress, type Screen, sayBytes, sayProblem } from "#cli/screen";
 import { textOf, type Verb } from "#cli/verb";
 import { toHex } from "#contracts/bytes";
-import { isProblem, type Problem } from "#contracts/problem";
+import { isCardName } from "#contracts/card";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import { type DiskSink, diskSink } from "#host/diskfile";
 import { FarelayError } from "#sdk/error";
 import type { Handlers } from "#sdk/incoming";
 
 /** What is done with what comes. */
-function handlers(screen: Screen, folder: string, counted: () => void): Handlers {
+function handlers(screen: Screen, folder: string, counted: () => void, troubled: (why: Problem) => void): Handlers {
 	const under = new Map<string, { sink: DiskSink; bar: Progress }>();
 	const from = (key: Uint8Array) => screen.tone("faint", toHex(key).slice(0, 8));
 	return {
@@ -45,7 +46,7 @@ function handlers(screen: Screen, folder: string, counted: () => void): Handlers
 					`${droppedTtl} messages were dropped because nobody read them in time, ${droppedQuota} because the mailbox was full.`,
 				);
 		},
-		problem: (why: Problem) => screen.line(screen.tone("faint", sayProblem(why))),
+		problem: troubled,
 	};
 }
 
@@ -74,22 +75,32 @@ export const verb: Verb = {
 	}),
 	async run(call) {
 		const { screen } = call;
+		const name = textOf(call, "name") ?? "";
+		if (!isCardName(name)) return problem("usage", "--name takes a short name on one line.");
+		const count = textOf(call, "count");
+		if (count !== undefined && !/^[1-9]\d{0,8}$/.test(count))
+			return problem("usage", "--count takes a whole number from 1.");
+		const into = resolve(call.folder, textOf(call, "into") ?? "received");
 		const person = await openPerson(call);
 		if (isProblem(person)) return person;
 		const { client } = person;
 		try {
-			const card = await client.card({ name: textOf(call, "name") ?? "" });
+			const card = await client.card({ name });
 			screen.answer({ card }, call.options.card ? [card] : ["Your card, for others to send to:", card, ""]);
 			if (call.options.card) return undefined;
-			const done = Promise.withResolvers<void>();
-			call.stop.addEventListener("abort", () => done.resolve());
-			let left = Number(textOf(call, "count") ?? Number.POSITIVE_INFINITY);
+			const done = Promise.withResolvers<Problem | undefined>();
+			call.stop.addEventListener("abort", () => done.resolve(undefined));
+			let left = Number(count ?? Number.POSITIVE_INFINITY);
 			const counted = () => {
-				if (--left <= 0) done.resolve();
+				if (--left <= 0) done.resolve(undefined);
 			};
-			await client.listen(handlers(screen, resolve(call.folder, textOf(call, "into") ?? "received"), counted));
-			await done.promise;
-			return undefined;
+			const troubled = (why: Problem) => {
+				// a disk that takes nothing: what came waits at the relay, and nobody is helped by a program that asks for it again and again
+				if (why.problem === "disk") done.resolve(why);
+				else screen.line(screen.tone("faint", sayProblem(why)));
+			};
+			await client.listen(handlers(screen, into, counted, troubled));
+			return await done.promise;
 		} catch (error) {
 			if (error instanceof FarelayError) return error.problem;
 			throw error;

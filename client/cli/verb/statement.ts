@@ -1,18 +1,17 @@
 /** `farelay statement`: every line of your money with its cause, gross, each fee and net. */
 
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
-import { openPerson } from "#cli/person";
+import { askMarket, openPerson, type Person } from "#cli/person";
 import { table } from "#cli/screen";
 import type { Verb } from "#cli/verb";
 import { formatDollars } from "#contracts/amount";
 import { isProblem, type Problem } from "#contracts/problem";
-import { attempt, type MarketDoor } from "#sdk/door";
 
 /** Lines asked for at once. */
 const PAGE = 200;
 
-const ask = (market: MarketDoor, after: number) =>
-	attempt(() => market.api.account.statement.query({ after, limit: PAGE }));
+const ask = (person: Person, after: number) =>
+	askMarket(person, (api) => api.account.statement.query({ after, limit: PAGE }));
 
 type Page = Exclude<Awaited<ReturnType<typeof ask>>, Problem>;
 type Line = Page["lines"][number];
@@ -26,7 +25,7 @@ export const verb: Verb = {
 		if (isProblem(person)) return person;
 		const lines: Line[] = [];
 		for (let after: number | null = 0; after !== null; ) {
-			const page: Page | Problem = await ask(person.client.market, after);
+			const page: Page | Problem = await ask(person, after);
 			if (isProblem(page)) return page;
 			lines.push(...page.lines);
 			after = page.next;

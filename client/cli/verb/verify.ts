@@ -1,12 +1,12 @@
 /** `farelay verify FILE`: who owes whom on a tab, offline, with nothing but public keys. */
 
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { textOf, type Verb } from "#cli/verb";
 import { fromHex, toHex } from "#contracts/bytes";
 import { readDispute, type Verdict, verdictLines } from "#contracts/dispute";
 import { isProblem, problem } from "#contracts/problem";
 import { crypto } from "#host/crypto";
+import { readSmall } from "#host/diskfile";
 
 /** A dispute file has 3 kB; what is far larger is something else and is not read. */
 const FILE_BYTES_MAX = 65_536;
@@ -45,10 +45,10 @@ export const verb: Verb = {
 		const pinned = textOf(call, "market");
 		const market = pinned === undefined ? undefined : fromHex(pinned, 32);
 		if (pinned !== undefined && !market) return problem("usage", "--market takes a key of 64 hex digits.");
-		const bytes = await readFile(resolve(call.folder, file)).catch(() => undefined);
-		if (!bytes) return problem("file-unreadable", `${file} cannot be read.`);
+		const bytes = await readSmall(resolve(call.folder, file), FILE_BYTES_MAX);
+		if (isProblem(bytes)) return bytes;
 		// bytes that are no UTF-8 become U+FFFD, which no dispute file holds
-		const text = bytes.length <= FILE_BYTES_MAX ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : "";
+		const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 		const verdict = readDispute(crypto, text, market);
 		if (isProblem(verdict))
 			return problem(verdict.problem, `The check of the ${verdict.check} fails: ${verdict.detail}`);
