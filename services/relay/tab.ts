@@ -69,6 +69,11 @@ export class Tab {
 		return this.final;
 	}
 
+	/** Whether a voucher is on its way to the till. */
+	get crediting(): boolean {
+		return this.commit !== undefined;
+	}
+
 	/** Copies accepted and not yet answered. */
 	get underWay(): number {
 		return this.pending;
@@ -159,10 +164,10 @@ export class Tab {
 		return { tab: this.grant.tab, voucher: this.durable, used };
 	}
 
-	/** Whether there is nothing left to earn, to wait for or to remember. */
-	done(nowMs: number): boolean {
+	/** Whether there is nothing left to earn, to wait for or to remember. What is owed is asked for until `lateMs` past the deadline. */
+	done(nowMs: number, lateMs: number): boolean {
 		if (this.connections > 0 || this.pending > 0 || this.commit) return false;
-		if (nowMs >= this.grant.redeemByMs) return true;
+		if (nowMs >= this.grant.redeemByMs + lateMs) return true;
 		// a final count is remembered as long as its grant could open the tab again, whatever it came to
 		if (nowMs < this.grant.expiresAtMs) return !this.durable && !this.final;
 		return !this.claim();

@@ -8,6 +8,12 @@ import { price } from "#contracts/tariff";
 import type { RelayLimits } from "./limit.ts";
 import { Tab, type TabDeps } from "./tab.ts";
 
+/**
+ * How long past its grant's deadline a claim is still asked for. The market moves a deadline later by its own absences and is
+ * the one to say `redeem-late`; it remembers an absence for 60 days, and none that is longer leaves a market to ask.
+ */
+const LATE_MS = 60 * 86_400_000;
+
 /** All tabs in memory. */
 export class Tabs {
 	private readonly tabs = new Map<string, Tab>();
@@ -46,11 +52,11 @@ export class Tabs {
 		return tab;
 	}
 
-	/** A connection leaves a tab; one that never paid is forgotten. */
+	/** A connection leaves a tab; one that never paid is forgotten, but not while its first voucher is on its way to the till. */
 	leave(tab: Tab): void {
 		tab.connections--;
-		if (tab.connections === 0 && !tab.voucher && tab.underWay === 0 && this.tabs.get(tab.id) === tab && !tab.finished)
-			this.tabs.delete(tab.id);
+		const unused = tab.connections === 0 && !tab.voucher && !tab.crediting && tab.underWay === 0 && !tab.finished;
+		if (unused && this.tabs.get(tab.id) === tab) this.tabs.delete(tab.id);
 	}
 
 	get(id: string): Tab | undefined {
@@ -69,9 +75,9 @@ export class Tabs {
 		return sum;
 	}
 
-	/** Forgets tabs that are settled, or past their deadline. */
+	/** Forgets tabs that are settled, or so long past their deadline that no market pays for them. */
 	async forget(nowMs: number): Promise<void> {
-		const done = [...this.tabs.values()].filter((tab) => tab.done(nowMs));
+		const done = [...this.tabs.values()].filter((tab) => tab.done(nowMs, LATE_MS));
 		for (const tab of done) this.tabs.delete(tab.id);
 		const kept = done.filter((tab) => this.deps.till.rows.has(tab.id)).map((tab) => tab.id);
 		if (kept.length > 0) await this.deps.till.drop(kept);

@@ -34,7 +34,7 @@ export interface Till {
 	put(row: TillRow): Promise<"kept" | "disk">;
 	/** Notes what the market confirmed; never lowers it. */
 	redeemed(tab: string, redeemed: Totals, receipt: Uint8Array): Promise<"kept" | "disk">;
-	/** Forgets tabs past their redemption deadline. */
+	/** Forgets tabs that are settled, or that nobody pays for any more. */
 	drop(tabs: readonly string[]): Promise<void>;
 	/** Writes what waits and closes. */
 	close(): Promise<void>;
