@@ -1,6 +1,6 @@
 /**
  * The keys of the market that this relay works with: fetched, checked against the root that is pinned (by the operator, or by
- * first use), and kept on disk, so that a relay starts and forwards while the market is away (money.md, "Keys of the market").
+ * first use), and kept on disk, so that a relay starts and forwards while the market is away (PROTOCOL.md, "The market's keys").
  */
 
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -107,9 +107,9 @@ export class MarketKeys {
 		this.rootKey = read.market;
 		const fresh = read.keys.map(({ bytes }) => toHex(bytes));
 		const old = this.known.filter(({ bytes }) => !fresh.includes(toHex(bytes)));
-		const before = this.known.length;
+		const changed = old.length + fresh.length > this.known.length;
 		this.known = [...read.keys, ...old].slice(0, KEYS_MAX);
-		if (old.length !== before || before === 0) this.keep();
+		if (changed) this.keep();
 		return undefined;
 	}
 
