@@ -7,23 +7,20 @@ import { type Offer, signListing } from "#contracts/listing";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Cancel, Clock } from "#host/clock";
 import type { Log } from "#host/log";
-import type { RelayLimits } from "./limit.ts";
+import { type AskDeps, askMarket } from "./ask.ts";
 import type { MarketKeys } from "./market.ts";
 
 /** After a market that did not answer. */
 const RETRY_MS = 5_000;
 
 /** What an announcer needs. */
-export type AnnouncerDeps = {
+export type AnnouncerDeps = AskDeps & {
 	readonly crypto: Crypto;
 	readonly clock: Clock;
 	readonly random: () => number;
-	readonly fetch: typeof fetch;
 	readonly log: Log;
-	readonly limits: RelayLimits;
 	readonly relay: KeyPair;
 	readonly market: MarketKeys;
-	readonly marketUrl: string;
 	readonly everyMs: number;
 	/** What is offered now. */
 	readonly offer: () => Omit<Offer, "market" | "relay" | "issuedAtMs" | "validUntilMs">;
@@ -34,15 +31,9 @@ export class Announcer {
 	private readonly deps: AnnouncerDeps;
 	private timer: Cancel | undefined;
 	private stopped = false;
-	private announced = false;
 
 	constructor(deps: AnnouncerDeps) {
 		this.deps = deps;
-	}
-
-	/** Whether the market took the last announcement. */
-	get listed(): boolean {
-		return this.announced;
 	}
 
 	/** Announces now and from then on; resolves after the first try. */
@@ -60,7 +51,6 @@ export class Announcer {
 	/** Announces once. */
 	async announce(): Promise<Problem | undefined> {
 		const failed = await this.post();
-		this.announced = failed === undefined;
 		if (failed) this.deps.log.warn({ problem: failed.problem }, "the market did not take the listing");
 		return failed;
 	}
@@ -73,7 +63,7 @@ export class Announcer {
 	}
 
 	private async post(): Promise<Problem | undefined> {
-		const { crypto, clock, limits, relay, market, marketUrl } = this.deps;
+		const { crypto, clock, relay, market } = this.deps;
 		if (!market.root) await market.refreshSoon();
 		if (!market.root) return problem("unavailable", "The market has not been heard of yet.");
 		const issuedAtMs = clock.nowMs();
@@ -84,19 +74,8 @@ export class Announcer {
 			issuedAtMs,
 			validUntilMs: issuedAtMs + LIMIT.listingMsMax,
 		};
-		try {
-			const answer = await this.deps.fetch(new URL("/v1/listing", marketUrl), {
-				method: "POST",
-				headers: { "content-type": "application/json" },
-				body: JSON.stringify({ listing: toHex(signListing(crypto, offer, relay).bytes) }),
-				redirect: "error",
-				signal: AbortSignal.timeout(limits.marketMs),
-			});
-			const json: unknown = await answer.json();
-			if (isProblem(json)) return json;
-			return answer.ok ? undefined : problem("unavailable");
-		} catch {
-			return problem("unavailable", "The market does not answer.");
-		}
+		const listing = toHex(signListing(crypto, offer, relay).bytes);
+		const answer = await askMarket(this.deps, "/v1/listing", { listing });
+		return isProblem(answer) ? answer : undefined;
 	}
 }

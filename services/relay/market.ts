@@ -11,7 +11,7 @@ import { MARKET_KEY_BYTES, type MarketKey, readMarketInfo, readMarketKey } from 
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import type { Log } from "#host/log";
-import type { RelayLimits } from "./limit.ts";
+import { type AskDeps, askMarket } from "./ask.ts";
 
 /** Keys are asked for again this often: a new one is published long before it signs. */
 const REFRESH_EVERY_MS = 600_000;
@@ -21,13 +21,10 @@ const RETRY_EVERY_MS = 5_000;
 const KEYS_MAX = 16;
 
 /** What market keys need. */
-export type MarketDeps = {
+export type MarketDeps = AskDeps & {
 	readonly crypto: Crypto;
 	readonly clock: Clock;
-	readonly fetch: typeof fetch;
 	readonly log: Log;
-	readonly limits: RelayLimits;
-	readonly url: string;
 	/** The root key that the operator pinned. */
 	readonly pin: Uint8Array | undefined;
 	/** Where what was learned is kept; undefined keeps it in memory. */
@@ -82,20 +79,11 @@ export class MarketKeys {
 	}
 
 	private async ask(): Promise<Problem | undefined> {
-		const { crypto, log, limits } = this.deps;
+		const { crypto, log } = this.deps;
 		this.askedAtMs = this.deps.clock.elapsedMs();
-		let json: unknown;
-		try {
-			const answer = await this.deps.fetch(new URL("/.well-known/farelay.json", this.deps.url), {
-				signal: AbortSignal.timeout(limits.marketMs),
-				redirect: "error",
-			});
-			if (!answer.ok) return problem("unavailable");
-			json = await answer.json();
-		} catch {
-			return problem("unavailable", "The market does not answer.");
-		}
-		const read = readMarketInfo(crypto, json);
+		const answer = await askMarket(this.deps, "/.well-known/farelay.json");
+		if (isProblem(answer)) return answer;
+		const read = readMarketInfo(crypto, answer.json);
 		if (isProblem(read)) {
 			log.warn({ problem: read.problem }, "the market's description does not hold");
 			return read;

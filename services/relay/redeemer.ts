@@ -11,7 +11,7 @@ import { type Claim, type RedeemResult, readReceipt, readRedeemAnswer, signBatch
 import { within } from "#contracts/tariff";
 import type { Cancel, Clock } from "#host/clock";
 import type { Log } from "#host/log";
-import type { RelayLimits } from "./limit.ts";
+import { type AskDeps, askMarket } from "./ask.ts";
 import type { MarketKeys } from "./market.ts";
 import type { Counts } from "./metrics.ts";
 import type { Tabs } from "./tabs.ts";
@@ -23,16 +23,13 @@ const BACKOFF_MS = 1_000;
 const REFUSED_EVERY_MS = 3_600_000;
 
 /** What a redeemer needs. */
-export type RedeemerDeps = {
+export type RedeemerDeps = AskDeps & {
 	readonly crypto: Crypto;
 	readonly clock: Clock;
 	readonly random: () => number;
-	readonly fetch: typeof fetch;
 	readonly log: Log;
-	readonly limits: RelayLimits;
 	readonly relay: KeyPair;
 	readonly market: MarketKeys;
-	readonly marketUrl: string;
 	readonly tabs: Tabs;
 	readonly till: Till;
 	readonly counts: Counts;
@@ -56,11 +53,16 @@ export class Redeemer {
 		this.wait();
 	}
 
-	/** Posts everything that is owed, now. */
+	/** Posts everything that is owed, now. Never rejects: timers ask, and nobody is there to catch. */
 	redeem(): Promise<Problem | undefined> {
-		this.posting ??= this.postAll().finally(() => {
-			this.posting = undefined;
-		});
+		this.posting ??= this.postAll()
+			.catch((error: unknown) => {
+				this.deps.log.error({ err: error }, "redeeming broke");
+				return problem("internal");
+			})
+			.finally(() => {
+				this.posting = undefined;
+			});
 		return this.posting;
 	}
 
@@ -103,27 +105,14 @@ export class Redeemer {
 	}
 
 	private async post(claims: readonly Claim[]): Promise<Problem | undefined> {
-		const { crypto, relay, market, marketUrl, clock, limits, counts, log } = this.deps;
+		const { crypto, relay, market, clock, counts, log } = this.deps;
 		const root = market.root;
 		if (!root) return problem("unavailable", "The market has not been heard of yet.");
-		const body = JSON.stringify(signBatch(crypto, root, relay, clock.nowMs(), claims));
 		counts.redeemBatches++;
 		counts.redeemClaims += claims.length;
-		let json: unknown;
-		try {
-			const answer = await this.deps.fetch(new URL("/v1/redeem", marketUrl), {
-				method: "POST",
-				headers: { "content-type": "application/json" },
-				body,
-				redirect: "error",
-				signal: AbortSignal.timeout(limits.marketMs),
-			});
-			json = await answer.json();
-		} catch {
-			return problem("redemption-unconfirmed");
-		}
-		if (isProblem(json)) return json;
-		const read = readRedeemAnswer(json, claims.length);
+		const answer = await askMarket(this.deps, "/v1/redeem", signBatch(crypto, root, relay, clock.nowMs(), claims));
+		if (isProblem(answer)) return answer.problem === "unavailable" ? problem("redemption-unconfirmed") : answer;
+		const read = readRedeemAnswer(answer.json, claims.length);
 		if (isProblem(read)) return read;
 		const disks = await Promise.all(read.results.map((result, i) => this.note(claims[i] as Claim, result)));
 		const refused = read.results.filter((result) => isProblem(result)).length;

@@ -175,7 +175,7 @@ function build(
 	const market = new MarketKeys({
 		...deps,
 		limits,
-		url: config.marketUrl,
+		marketUrl: config.marketUrl,
 		pin: config.marketKey,
 		folder: config.data,
 	});
