@@ -6,7 +6,7 @@ import { type Problem, problem } from "#contracts/problem";
 import type { FeeRates } from "#contracts/tab";
 import { choice, flag, readSettings, type Sources, secret, text, whole } from "#host/env";
 import { LOG_LEVELS, type LogLevel } from "#host/log";
-import { isLoopback } from "./listing/address.ts";
+import { isLoopback } from "#host/loopback";
 
 /** The settings by name: `dataPath` is `--data-path`, `FARELAY_DATA_PATH`, `"dataPath"`. */
 export const MARKET_SETTINGS = {

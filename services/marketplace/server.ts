@@ -13,13 +13,13 @@ import { toHex } from "#contracts/bytes";
 import { LIMIT } from "#contracts/limit";
 import type { MarketInfo } from "#contracts/market";
 import { PROBLEMS, type Problem, problem } from "#contracts/problem";
+import { isFromHere } from "#host/loopback";
 import { makeCallers } from "./api/caller.ts";
 import { relayRoutes, sendProblem } from "./api/relays.ts";
 import { appRouter } from "./api/router.ts";
 import { problemOf } from "./api/trpc.ts";
 import type { MarketplaceConfig } from "./config.ts";
 import { BookFailure } from "./ledger/book.ts";
-import { isLoopback } from "./listing/address.ts";
 import type { Market } from "./market.ts";
 
 /** The largest tRPC request: an open is 1 KiB, and a client may ask a few things at once. */
@@ -135,8 +135,7 @@ const allowOrigins: RequestHandler = (request, response, next) => {
 /** From this machine and not through a proxy, or with the token. */
 function mayReadMetrics(request: IncomingMessage, config: MarketplaceConfig): boolean {
 	if (config.metricsToken !== undefined) return request.headers.authorization === `Bearer ${config.metricsToken}`;
-	const address = request.socket.remoteAddress?.replace(/^::ffff:/, "") ?? "";
-	return isLoopback(address) && request.headers["x-forwarded-for"] === undefined && config.proxies === 0;
+	return isFromHere(request) && config.proxies === 0;
 }
 
 function trpc(market: Market): RequestHandler {

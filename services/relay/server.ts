@@ -10,6 +10,7 @@ import { WebSocketServer } from "ws";
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
 import type { Health } from "#host/health";
+import { isFromHere } from "#host/loopback";
 import { Post } from "./outbox.ts";
 import type { RelayParts } from "./parts.ts";
 import { Connection } from "./socket.ts";
@@ -132,7 +133,8 @@ export class Port {
 		else if (path === "/health") {
 			const now = health.now();
 			response.writeHead(now.ok ? 200 : 503, { "content-type": "application/json" }).end(JSON.stringify(now));
-		} else if (path === "/metrics") {
+		} else if (path === "/metrics" && isFromHere(request)) {
+			// for the operator alone: it says what was earned, and counting walks all tabs
 			const text = await metrics.metrics();
 			response.writeHead(200, { "content-type": metrics.contentType }).end(text);
 		} else response.writeHead(404).end();

@@ -252,6 +252,8 @@ suite("PROTOCOL: Transport", () => {
 		assert.match(metrics, /farelay_relay_refused_total\{code="mailbox-unknown"\} 1/);
 		assert.match(metrics, /farelay_relay_connections 1/);
 		assert.doesNotMatch(metrics, /127\.0\.0\.1|[0-9a-f]{32}/);
+		const proxied = await fetch(`${base}/metrics`, { headers: { "x-forwarded-for": "198.51.100.1" } });
+		assert.equal(proxied.status, 404, "what an operator earned is nobody else's");
 		assert.equal((await fetch(`${base}/other`)).status, 404);
 		assert.equal((await fetch(`${base}/health`, { method: "POST" })).status, 405);
 	});

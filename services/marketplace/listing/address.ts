@@ -51,8 +51,3 @@ export function isPrivateUrl(url: string): boolean {
 	if (isIP(host)) return isPrivateAddress(host);
 	return !host.includes(".") || INSIDE.test(host);
 }
-
-/** Whether an address to listen on is reached from this machine only. */
-export function isLoopback(host: string): boolean {
-	return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
-}
