@@ -53,6 +53,7 @@ export class Paying {
 	join(tab: Tab, tag: Tag): void {
 		this.tab = tab;
 		this.tag = tag;
+		this.searched = undefined;
 		this.untilMs = tab.grant.expiresAtMs - LIMIT.grantEndMarginMs;
 		tag.untilMs = Math.max(tag.untilMs, tab.grant.expiresAtMs + LIMIT.dedupeGraceMs);
 	}
@@ -82,7 +83,8 @@ export class Paying {
 		if (this.searched !== message) {
 			this.searched = message;
 			const ahead: Cursor = { ...cursor(), next: c.next };
-			while (advance(message, ahead))
+			// what stands behind a renewal is for the next tab
+			while (advance(message, ahead) && ahead.type !== FRAME.renew)
 				if (ahead.type === FRAME.voucher) this.voucher(message.subarray(ahead.start, ahead.end));
 		}
 		this.settle();

@@ -382,6 +382,25 @@ suite("PROTOCOL: Renew, finish and usage", () => {
 		assert.deepEqual([after.used.bytes, after.final], [1_000n, false]);
 	});
 
+	test("a voucher behind a renewal is the next tab's, also where a send before it looks for one that covers it", async (t) => {
+		const relay = await startTestRelay(t);
+		const mailbox = keys();
+		const bob = await relay.reader();
+		bob.put(bob.listenFrame(1, mailbox));
+		await bob.listening();
+		const alice = await relay.sender();
+		const next = await renewed(relay, alice, 0n);
+		alice.put(
+			alice.openFrame(1, mailbox.publicKey, TTL_S),
+			alice.sendFrame(1, 0, payload(1_000)),
+			next.frame,
+			alice.voucherFrame({ bytes: 5_000n, byteSeconds: 5_000n * BigInt(TTL_S) }, next.grant, next.session),
+		);
+		await until("the send to be refused", () => alice.refused.get(0) === "unpaid" || undefined);
+		await until("the next tab's credit", () => alice.credits.some((nanos) => nanos > 0n) || undefined);
+		assert.deepEqual(relay.counts.refusals, new Map([["unpaid", 1]]));
+	});
+
 	test("threat 9: a renewal into a grant that the market did not sign, or for another relay, is refused", async (t) => {
 		const relay = await startTestRelay(t);
 		const alice = await relay.sender();
