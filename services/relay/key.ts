@@ -1,7 +1,7 @@
 /** The relay's own key: a seed of 32 bytes in its data folder that only its owner can read. Made at the first start. */
 
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { type Crypto, type KeyPair, SEED_BYTES } from "#contracts/identity";
 import { type Problem, problem } from "#contracts/problem";
 
@@ -29,13 +29,21 @@ function read(path: string): Uint8Array | undefined {
 	}
 }
 
+/** On disk whole before it takes its name: a crash in between must not leave half a key, with which no relay would start. */
 function make(path: string, seed: Uint8Array): Uint8Array {
-	const file = openSync(path, "wx", 0o600);
+	const file = openSync(`${path}.new`, "w", 0o600);
 	try {
 		writeSync(file, seed);
 		fsyncSync(file);
 	} finally {
 		closeSync(file);
+	}
+	renameSync(`${path}.new`, path);
+	const folder = openSync(dirname(path), "r");
+	try {
+		fsyncSync(folder);
+	} finally {
+		closeSync(folder);
 	}
 	return seed;
 }
