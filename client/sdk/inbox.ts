@@ -183,10 +183,11 @@ export class Inbox {
 			}
 			return await this.events.settle();
 		} catch (fault) {
+			if (isProblem(fault)) return fault;
 			const said = fault instanceof Error ? fault.message : "unknown";
-			return isProblem(fault)
-				? fault
-				: problem("internal", `What came could not be dealt with: ${said}`, { spent: "no" });
+			// a machine's disk says what troubles it by a code; then the mail waits at the relay until there is room
+			const disk = fault instanceof Error && "code" in fault && /^E[A-Z]+$/.test(String(fault.code));
+			return problem(disk ? "disk" : "internal", `What came could not be dealt with: ${said}`, { spent: "no" });
 		}
 	}
 }

@@ -6,7 +6,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
-import { type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 
 /** A file to send. */
 export type DiskSource = {
@@ -18,6 +18,32 @@ export type DiskSource = {
 
 /** Opens a file to send; a problem when it is missing, no plain file, or may not be read. */
 export async function diskSource(path: string): Promise<DiskSource | Problem> {
+	const opened = await openPlain(path);
+	if (isProblem(opened)) return problem("file-unreadable", `${opened.detail} Nothing was sent.`);
+	const { handle, sizeBytes } = opened;
+	return {
+		name: basename(path),
+		sizeBytes,
+		read: (offset, length) => readFully(handle, offset, length),
+		close: () => handle.close(),
+	};
+}
+
+/** Reads a small file whole; a problem when it cannot be read, is no plain file, or is longer than it may be. */
+export async function readSmall(path: string, bytesMax: number): Promise<Uint8Array | Problem> {
+	const opened = await openPlain(path);
+	if (isProblem(opened)) return opened;
+	try {
+		const bytes = await readFully(opened.handle, 0, bytesMax + 1);
+		return bytes.length <= bytesMax
+			? bytes
+			: problem("file-unreadable", `${path} is too long to be what is asked for.`);
+	} finally {
+		await opened.handle.close();
+	}
+}
+
+async function openPlain(path: string): Promise<{ handle: FileHandle; sizeBytes: number } | Problem> {
 	let handle: FileHandle;
 	try {
 		// not blocking: opening a pipe that nobody writes to would otherwise wait for ever
@@ -26,19 +52,12 @@ export async function diskSource(path: string): Promise<DiskSource | Problem> {
 		const code = (error as NodeJS.ErrnoException).code;
 		const why =
 			code === "ENOENT" ? "is not there" : code === "EACCES" ? "may not be read by you" : `cannot be read (${code})`;
-		return problem("file-unreadable", `${path} ${why}. Nothing was sent.`);
+		return problem("file-unreadable", `${path} ${why}.`);
 	}
 	const found = await handle.stat();
-	if (!found.isFile()) {
-		await handle.close();
-		return problem("file-unreadable", `${path} is not a file. Nothing was sent.`);
-	}
-	return {
-		name: basename(path),
-		sizeBytes: found.size,
-		read: (offset, length) => readFully(handle, offset, length),
-		close: () => handle.close(),
-	};
+	if (found.isFile()) return { handle, sizeBytes: found.size };
+	await handle.close();
+	return problem("file-unreadable", `${path} is not a file.`);
 }
 
 async function readFully(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {

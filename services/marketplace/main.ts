@@ -15,7 +15,7 @@ import { type Log, openLog } from "#host/log";
 import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
 import { openKeys } from "./keys.ts";
-import type { Book } from "./ledger/book.ts";
+import { type Book, BookFailure } from "./ledger/book.ts";
 import { openSqliteBook } from "./ledger/sqlite.ts";
 import { makeListings } from "./listing/listings.ts";
 import type { Market } from "./market.ts";
@@ -72,7 +72,7 @@ export async function startMarketplace(
 		return started;
 	} catch (error) {
 		await stopping.stop("it did not start");
-		const known = problemOfDatabase(error, config.dataPath);
+		const known = error instanceof BookFailure ? error.problem : problemOfDatabase(error, config.dataPath);
 		if (known) return known;
 		throw error;
 	}

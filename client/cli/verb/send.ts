@@ -14,12 +14,15 @@ import type { Client } from "#sdk/client";
 import { FarelayError } from "#sdk/error";
 
 const SECONDS_PER_DAY = 86_400;
+/** How long a relay may answer nothing before it is given up: longer than one takes to start anew. */
+const WAIT_S = 30;
 
 type Order = {
 	readonly card: string;
 	readonly what: string | DiskSource;
 	readonly ttlS: number;
 	readonly most: Amount | undefined;
+	readonly waitS: number;
 };
 
 async function readOrder(call: Call): Promise<Order | Problem> {
@@ -34,16 +37,28 @@ async function readOrder(call: Call): Promise<Order | Problem> {
 	const limit = textOf(call, "limit");
 	const most = limit === undefined ? undefined : parseDollars(limit);
 	if (limit !== undefined && most === undefined) return problem("usage", "--limit takes dollars, like 0.05.");
+	const wait = textOf(call, "wait");
+	if (wait !== undefined && !/^[1-9]\d{0,5}$/.test(wait)) return problem("usage", "--wait takes whole seconds.");
+	const waitS = wait === undefined ? WAIT_S : Number(wait);
 	const what = file === undefined ? (words as string) : await diskSource(resolve(call.folder, file));
-	return isProblem(what) ? what : { card, what, ttlS, most };
+	return isProblem(what) ? what : { card, what, ttlS, most, waitS };
 }
 
-async function send(call: Call, client: Client, { card, what, ttlS }: Order): Promise<void> {
+async function send(call: Call, client: Client, order: Order, giveUp: () => void): Promise<void> {
+	const { card, what, ttlS, waitS } = order;
 	const { screen } = call;
 	const cost = await client.estimate(card, what, { ttlS });
 	screen.line(`This is ${sayBytes(Number(cost.sealedBytes))} sealed, and costs ${formatDollars(cost.total)}.`);
 	const bar = screen.progress("sending", typeof what === "string" ? 0 : what.sizeBytes);
-	const sent = await client.send(card, what, { ttlS, progress: (bytes) => bar.to(bytes) }).finally(() => bar.end());
+	const patience = setTimeout(giveUp, waitS * 1_000);
+	const progress = (bytes: number) => {
+		patience.refresh();
+		bar.to(bytes);
+	};
+	const sent = await client.send(card, what, { ttlS, progress }).finally(() => {
+		clearTimeout(patience);
+		bar.end();
+	});
 	const settled = call.options.settle ? await client.settle() : [];
 	const id = toHex(sent.id);
 	screen.answer(
@@ -64,6 +79,7 @@ export const verb: Verb = {
 		"  --file PATH      sends a file; called again after a stop, it goes on where it was",
 		"  --days N         how long it is kept for its reader (7 unless given, 30 at most)",
 		"  --limit DOLLARS  the most that may be spent today, fees included; otherwise nothing is sent",
+		`  --wait SECONDS   how long a relay may answer nothing before it is given up (${WAIT_S} unless given)`,
 		"  --settle         closes the tab afterwards, so that what was reserved and not spent comes back at once",
 		...HOME_USAGE,
 	],
@@ -72,6 +88,7 @@ export const verb: Verb = {
 		file: { type: "string" },
 		days: { type: "string" },
 		limit: { type: "string" },
+		wait: { type: "string" },
 		settle: { type: "boolean" },
 	}),
 	async run(call) {
@@ -80,11 +97,17 @@ export const verb: Verb = {
 		const person = await openPerson(call, order.most === undefined ? {} : { spendLimit: order.most });
 		if (isProblem(person)) return person;
 		call.stop.addEventListener("abort", () => void person.client.close());
+		let late: Problem | undefined;
+		const giveUp = () => {
+			const more = typeof order.what === "string" ? "" : " Called again, sending goes on where it was.";
+			late = problem("unavailable", `The relay has not answered for ${order.waitS} s.${more}`);
+			void person.client.close();
+		};
 		try {
-			await send(call, person.client, order);
+			await send(call, person.client, order, giveUp);
 			return undefined;
 		} catch (error) {
-			if (error instanceof FarelayError) return error.problem;
+			if (error instanceof FarelayError) return late ?? error.problem;
 			throw error;
 		} finally {
 			await person.client.close();
