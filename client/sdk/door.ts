@@ -10,7 +10,7 @@ import { type Grant, readGrant } from "#contracts/grant";
 import { KEY_BYTES } from "#contracts/identity";
 import { isRelayUrl } from "#contracts/listing";
 import { readMarketInfo } from "#contracts/market";
-import { isProblem, type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem, problem, problemOfJson } from "#contracts/problem";
 import { type Receipt, readReceipt } from "#contracts/redemption";
 import { writeVoucher } from "#contracts/voucher";
 import type { AppRouter } from "#marketplace/api/router";
@@ -26,9 +26,6 @@ const TERMS_MS = 5 * 60_000;
 const ANSWER_MS = 20_000;
 const text = new TextEncoder();
 
-/** Tabs on one page, and the pages that are looked through: as many tabs as an account may have. */
-const PAGE = 200;
-
 /** The seam, and what only people's own clients ask: the typed tRPC client itself. */
 export type MarketDoor = Market & { readonly api: ReturnType<typeof createTRPCClient<AppRouter>> };
 
@@ -43,13 +40,16 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 	async function look(): Promise<NonNullable<typeof known> | Problem> {
 		if (known && device.nowMs() < known.untilMs) return known;
 		let json: unknown;
+		let refusal: Problem | undefined;
 		try {
 			const answer = await fetchInTime(`${base}/.well-known/farelay.json`);
 			json = await answer.json();
+			refusal = problemOfJson(json);
 		} catch {
-			// A description that was checked before is still true of the keys, which say themselves how long they live.
-			return known ?? problem("unavailable", "The market could not be reached.", { spent: "no" });
+			refusal = problem("unavailable", "The market could not be reached.", { spent: "no" });
 		}
+		// A description that was checked before is still true of the keys, which say themselves how long they live.
+		if (refusal) return known ?? refusal;
 		const read = readMarketInfo(device.crypto, json);
 		if (isProblem(read)) return read;
 		const pinKey = `market/${toHex(device.crypto.hash(text.encode(base)).slice(0, 16))}`;
@@ -107,7 +107,8 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 				const key = fromHex(row.relay, KEY_BYTES);
 				const sendPerMb = parseAmount(row.tariff.sendPerMb);
 				const storePerMbDay = parseAmount(row.tariff.storePerMbDay);
-				if (!key || sendPerMb === undefined || storePerMbDay === undefined || !isRelayUrl(row.url)) return [];
+				if (!key || sendPerMb === undefined || storePerMbDay === undefined) return [];
+				if (!isRelayUrl(row.url) || !/^[A-Z]{2}$/.test(row.country)) return [];
 				return [{ key, url: row.url, country: row.country, tariff: { sendPerMb, storePerMbDay } }];
 			});
 		},
@@ -147,7 +148,7 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 			return isProblem(receipt) ? receipt : { returned, receipt };
 		},
 		async tabs() {
-			const answer = await ask(() => api.tab.list.query({ limit: PAGE }));
+			const answer = await ask(() => api.tab.list.query({ live: true }));
 			if (isProblem(answer)) return answer;
 			const market = await look();
 			if (isProblem(market)) return market;
@@ -175,7 +176,7 @@ export async function attempt<Answer>(question: () => Promise<Answer>): Promise<
 		return await question();
 	} catch (fault) {
 		if (!(fault instanceof TRPCClientError)) throw fault;
-		const carried: unknown = fault.data?.problem;
-		return isProblem(carried) ? carried : problem("unavailable", "The market could not be reached or did not answer.");
+		const carried = problemOfJson(fault.data?.problem);
+		return carried ?? problem("unavailable", "The market could not be reached or did not answer.");
 	}
 }
