@@ -48,6 +48,8 @@ const PLAY_MONEY = parseDollars("5") as Amount;
 /** How long a relay may take to hand in its till. */
 const REDEEM_MS_MAX = 20_000;
 const POLL_MS = 100;
+/** Tabs or lines asked for at once: the most that the market gives. */
+const PAGE = 200;
 
 /** Does the job once; a problem says what failed. */
 export async function doJob(box: Box, file: DiskSource, tell: Teller): Promise<Outcome | Problem> {
@@ -125,15 +127,27 @@ async function vouchersAt(relay: RelayOffer): Promise<number> {
 	return Number(/^farelay_relay_vouchers_total (\d+)/m.exec(text)?.[1] ?? 0);
 }
 
-async function tabsOf(client: Client) {
-	return orThrow(await attempt(() => client.market.api.tab.list.query({ limit: 200 }))).tabs;
+async function liveTabsOf(client: Client) {
+	return orThrow(await attempt(() => client.market.api.tab.list.query({ live: true }))).tabs;
+}
+
+/** The tabs of these ids, closed or not, among however many a box that is used for long has had. */
+async function tabsOf(client: Client, ids: ReadonlySet<string>) {
+	const tabs: Awaited<ReturnType<typeof liveTabsOf>> = [];
+	for (let after: string | undefined; ; ) {
+		const cursor = after;
+		const page = orThrow(await attempt(() => client.market.api.tab.list.query({ after: cursor, limit: PAGE })));
+		tabs.push(...page.tabs.filter(({ tab }) => ids.has(tab)));
+		if (page.next === null) return tabs;
+		after = page.next;
+	}
 }
 
 /** Waits until the relay has redeemed what was sent. A nano less may be owed: the estimate is rounded up by itself. */
 async function untilRedeemed(sender: Client, ask: Amount): Promise<Problem | undefined> {
 	const deadline = performance.now() + REDEEM_MS_MAX;
 	while (performance.now() < deadline) {
-		const open = (await tabsOf(sender)).filter(({ state }) => state === "open");
+		const open = (await liveTabsOf(sender)).filter(({ state }) => state === "open");
 		const paid = open.reduce((sum, tab) => sum + BigInt(tab.paid.nanos), 0n);
 		if (paid + BigInt(open.length) >= ask) return undefined;
 		await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -144,7 +158,7 @@ async function untilRedeemed(sender: Client, ask: Amount): Promise<Problem | und
 /** What the closed tabs came to, as the market has it, held against what both ends signed. */
 async function settle(sender: Client, settled: readonly Settlement[]) {
 	const ids = new Set(settled.map(({ grant }) => toHex(grant.tab)));
-	const tabs = (await tabsOf(sender)).filter(({ tab, state }) => ids.has(tab) && state === "closed");
+	const tabs = (await tabsOf(sender, ids)).filter(({ state }) => state === "closed");
 	const failed = settled.find(({ agreement, closed }) => !agreement || isProblem(closed));
 	if (failed || tabs.length !== settled.length || tabs.length === 0)
 		return failed?.dispute ?? problem("unavailable", "The tab was not closed in agreement.");
@@ -177,7 +191,7 @@ async function redemptionsOf(operator: Client, settled: readonly Settlement[]): 
 	for (let after: number | null = 0; after !== null; ) {
 		const cursor: number = after;
 		const page = orThrow(
-			await attempt(() => operator.market.api.account.statement.query({ after: cursor, limit: 200 })),
+			await attempt(() => operator.market.api.account.statement.query({ after: cursor, limit: PAGE })),
 		);
 		count += page.lines.filter(({ id }) => ids.some((tab) => id.startsWith(tab))).length;
 		after = page.next;
