@@ -37,6 +37,18 @@ export class Seen {
 		return seen;
 	}
 
+	/** Forgets the hours that are over for good: a client that reads for months must not keep them all. */
+	private async forget(): Promise<void> {
+		const oldest = Math.floor((this.device.nowMs() - KEEP_MS) / HOUR_MS) - 1;
+		for (const [hour, ids] of this.buckets) {
+			if (hour >= oldest) continue;
+			this.buckets.delete(hour);
+			this.changed.delete(hour);
+			for (const id of ids) this.ids.delete(toHex(id));
+			await this.device.storage.delete(`seen/${hour}`);
+		}
+	}
+
 	private load(hour: number, bytes: Uint8Array): void {
 		const ids: Uint8Array[] = [];
 		for (let at = 0; at + ID_BYTES <= bytes.length; at += ID_BYTES) ids.push(bytes.slice(at, at + ID_BYTES));
@@ -66,10 +78,17 @@ export class Seen {
 		this.changed.add(hour);
 	}
 
+	/** Makes what was noted last. What the storage did not take is written the next time. */
 	async settle(): Promise<void> {
-		for (const hour of this.changed) {
+		if (this.changed.size > 0) await this.forget();
+		for (const hour of [...this.changed]) {
 			this.changed.delete(hour);
-			await this.device.storage.put(`seen/${hour}`, join(...(this.buckets.get(hour) ?? [])));
+			try {
+				await this.device.storage.put(`seen/${hour}`, join(...(this.buckets.get(hour) ?? [])));
+			} catch (error) {
+				this.changed.add(hour);
+				throw error;
+			}
 		}
 	}
 }
