@@ -54,6 +54,9 @@ export type ClientSendOptions = SendOptions & { readonly tick?: (tick: Tick) => 
 /** What can be sent: a text, a file, or a browser's `File`. */
 export type Sendable = string | FileSource | Blob;
 
+/** Messages whose `delivered` is waited for: a day of much writing; beyond it the oldest are not told of any more. */
+const TICKS_MAX = 10_000;
+
 const text = new TextEncoder();
 
 /** Makes a client. Loads libsodium, finds or makes the account; opens no connection yet. */
@@ -185,6 +188,8 @@ export class Client {
 				: await this.outbox.sendFile(to, thing, options),
 		);
 		if (options.tick) {
+			const [oldest] = this.ticks.keys();
+			if (this.ticks.size >= TICKS_MAX && oldest !== undefined) this.ticks.delete(oldest);
 			this.ticks.set(toHex(sent.id), options.tick);
 			options.tick(sent.tick);
 		}
@@ -212,7 +217,9 @@ export class Client {
 				await handlers.receipt?.(from, ids);
 			},
 		};
-		const incoming = new Incoming(this.device, this.identity, seen, all, (from, id) => void this.acknowledge(from, id));
+		const incoming = new Incoming(this.device, this.identity, seen, all, (from, id) => {
+			this.acknowledge(from, id).catch(() => this.options.onProblem?.(problem("disk", "A receipt could not be sent.")));
+		});
 		for (const relay of homes) {
 			const inbox = new Inbox(this.device, this.identity, relay, this.clocks, {
 				take: (payload, mailbox) => incoming.take(payload, mailbox),

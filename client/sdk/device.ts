@@ -62,8 +62,3 @@ export async function device(given: { storage: Storage } & Partial<Device>): Pro
 		...given,
 	};
 }
-
-/** Waits, by the device's own clock. */
-export function wait(device: Device, delayMs: number): Promise<void> {
-	return new Promise((resolve) => device.after(delayMs, resolve));
-}

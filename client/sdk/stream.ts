@@ -80,7 +80,8 @@ export async function streamFile(
 				include(kept, index);
 				keptBytes += content.length;
 				carrier.progress(Math.min(keptBytes, manifest.sizeBytes));
-				if (++marked % MARK_CHUNKS === 0) void carrier.save();
+				// what is not written down is only sent once more after a restart
+				if (++marked % MARK_CHUNKS === 0) carrier.save().catch(() => {});
 			}
 			wake?.();
 		});

@@ -112,11 +112,11 @@ export class Wallet {
 		const { purse, fees } = opened;
 		const tab: Tab = { relay, purse, fees, cancelRenewal: () => {} } as Tab;
 		tab.sender = new Sender(this.device, relay, this.clocks, purse, found === undefined, {
-			changed: (changed) => void this.save(relay, changed, tab.fees),
-			lost: (purse, lost) => void this.count(relay, purse, lost, tab.fees),
+			changed: (changed) => this.later(relay, this.save(relay, changed, tab.fees)),
+			lost: (purse, lost) => this.later(relay, this.count(relay, purse, lost, tab.fees)),
 			dishonest: (purse, why) => {
-				void this.save(relay, purse, tab.fees);
-				void shun(this.device.storage, relay, why);
+				this.later(relay, this.save(relay, purse, tab.fees));
+				this.later(relay, shun(this.device.storage, relay, why));
 				this.events.dishonest(relay, why);
 			},
 			next: () => this.next(tab),
@@ -207,6 +207,11 @@ export class Wallet {
 
 	private save(relay: Relay, purse: Purse, fees: FeeRates): Promise<void> {
 		return writeTab(this.device.storage, relay, { grant: purse.grant, fees, purse: purse.record });
+	}
+
+	/** Writing that nobody waits for. A full disk costs a record that can be made again, and must not end the app. */
+	private later(relay: Relay, writing: Promise<void>): void {
+		writing.catch(() => this.events.problem(relay, problem("disk", "The tab's state could not be written down.")));
 	}
 
 	private async count(relay: Relay, purse: Purse, lost: Traffic, fees: FeeRates): Promise<void> {
