@@ -5,6 +5,7 @@
  */
 
 const text = new TextEncoder();
+const strictText = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The bytes of a domain: `farelay/<what>/v1` and a zero byte, in front of whatever is signed or hashed. */
 export function domain(what: string): Uint8Array {
@@ -46,6 +47,15 @@ export function fromHex(hex: unknown, length?: number): Uint8Array | undefined {
 	const bytes = new Uint8Array(hex.length / 2);
 	for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16);
 	return bytes;
+}
+
+/** Reads UTF-8 in its one form, a byte order mark kept as it is; undefined for anything else. */
+export function textOf(bytes: Uint8Array): string | undefined {
+	try {
+		return strictText.decode(bytes);
+	} catch {
+		return undefined;
+	}
 }
 
 /** Reads fixed-layout bytes from front to back. */

@@ -3,7 +3,7 @@
  * limits. It travels as a link or a QR code, from hand to hand (PROTOCOL.md, "Cards").
  */
 
-import { join, Reader, Writer } from "./bytes.ts";
+import { join, Reader, textOf, Writer } from "./bytes.ts";
 import { type Crypto, KEY_BYTES, type KeyPair, SIGNATURE_BYTES, signFor, TOKEN_BYTES, verifyFor } from "./identity.ts";
 import { LIMIT } from "./limit.ts";
 import { isRelayUrl } from "./listing.ts";
@@ -37,7 +37,6 @@ export const CARD_HOMES_MAX = 2;
 const SCHEME = "farelay:card#";
 const CARD_BYTES_MAX = 1 + 32 + 32 + 16 + 8 + 1 + 64 + 1 + CARD_HOMES_MAX * (64 + 2 + LIMIT.urlBytesMax) + 64;
 const text = new TextEncoder();
-const strictText = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Signs a card: `version 1 · identity 32 · seal 32 · token 16 · expires u64 · name length u8 · name · homes u8 ·
@@ -79,7 +78,7 @@ export function readCard(crypto: Crypto, bytes: Uint8Array): Card | Problem {
 	const seal = reader.take(KEY_BYTES);
 	const token = reader.take(TOKEN_BYTES);
 	const expiresAtMs = reader.count();
-	const name = readText(reader.take(reader.u8()));
+	const name = textOf(reader.take(reader.u8()));
 	const count = reader.u8();
 	if (count < 1 || count > CARD_HOMES_MAX) return problem("malformed", "The card has no homes, or too many.");
 	const homes: Home[] = [];
@@ -88,7 +87,7 @@ export function readCard(crypto: Crypto, bytes: Uint8Array): Card | Problem {
 		const mailbox = reader.take(KEY_BYTES);
 		const length = reader.u16();
 		if (length > LIMIT.urlBytesMax) return problem("malformed", "The card's relay has too long an address.");
-		const url = readText(reader.take(length));
+		const url = textOf(reader.take(length));
 		if (url === undefined || !isRelayUrl(url)) return problem("malformed", "The card's relay has no address.");
 		homes.push({ relay, url, mailbox });
 	}
@@ -99,14 +98,6 @@ export function readCard(crypto: Crypto, bytes: Uint8Array): Card | Problem {
 	if (!verifyFor(crypto, "card", body, signature, identity))
 		return problem("signature-bad", "The card is not signed by the person it names.");
 	return { identity, name, seal, token, homes, expiresAtMs, bytes: bytes.slice() };
-}
-
-function readText(bytes: Uint8Array): string | undefined {
-	try {
-		return strictText.decode(bytes);
-	} catch {
-		return undefined;
-	}
 }
 
 /** A card as a link: what is behind `#` never leaves a browser for a server. */

@@ -3,7 +3,7 @@
  */
 
 import { amount, isAmount } from "./amount.ts";
-import { join, Reader, Writer } from "./bytes.ts";
+import { join, Reader, textOf, Writer } from "./bytes.ts";
 import { type Crypto, KEY_BYTES, type KeyPair, SIGNATURE_BYTES, signFor, verifyFor } from "./identity.ts";
 import { LIMIT } from "./limit.ts";
 import { type Problem, problem } from "./problem.ts";
@@ -32,7 +32,6 @@ export type Offer = {
 export type Listing = Offer & { readonly bytes: Uint8Array };
 
 const text = new TextEncoder();
-const strictText = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Whether a URL is one that a listing may carry: no credentials, query or fragment; `ws:` or `wss:`. */
 export function isRelayUrl(url: string): boolean {
@@ -66,14 +65,6 @@ export function signListing(crypto: Crypto, offer: Offer, relay: KeyPair): Listi
 	return { ...offer, bytes: join(body, signFor(crypto, "listing", body, relay.secretKey)) };
 }
 
-function readText(bytes: Uint8Array): string {
-	try {
-		return strictText.decode(bytes);
-	} catch {
-		return "";
-	}
-}
-
 /** Reads a listing and checks its shape and the relay's signature; whether it is of this market and in time is the caller's. */
 export function readListing(crypto: Crypto, bytes: Uint8Array): Listing | Problem {
 	const reader = new Reader(bytes);
@@ -83,8 +74,8 @@ export function readListing(crypto: Crypto, bytes: Uint8Array): Listing | Proble
 	const relay = reader.take(KEY_BYTES);
 	const operator = reader.take(KEY_BYTES);
 	const urlBytes = reader.u16();
-	const url = readText(reader.take(urlBytes));
-	const country = readText(reader.take(2));
+	const url = textOf(reader.take(urlBytes)) ?? "";
+	const country = textOf(reader.take(2)) ?? "";
 	const [bandwidthMbps, storageGb, trafficCapGb] = [reader.u32(), reader.u32(), reader.u32()];
 	const [sendPerMb, storePerMbDay] = [reader.u64(), reader.u64()];
 	const issuedAtMs = reader.count();

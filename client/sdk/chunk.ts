@@ -5,7 +5,7 @@
  * The key is fresh for each file, so a nonce is its chunk's place: `zeros 19 · index u32 · last u8`.
  */
 
-import { Reader, same, Writer } from "#contracts/bytes";
+import { Reader, same, textOf, Writer } from "#contracts/bytes";
 import { PAYLOAD, padme } from "#contracts/envelope";
 import { HASH_BYTES, KEY_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
@@ -38,7 +38,6 @@ export const CHUNK_CONTENT_BYTES = LIMIT.sliceBytes - CHUNK_HEAD_BYTES - TAG_BYT
 export const FILE_NAME_BYTES_MAX = 255;
 
 const text = new TextEncoder();
-const strictText = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** How many chunks a file has; none when it is empty. */
 export function chunkCount(sizeBytes: number, chunkBytes: number = CHUNK_CONTENT_BYTES): number {
@@ -80,12 +79,8 @@ export function readManifest(body: Uint8Array): Manifest | Problem {
 		count !== chunkCount(sizeBytes, chunkBytes)
 	)
 		return problem("seal-broken", "The manifest does not describe a file.");
-	let name: string;
-	try {
-		name = strictText.decode(named);
-	} catch {
-		return problem("seal-broken", "The file's name is not text.");
-	}
+	const name = textOf(named);
+	if (name === undefined) return problem("seal-broken", "The file's name is not text.");
 	return { stream, key, sizeBytes, hash, chunkBytes, count, name: fileName(name) };
 }
 

@@ -3,7 +3,7 @@
  * reported and dropped: left in the mailbox it would come for ever.
  */
 
-import { toHex } from "#contracts/bytes";
+import { textOf, toHex } from "#contracts/bytes";
 import { MESSAGE, MESSAGE_ID_BYTES, type Message, PAYLOAD } from "#contracts/envelope";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { chunkHead, readManifest } from "./chunk.ts";
@@ -44,8 +44,6 @@ export type Handlers = {
 	/** Worth knowing, already dealt with: a relay that is away, mail that does not open. */
 	problem?(problem: Problem): void;
 };
-
-const strictText = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class Incoming {
 	private readonly device: Device;
@@ -186,13 +184,5 @@ export class Incoming {
 	async settle(): Promise<undefined> {
 		for (const part of this.parts.values()) await part.settle();
 		await this.seen.settle();
-	}
-}
-
-function textOf(body: Uint8Array): string | undefined {
-	try {
-		return strictText.decode(body);
-	} catch {
-		return undefined;
 	}
 }
