@@ -7,6 +7,9 @@
 
 import { LIMIT } from "./limit.ts";
 
+/** The WebSocket subprotocol that both ends name. */
+export const SUBPROTOCOL = "farelay.v1";
+
 /** Frame types; from a client below 64, from a relay at 64 and above. */
 export const FRAME = {
 	hello: 1,

@@ -3,6 +3,7 @@
  * can hold them and a browser, a phone and Node can each bring their own.
  */
 
+import { SUBPROTOCOL } from "#contracts/frame";
 import type { Crypto } from "#contracts/identity";
 import { loadCrypto, loadSodium } from "./crypto.ts";
 import type { Storage } from "./storage.ts";
@@ -33,9 +34,6 @@ export interface Device {
 	connect(url: string): Socket;
 	readonly fetch: typeof fetch;
 }
-
-/** The WebSocket subprotocol (PROTOCOL.md, "Transport"). */
-export const SUBPROTOCOL = "farelay.v1";
 
 /** A timer of more than this fires at once; longer waits are made of several. */
 const TIMER_MS_MAX = 2 ** 31 - 1;

@@ -7,6 +7,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Registry } from "prom-client";
 import { WebSocketServer } from "ws";
+import { SUBPROTOCOL } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
 import type { Health } from "#host/health";
@@ -14,9 +15,6 @@ import { isFromHere } from "#host/loopback";
 import { Post } from "./outbox.ts";
 import type { RelayParts } from "./parts.ts";
 import { Connection } from "./socket.ts";
-
-/** The subprotocol that both sides must name. */
-export const SUBPROTOCOL = "farelay.v1";
 
 /** A request's headers: names, a key, a cookie from somewhere else. */
 const HEADER_BYTES_MAX = 8_192;
@@ -151,6 +149,8 @@ export class Port {
 			const [status, after] = refused.retry
 				? ["503 Service Unavailable", "retry-after: 5\r\n"]
 				: ["400 Bad Request", ""];
+			// a peer that never closes its half would keep the socket, and a place, for ever
+			socket.once("finish", () => socket.destroy());
 			socket.end(`HTTP/1.1 ${status}\r\n${after}connection: close\r\ncontent-length: 0\r\n\r\n`);
 			return;
 		}

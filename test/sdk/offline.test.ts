@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 import { toHex } from "#contracts/bytes";
+import { SUBPROTOCOL } from "#contracts/frame";
 import type { Problem } from "#contracts/problem";
-import { type Socket, SUBPROTOCOL } from "#sdk/device";
+import type { Socket } from "#sdk/device";
 import { FarelayError } from "#sdk/error";
 import { type ScriptedRelay, scriptedRelay } from "#test/support/scripted-relay";
 import { marketInMemory, type Person, person, type TestMarket, until } from "#test/support/sdk";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
-import { advance, cursor, FRAME } from "#contracts/frame";
+import { advance, cursor, FRAME, SUBPROTOCOL } from "#contracts/frame";
 import type { Traffic } from "#contracts/tariff";
 import { crypto } from "#host/crypto";
 import type { Client } from "#sdk/client";
-import { type Socket, SUBPROTOCOL } from "#sdk/device";
+import type { Socket } from "#sdk/device";
 import { FarelayError } from "#sdk/error";
 import { bytesSink, bytesSource, type FileSource } from "#sdk/file";
 import { memoryStorage, type Storage } from "#sdk/storage";

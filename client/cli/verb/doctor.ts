@@ -4,9 +4,9 @@ import { randomUUID } from "node:crypto";
 import { HOME_OPTIONS, HOME_USAGE, homeOf } from "#cli/home";
 import { openPerson, type Person } from "#cli/person";
 import type { Call, Verb } from "#cli/verb";
+import { SUBPROTOCOL } from "#contracts/frame";
 import { isProblem, problem } from "#contracts/problem";
 import type { Relay } from "#sdk/card";
-import { SUBPROTOCOL } from "#sdk/device";
 
 /** One thing that was looked at. `mend` says what to do where it is not well. */
 type Finding = { readonly what: string; readonly well: boolean; readonly says: string; readonly mend?: string };
