@@ -67,11 +67,6 @@ export function add(...parts: Amount[]): Amount {
 	return amount(parts.reduce((sum: bigint, part) => sum + part, 0n));
 }
 
-/** @throws RangeError when `b` is larger than `a`. */
-export function subtract(a: Amount, b: Amount): Amount {
-	return amount(a - b);
-}
-
 /** Whether a number is a rate in parts per million, 0 to 1,000,000. */
 export function isRate(ratePpm: unknown): ratePpm is number {
 	return Number.isInteger(ratePpm) && (ratePpm as number) >= 0 && (ratePpm as number) <= 1_000_000;

@@ -25,8 +25,6 @@ export const WORLD_PLAY = "world:play";
 export const MARKET_FEES = "market:fees";
 /** The solidarity fee goes here. */
 export const COMMONS = "commons";
-/** The market's own money for losses. */
-export const RISK = "risk";
 
 /** What an account (its public key, 64 hex digits) can spend. */
 export function payerAccount(account: string): string {
