@@ -5,8 +5,11 @@
 import { stripTypeScriptTypes } from "node:module";
 import { blank } from "./imports.ts";
 
-/** One change to one file. `from` and `to` are the changed line before and after, trimmed: they name it across edits. */
-export type Mutant = { path: string; line: number; from: string; to: string; text: string };
+/**
+ * One change to one file. `from` and `to` are the changed line before and after, trimmed: they name it across edits.
+ * `at` are the positions of the change and of its line's first character.
+ */
+export type Mutant = { path: string; line: number; from: string; to: string; text: string; at: readonly number[] };
 
 /** A change from position `start` up to `end`. */
 type Edit = { start: number; end: number; put: string };
@@ -133,6 +136,7 @@ export function mutantsOf(path: string, text: string): Mutant[] {
 			from: flat(text.slice(lineStart, rest(end))),
 			to: flat(text.slice(lineStart, start) + put + text.slice(end, rest(end))),
 			text: mutated,
+			at: [start, lineStart + text.slice(lineStart).search(/\S/)],
 		});
 	}
 	return mutants;

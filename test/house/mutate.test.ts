@@ -4,6 +4,9 @@ import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, suite, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { covered } from "#scripts/covered";
+import { judge, type Run } from "#scripts/judge";
 import { mutantsOf } from "#scripts/mutants";
 import { home } from "#scripts/tree";
 
@@ -45,6 +48,56 @@ suite("a mutant is one check removed or flipped", () => {
 	});
 });
 
+suite("a busy machine kills no mutant", () => {
+	const failed = (ms: number): Run => ({ said: "failed", ms });
+	const passed: Run = { said: "passed", ms: 100 };
+	const late: Run = { said: "too long", ms: 20_000 };
+	/** The verdict when the runs, of the mutant and of the unchanged file in turn, end like this; all of them must be asked for. */
+	async function verdict(...runs: Run[]) {
+		const limits: number[] = [];
+		const next = async (msMax: number) => {
+			limits.push(msMax);
+			return runs.shift() ?? assert.fail("one run more than needed");
+		};
+		const said = await judge(next, next, 100);
+		assert.equal(runs.length, 0);
+		return [said, limits.at(-1)];
+	}
+
+	test("a test that fails at its usual pace has noticed, and one that passes has not", async () => {
+		assert.deepEqual(await verdict(failed(1_100)), ["killed", 20_000]);
+		assert.deepEqual(await verdict(passed), ["survived", 20_000]);
+	});
+
+	test("a slow failure counts only when the unchanged file passes", async () => {
+		assert.deepEqual(await verdict(failed(1_200), passed), ["killed", 20_000]);
+		assert.deepEqual(await verdict(failed(1_200), failed(900), failed(1_200), late, passed), ["survived", 80_000]);
+	});
+
+	test("a mutant hangs when it does so twice and the unchanged file ends each time", async () => {
+		assert.deepEqual(await verdict(late, passed, late, passed), ["hung", 40_000]);
+		assert.deepEqual(await verdict(late, passed, passed), ["survived", 40_000]);
+	});
+
+	test("when neither ends well, three times over, it is not judged", async () => {
+		assert.deepEqual(await verdict(late, late, late, passed, late, late), ["unclear", 80_000]);
+	});
+});
+
+test("what a test runs is read from V8's reports: the innermost range says it, and every thread adds to it", async () => {
+	const folder = await mkdtemp(join(tmpdir(), "farelay-covered-"));
+	const url = pathToFileURL(join(folder, "a.ts")).href;
+	const range = (startOffset: number, endOffset: number, count: number) => ({ startOffset, endOffset, count });
+	const report = (...ranges: object[]) => JSON.stringify({ result: [{ url, functions: [{ ranges }] }] });
+	await writeFile(join(folder, "1.json"), report(range(4, 6, 0), range(0, 8, 1), range(5, 6, 2)));
+	await writeFile(join(folder, "2.json"), report(range(0, 8, 0), range(7, 8, 0), range(4, 5, 1)));
+	await writeFile(join(folder, "3.json"), '{"result":[');
+	assert.deepEqual([...(covered(folder, folder, ["a.ts"]).get("a.ts") ?? [])], [1, 1, 1, 1, 1, 1, 1, 1]);
+	await rm(join(folder, "2.json"));
+	assert.deepEqual([...(covered(folder, folder, ["a.ts"]).get("a.ts") ?? [])], [1, 1, 1, 1, 0, 1, 1, 1]);
+	await rm(folder, { recursive: true });
+});
+
 suite("npm run mutate tells which checks no test would miss", () => {
 	let folder = "";
 	after(() => rm(folder, { recursive: true, force: true }));
@@ -69,6 +122,14 @@ suite("npm run mutate tells which checks no test would miss", () => {
 		}
 		await cp(join(home, "scripts"), join(folder, "scripts"), { recursive: true });
 		await symlink(join(home, "node_modules"), join(folder, "node_modules"));
+
+		const [one, other] = [
+			await mutate(folder, "--list", "--sample", "3", "--seed", "7"),
+			await mutate(folder, "--list"),
+		];
+		assert.equal((await mutate(folder, "--list", "--sample", "3", "--seed", "7")).out, one.out, "a seed says which");
+		assert.equal(one.out.split("contracts/tariff.ts:").length, 4);
+		assert.equal(other.out.split("contracts/tariff.ts:").length, 6);
 
 		const { code, out } = await mutate(folder);
 		assert.equal(code, 1);
@@ -95,11 +156,11 @@ suite("npm run mutate tells which checks no test would miss", () => {
 	});
 });
 
-function mutate(folder: string): Promise<{ code: number; out: string }> {
+function mutate(folder: string, ...flags: string[]): Promise<{ code: number; out: string }> {
 	// The outer test runner's context must not reach the inner one.
 	const { NODE_TEST_CONTEXT: _, ...env } = process.env;
 	return new Promise((resolve) => {
-		execFile(process.execPath, [join(folder, "scripts/mutate.ts")], { cwd: folder, env }, (failed, out) =>
+		execFile(process.execPath, [join(folder, "scripts/mutate.ts"), ...flags], { cwd: folder, env }, (failed, out) =>
 			resolve({ code: typeof failed?.code === "number" ? failed.code : 0, out }),
 		);
 	});
