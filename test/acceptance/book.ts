@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { AMOUNT_MAX, amount } from "#contracts/amount";
-import { type Book, CHANGES_MAX, LIST_MAX, type Outcome, type RowChange } from "#marketplace/ledger/book";
+import {
+	type Book,
+	CHANGES_MAX,
+	LIST_MAX,
+	type Outcome,
+	ROW_CHARS_MAX,
+	type RowChange,
+} from "#marketplace/ledger/book";
 import { COMMONS, earnedAccount, holdAccount, MARKET_FEES, payerAccount, WORLD_PLAY } from "#marketplace/ledger/chart";
 import { giveBack, move, post, reserve } from "#marketplace/ledger/post";
 import { CAUSE_CHARS_MAX, ENTRIES_MAX, type Entry, ID_CHARS_MAX, type Transfer } from "#marketplace/ledger/transfer";
@@ -192,6 +199,13 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			});
 		});
 
+		it("threat 18: takes as many entries as allowed, at the first moment there is", async () => {
+			const others = Array.from({ length: ENTRIES_MAX - 1 }, (_, i) => payerAccount(i.toString(16).padStart(64, "0")));
+			const entries = [out(WORLD_PLAY, BigInt(others.length)), ...others.map((account) => into(account, 1n))];
+			assert.deepEqual(await apply({ ...label("many"), atMs: 0, entries }), ["applied"]);
+			assert.deepEqual((await book.transfer("many"))?.entries, entries);
+		});
+
 		it("threat 18: refuses what would pass the largest amount on either side, and leaves the balances whole", async () => {
 			await apply(deposit("d1", ADA, AMOUNT_MAX));
 			assert.deepEqual(await apply(deposit("d2", OLU, 1n), deposit("d3", ADA, 1n)), ["overdraft", "overdraft"]);
@@ -236,7 +250,7 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			"a relay that is none": tabRow(0, { relay: "" }),
 			"a state that is no word": tabRow(0, { state: "Open!" }),
 			"a deadline that is none": tabRow(0, { deadlineMs: Number.NaN }),
-			"a value that is too long": tabRow(0, { value: "x".repeat(20_000) }),
+			"a value that is too long": tabRow(0, { value: "x".repeat(ROW_CHARS_MAX + 1) }),
 			"a version that is none": tabRow(-1),
 		};
 		for (const [what, row] of Object.entries(oddRows)) {
@@ -247,6 +261,12 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			});
 		}
 
+		it("threat 18: takes a row whose value is as long as allowed", async () => {
+			const longest = tabRow(0, { value: "x".repeat(ROW_CHARS_MAX) });
+			assert.deepEqual(words(await book.apply([{ rows: [longest] }])), ["applied"]);
+			assert.deepEqual(await book.tab(TAB), { ...longest.row, version: 1 });
+		});
+
 		it("lists the transfers of an account in their order, page by page", async () => {
 			const many = Array.from({ length: 25 }, (_, i) => deposit(`d${i}`, i % 5 === 0 ? OLU : ADA, BigInt(i + 1)));
 			await apply(...many);
@@ -256,6 +276,7 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 				const page = await book.transfers(ADA, after, 7);
 				assert(page.length <= 7);
 				ids.push(...page.map((kept) => kept.id));
+				assert(ids.length <= many.length, "a page begins where the one before ended");
 				const last = page.at(-1);
 				if (!last) break;
 				after = last.position;
@@ -286,7 +307,7 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			const after = tabs[7]?.row.tab ?? "";
 			assert.deepEqual(short(await book.tabs({ by: "account", of: ADA_KEY, after, limit: 4 })), [9, 11]);
 			assert.deepEqual(short(await book.tabs({ by: "relay", of: OLU_KEY, limit: 9 })), [0, 3, 6, 9]);
-			const due = { by: "deadline", state: "open", beforeMs: 981, limit: 3 } as const;
+			const due = { by: "deadline", state: "open", beforeMs: 990, limit: 3 } as const;
 			const first = await book.tabs(due);
 			assert.deepEqual(short(first), [10, 11, 8]);
 			const rest = await book.tabs({ ...due, after: first[2]!, limit: 99 });
@@ -298,6 +319,9 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			const change = { transfer: deposit("d1", ADA, 1n) };
 			await assert.rejects(book.apply(Array.from({ length: CHANGES_MAX + 1 }, () => change)), RangeError);
 			await assert.rejects(book.balances(Array.from({ length: LIST_MAX + 1 }, () => ADA)), RangeError);
+			const most = await book.apply(Array.from({ length: CHANGES_MAX }, () => ({})));
+			assert.deepEqual(most, Array(CHANGES_MAX).fill("applied"));
+			assert.equal((await book.balances(Array(LIST_MAX).fill(ADA))).length, LIST_MAX);
 			assert.deepEqual(await book.apply([]), []);
 			assert.deepEqual(await book.apply([{}]), ["applied"], "a change of nothing changes nothing");
 			assert.equal(await book.count(), 0);

@@ -9,10 +9,11 @@ import { after, beforeEach, describe, it } from "node:test";
 import { promisify } from "node:util";
 import { amount } from "#contracts/amount";
 import { isProblem } from "#contracts/problem";
-import type { Book } from "#marketplace/ledger/book";
+import { type Book, BookFailure } from "#marketplace/ledger/book";
 import { earnedAccount, holdAccount, payerAccount } from "#marketplace/ledger/chart";
 import { post, reserve } from "#marketplace/ledger/post";
 import { auditFile, openSqliteBook } from "#marketplace/ledger/sqlite";
+import { type LedgerCalls, open as openThread } from "#marketplace/ledger/sqlite-thread";
 import { digestOf } from "#marketplace/ledger/transfer";
 import { bookSuite, deposit, words } from "#test/acceptance/book";
 
@@ -25,7 +26,8 @@ after(async () => {
 });
 let files = 0;
 
-async function opened(path: string, more: { pagesMax?: number } = {}): Promise<Book> {
+type More = { pagesMax?: number; onDeath?: (why: Error) => void };
+async function opened(path: string, more: More = {}): Promise<Book> {
 	const book = await openSqliteBook({ path, ...more });
 	assert(!isProblem(book), JSON.stringify(book));
 	books.push(book);
@@ -60,6 +62,11 @@ async function reportOf(path: string) {
 	const report = await auditFile(path);
 	if (isProblem(report)) assert.fail(report.detail);
 	return report;
+}
+async function damage(path: string): Promise<void> {
+	const file = await open(path, "r+");
+	await file.write(Buffer.alloc((await file.stat()).size - 4096, 0xee), 0, undefined, 4096);
+	await file.close();
 }
 function alter(path: string, sql: string): void {
 	const database = new DatabaseSync(path);
@@ -100,7 +107,34 @@ describe("the book on SQLite", () => {
 			() => database.exec("INSERT INTO transfers SELECT 99, id, cause, atMs, digest FROM transfers LIMIT 1"),
 			/UNIQUE constraint failed/,
 		);
+		for (const odd of [
+			"UPDATE transfers SET digest = 'none'",
+			"UPDATE entries SET nanos = 0",
+			`INSERT INTO tabs VALUES ('${"c3".repeat(16)}', 0, 'a', 'r', 'open', 1, '{}')`,
+		])
+			assert.throws(() => database.exec(odd), /CHECK constraint failed/, odd);
 		database.close();
+	});
+
+	it("leaves no savepoint open after changes that were applied or refused: one would grow until the commit", async () => {
+		const ledger = openThread({ path: newPath() });
+		assert(!isProblem(ledger));
+		const apply = ledger.writes.apply as LedgerCalls["apply"];
+		assert.deepEqual(words(apply([{ transfer: deposit("d1", ADA, 5n) }])), ["applied"]);
+		assert.equal(ledger.database.isTransaction, false);
+		const tooMuch = { transfer: post(label("r1"), HOLD, [{ account: OLU, nanos: amount(1n) }]) };
+		assert.deepEqual(words(apply([{ transfer: deposit("d2", ADA, 5n) }, tooMuch])), ["applied", "overdraft"]);
+		assert.equal(ledger.database.isTransaction, false);
+		ledger.database.close();
+	});
+
+	it("says when its thread dies by a bug, and answers nothing as if it had happened", async () => {
+		const path = await filled();
+		alter(path, "CREATE TRIGGER bug BEFORE INSERT ON transfers BEGIN SELECT RAISE(ROLLBACK, 'a bug'); END");
+		const deaths: Error[] = [];
+		const book = await opened(path, { onDeath: (why) => deaths.push(why) });
+		await assert.rejects(book.apply([{ transfer: deposit("d2", ADA, 1n) }]), /a bug/);
+		assert.equal(deaths.length, 1);
 	});
 
 	it("threat 2: moves money once when two processes' books apply the same redemption at once", async () => {
@@ -155,6 +189,14 @@ describe("the book on SQLite", () => {
 		assert.equal(await roomy.balance(ADA), BigInt(applied) + 1n);
 		await roomy.close();
 		assert.equal((await reportOf(path)).holds, true);
+	});
+
+	it("threat 14: fails a read of damaged pages as the machine's, with its problem", async () => {
+		const path = await filled();
+		const book = await opened(path);
+		await damage(path);
+		for (const asked of [() => book.balance(ADA), () => book.transfer("d1"), () => book.tab(HOLD.slice(5))])
+			await assert.rejects(asked, (error) => error instanceof BookFailure && error.problem.problem === "data-corrupt");
 	});
 
 	it("says busy when too much waits for the disk, and nothing of that was applied", async () => {
@@ -254,9 +296,7 @@ describe("an audit finds what was altered by hand", () => {
 	}
 
 	it("says that a file is damaged, is none, or is missing, instead of auditing it", async () => {
-		const file = await open(path, "r+");
-		await file.write(Buffer.alloc(4096 * 4, 0xee), 0, 4096 * 4, 4096);
-		await file.close();
+		await damage(path);
 		const damaged = await auditFile(path);
 		assert.equal(isProblem(damaged) && damaged.problem, "data-corrupt");
 		await writeFile(path, "nothing of the kind");
@@ -264,6 +304,31 @@ describe("an audit finds what was altered by hand", () => {
 		assert.equal(isProblem(none) && none.problem, "data-corrupt");
 		const missing = await auditFile(join(folder, "nowhere.db"));
 		assert.equal(isProblem(missing) && missing.problem, "not-found");
+	});
+
+	it("sees one moment of a book that is written to between its slices", async () => {
+		const book = await opened(path);
+		for (let batch = 0; batch < 2; batch++)
+			await book.apply(Array.from({ length: 800 }, (_, i) => ({ transfer: deposit(`x${batch}-${i}`, ADA, 1n) })));
+		const other = openThread({ path });
+		assert(!isProblem(other));
+		const apply = other.writes.apply as LedgerCalls["apply"];
+		// before the audit goes on after its first thousand transfers
+		setImmediate(() => apply([{ transfer: deposit("meanwhile", ADA, 7n) }]));
+		const report = await reportOf(path);
+		assert.deepEqual([report.findings, report.transfers], [[], 1603]);
+		assert.equal(await book.balance(ADA), 2007n, "it was written meanwhile");
+		// an audit that has ended holds nothing: the log can be folded into the file to its end
+		assert.equal(other.database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get()?.busy, 0n);
+		other.database.close();
+		await book.close();
+	});
+
+	it("throws what a further check throws: a bug is no finding and no problem of the machine", async () => {
+		const broken = () => {
+			throw new TypeError("a bug in a check");
+		};
+		await assert.rejects(auditFile(path, [broken]), /a bug in a check/);
 	});
 
 	it("counts everything that is wrong and shows the first hundred", async () => {

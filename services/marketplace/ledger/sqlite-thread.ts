@@ -6,6 +6,7 @@ import { isConstraint, openDatabase } from "#host/database";
 import type { Opened } from "#host/writer";
 import { type Change, faultOfRow, type Outcome, type RowChange, type TabQuery, type TabRow } from "./book.ts";
 import { floorOf } from "./chart.ts";
+import { Numbers } from "./numbers.ts";
 import { LEDGER_KIND, LEDGER_MIGRATIONS } from "./schema.ts";
 import { reader } from "./sqlite-read.ts";
 import { digestOf, faultOf, type KeptTransfer, type Transfer } from "./transfer.ts";
@@ -34,9 +35,6 @@ export function open(options: LedgerOptions): Opened | Problem {
 
 type Refused = Exclude<Outcome, string>;
 
-/** Account numbers that the thread remembers, so that most entries find their account without its long name; about 15 MiB. */
-const NUMBERS_MAX = 100_000;
-
 /** Applies changes one by one: a refused one is undone alone. */
 function applier(database: DatabaseSync): LedgerCalls["apply"] {
 	const save = database.prepare("SAVEPOINT change");
@@ -63,7 +61,7 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 		`UPDATE tabs SET account = ?, relay = ?, state = ?, deadlineMs = ?, value = ?, version = version + 1
 		WHERE tab = ? AND version = ?`,
 	);
-	const numbers = new Map<string, number | bigint>();
+	const numbers = new Numbers();
 
 	return (changes) => {
 		// A savepoint for each change costs more than the change (SQLite copies each page it touches), and refusals are rare:
@@ -72,7 +70,7 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 		const outcomes: Outcome[] = [];
 		for (const change of changes) {
 			const outcome = applyOne(change);
-			if (isUndone(outcome)) {
+			if (typeof outcome === "object") {
 				undo.run();
 				release.run();
 				return changes.map(applyAlone);
@@ -86,7 +84,7 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 	function applyAlone(change: Change): Outcome {
 		save.run();
 		const outcome = applyOne(change);
-		if (isUndone(outcome)) undo.run();
+		if (typeof outcome === "object") undo.run();
 		release.run();
 		return outcome;
 	}
@@ -122,7 +120,6 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 		const known = numbers.get(account);
 		if (known !== undefined && moveByNumber.run(nanos, known, account).changes === 1n) return known;
 		const row = moveByName.get(nanos, account) ?? insertAccount.get(account, floorOf(account), nanos);
-		if (numbers.size >= NUMBERS_MAX) numbers.clear();
 		const number = row?.id as bigint;
 		numbers.set(account, number);
 		return number;
@@ -140,9 +137,4 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 		if (updateValue.run(value, tab, expect, account, relay, state, deadlineMs).changes === 1n) return true;
 		return updateTab.run(account, relay, state, deadlineMs, value, tab, expect).changes === 1n;
 	}
-}
-
-/** Whether a change may have written something before it was refused. */
-function isUndone(outcome: Outcome): boolean {
-	return typeof outcome === "object" && (outcome.refused === "overdraft" || outcome.refused === "stale");
 }

@@ -63,7 +63,7 @@ function malformed(why: string): { refused: "malformed"; detail: string } {
  * another digest is a conflict; kept with the transfer, it lets an audit find entries that were altered by hand.
  */
 export function digestOf(transfer: Pick<Transfer, "id" | "cause" | "entries">): string {
-	const sorted = transfer.entries.toSorted((a, b) => (a.account < b.account ? -1 : a.account > b.account ? 1 : 0));
+	const sorted = transfer.entries.toSorted((a, b) => (a.account < b.account ? -1 : 1));
 	// one line each: neither ids, account names nor amounts can hold a line end, so no two transfers read the same
 	let text = `farelay/transfer/v1\n${transfer.id}\n${transfer.cause}`;
 	for (const { account, nanos } of sorted) text += `\n${account} ${nanos}`;
