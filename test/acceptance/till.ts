@@ -99,6 +99,8 @@ export function tillAcceptance(name: string, open: () => Promise<Till>): void {
 				assert.deepEqual(at(1).redeemed, totals(5, 5, 5));
 				assert.deepEqual(at(1).receipt, receipt(5));
 			}
+			assert.equal(await till.redeemed(tab(1), totals(5, 5, 5), receipt(55)), "kept");
+			assert.deepEqual(at(1).receipt, receipt(55), "the same again brings the newest receipt");
 			assert.equal(await till.redeemed(tab(1), totals(6, 5, 6), receipt(6)), "kept");
 			assert.deepEqual(
 				[at(1).redeemed, at(1).receipt, at(1).voucher],

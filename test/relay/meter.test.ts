@@ -18,13 +18,37 @@ suite("the meter", () => {
 	});
 
 	test("gives back what was refunded, and settles what was answered", () => {
-		const meter = new Meter({ bytes: 10n, byteSeconds: 0n }, NOTHING);
-		meter.charge(10, 0);
-		meter.refund(4, 0);
-		meter.settle(6, 0);
-		assert.deepEqual([meter.used.bytes, meter.settled.bytes], [6n, 6n]);
+		const meter = new Meter({ bytes: 10n, byteSeconds: 30n }, NOTHING);
+		meter.charge(10, 3);
+		meter.refund(4, 3);
+		meter.settle(6, 3);
+		const six = { bytes: 6n, byteSeconds: 18n };
+		assert.deepEqual([meter.used, meter.settled], [six, six]);
 		assert.equal(meter.charge(5, 0), false);
-		assert.equal(meter.charge(4, 0), true);
+		assert.equal(meter.charge(1, 13), false);
+		assert.equal(meter.charge(4, 3), true);
+	});
+
+	test("goes on from where it stood when more is paid, and forgets nothing of what was answered", () => {
+		const meter = new Meter({ bytes: 10n, byteSeconds: 10n }, { bytes: 4n, byteSeconds: 4n });
+		assert.equal(meter.charge(6, 1), true);
+		meter.settle(5, 1);
+		assert.equal(meter.charge(1, 0), false);
+		meter.credit({ bytes: 12n, byteSeconds: 11n });
+		assert.deepEqual(meter.paid, { bytes: 12n, byteSeconds: 11n });
+		meter.credit({ bytes: 12n, byteSeconds: 11n });
+		assert.deepEqual(meter.used, { bytes: 10n, byteSeconds: 10n });
+		assert.deepEqual(meter.settled, { bytes: 9n, byteSeconds: 9n });
+		assert.equal(meter.charge(2, 1), false);
+		assert.equal(meter.charge(3, 0), false);
+		assert.equal(meter.charge(2, 0), true);
+	});
+
+	test("says whether other totals would cover a copy, to the byte and the byte-second", () => {
+		const meter = new Meter({ bytes: 5n, byteSeconds: 5n }, { bytes: 5n, byteSeconds: 5n });
+		assert.equal(meter.wouldCover({ bytes: 7n, byteSeconds: 11n }, 2, 3), true);
+		assert.equal(meter.wouldCover({ bytes: 6n, byteSeconds: 11n }, 2, 3), false);
+		assert.equal(meter.wouldCover({ bytes: 7n, byteSeconds: 10n }, 2, 3), false);
 	});
 
 	test("counts past what a number can hold", () => {
@@ -38,9 +62,10 @@ suite("the meter", () => {
 			wide.charge(61_440, 2_592_000);
 			wide.settle(61_440, 2_592_000);
 		}
-		const total = 61_440n * 2_592_000n * 60_000n;
-		assert.ok(total > 2n ** 53n);
-		assert.deepEqual([wide.used.byteSeconds, wide.settled.byteSeconds], [total, total]);
+		const bytes = 61_440n * 60_000n;
+		const all = { bytes, byteSeconds: bytes * 2_592_000n };
+		assert.ok(all.byteSeconds > 2n ** 53n);
+		assert.deepEqual([wide.used, wide.settled], [all, all]);
 	});
 });
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, open as openFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +8,9 @@ import { after, afterEach, beforeEach, describe, it } from "node:test";
 import fc from "fast-check";
 import { isProblem, type Problem } from "#contracts/problem";
 import { openMemoryTill } from "#relay/till/memory";
+import { recordOf } from "#relay/till/record";
 import { openSqliteTill, type SqliteTillOptions } from "#relay/till/sqlite";
+import { open as openThread, type TillCalls } from "#relay/till/sqlite-thread";
 import type { Till } from "#relay/till/till";
 import { row, tab, tillAcceptance, totals, voucher } from "#test/acceptance/till";
 
@@ -100,7 +103,7 @@ describe("the till's file", () => {
 		const troubles: Problem[] = [];
 		const first = await open({ pagesMax: 12, onTrouble: (why) => troubles.push(why) });
 		let n = 0;
-		while ((await first.put(row(++n, { voucher: voucher(1, 1, 1) }))) === "kept");
+		while (n < 1_000 && (await first.put(row(++n, { voucher: voucher(1, 1, 1) }))) === "kept");
 		assert(n > 5);
 		assert.equal(troubles[0]?.problem, "disk");
 		assert.equal(first.rows.size, n - 1, "what the disk refused is not in memory");
@@ -147,16 +150,67 @@ describe("the till's file", () => {
 		}
 	});
 
-	it("gives the problem of damaged pages, and of a row whose bytes are no voucher", async () => {
+	/** A file with one row, which somebody else then altered. */
+	async function altered(sql: string): Promise<void> {
 		const first = await open();
 		await first.put(row(1, { voucher: voucher(1, 1, 1) }));
 		await first.close();
 		till = undefined;
 		const other = new DatabaseSync(path);
-		other.exec("UPDATE till SET voucher = x'00'");
+		other.exec(sql);
 		other.close();
-		const rowDamaged = await openSqliteTill({ path });
-		assert.equal(isProblem(rowDamaged) && rowDamaged.problem, "data-corrupt");
+	}
+
+	const damages = {
+		"a voucher that is none": "voucher = x'00'",
+		"totals that are none": "redeemed = x'00'",
+		"totals past the largest amount": `redeemed = x'${"00".repeat(16)}${"ff".repeat(8)}'`,
+		"totals with a byte more": `redeemed = x'${"00".repeat(25)}'`,
+		"a count that is none": "used = x'00', final = 1",
+	};
+	for (const [what, set] of Object.entries(damages))
+		it(`gives the problem of a row with ${what}, and lets go of the file`, async () => {
+			await altered(`UPDATE till SET ${set}`);
+			const answer = openThread({ path });
+			assert.equal(isProblem(answer) && answer.problem, "data-corrupt");
+			// who closes last takes the log away
+			assert.equal(existsSync(`${path}-wal`), false);
+		});
+
+	it("has the database itself refuse a row that is neither final nor not", async () => {
+		await assert.rejects(altered("UPDATE till SET final = 2"), /CHECK constraint failed/);
+	});
+
+	it("throws at a file that is its own and has no rows' table: a bug is no problem of the machine; and lets go of it", async () => {
+		await altered("DROP TABLE till");
+		assert.throws(() => openThread({ path }), /no such table/);
+		assert.equal(existsSync(`${path}-wal`), false);
+	});
+
+	it("takes no row that it could not read again", async () => {
+		const opened = openThread({ path });
+		assert(!isProblem(opened));
+		const { put } = opened.writes as TillCalls;
+		const record = recordOf(row(1));
+		assert.throws(() => put({ ...record, redeemed: new Uint8Array(1) }), /cannot be read/);
+		assert.equal(opened.database.prepare("SELECT count(*) AS n FROM till").get()?.n, 0);
+		opened.database.close();
+	});
+
+	it("says when its thread dies by a bug, and keeps nothing that is not on disk", async () => {
+		await altered("CREATE TRIGGER bug BEFORE INSERT ON till BEGIN SELECT RAISE(ROLLBACK, 'a bug'); END");
+		const deaths: Error[] = [];
+		const first = await open({ onDeath: (why) => deaths.push(why) });
+		await assert.rejects(first.put(row(2)), /a bug/);
+		assert.equal(deaths.length, 1);
+		assert.equal(first.rows.has(tab(2)), false);
+	});
+
+	it("gives the problem of damaged pages", async () => {
+		const first = await open();
+		await first.put(row(1, { voucher: voucher(1, 1, 1) }));
+		await first.close();
+		till = undefined;
 		const file = await openFile(path, "r+");
 		await file.write(new Uint8Array((await file.stat()).size - 4096).fill(0x55), 0, undefined, 4096);
 		await file.close();
