@@ -72,7 +72,7 @@ export function isRate(ratePpm: unknown): ratePpm is number {
 	return Number.isInteger(ratePpm) && (ratePpm as number) >= 0 && (ratePpm as number) <= 1_000_000;
 }
 
-/** Parts per million of an amount, rounded down: the one rounding rule of fees (money.md, "Unit"). */
+/** Parts per million of an amount, rounded down: the one rounding rule of fees (PROTOCOL.md, "Money"). */
 export function portion(of: Amount, ratePpm: number): Amount {
 	if (!isRate(ratePpm)) throw new RangeError("not a rate");
 	return amount((of * BigInt(ratePpm)) / 1_000_000n);

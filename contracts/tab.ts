@@ -95,7 +95,7 @@ export function verifyClose(
 	return sound && verifyFor(crypto, "close", closeBody(market, account, tab), signature, account);
 }
 
-/** What a cumulative ask comes to for the payer: the ask and each fee, each rounded down once (money.md, "Defaults"). */
+/** What a cumulative ask comes to for the payer: the ask and each fee, each rounded down once (PROTOCOL.md, "Bill"). */
 export type Bill = {
 	readonly ask: Amount;
 	readonly marketFee: Amount;

@@ -1,5 +1,5 @@
 /**
- * What carrying costs: pure arithmetic over cumulative totals, rounded up once (PROTOCOL.md, "Price"; words.md, "tariff").
+ * What carrying costs: pure arithmetic over cumulative totals, rounded up once (PROTOCOL.md, "Price").
  */
 
 import { type Amount, amount, isAmount } from "./amount.ts";

@@ -33,7 +33,7 @@ async function installed() {
 
 /**
  * A process that reads many sockets starts with a young generation of 1 MiB: fresh 64 KiB read buffers otherwise push V8 into
- * full collections (design measurements: 0.9 against 1.5 at 64 KiB). It can only be set when a process starts.
+ * full collections. It can only be set when a process starts; `npm run bench` measures what it gives.
  */
 const flags = ["box", "relay"].includes(process.argv[2] ?? "") ? ["--max-semi-space-size=1"] : [];
 

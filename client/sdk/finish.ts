@@ -1,6 +1,6 @@
 /**
  * Ends a tab in agreement: the relay says its final count, this client signs a voucher for exactly that, and only if its own
- * count agrees. With both the market frees the rest at once (PROTOCOL.md, "Ending a tab").
+ * count agrees. With both the market frees the rest at once (PROTOCOL.md, "Finish").
  */
 
 import { writeEmpty } from "#contracts/control";

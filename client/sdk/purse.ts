@@ -1,6 +1,6 @@
 /**
  * One tab's purse: the client's own count, and the vouchers that never run further ahead of what was answered than one step
- * (PROTOCOL.md, "Paying"; product.md, rules 1 and 3). Pure arithmetic; `wallet.ts` opens, keeps and closes the tabs.
+ * (PROTOCOL.md, "Vouchers"). Pure arithmetic; `wallet.ts` opens, keeps and closes the tabs.
  *
  * `served` is what the relay has answered as kept or passed, `used` that plus what is under way. A relay that turns bad at
  * once holds a voucher for at most one step more than it has served.

@@ -1,6 +1,6 @@
 /**
  * When the market was not there. A redemption deadline moves later by every outage before it, so that a relay never loses money because
- * nobody answered (money.md, "Tab"; threat 14). Kept as a small file: a mark every minute, and the gaps found between marks at a start.
+ * nobody answered (PROTOCOL.md, "The marketplace's HTTP"; threat 14). Kept as a small file: a mark every minute, and the gaps found between marks at a start.
  */
 
 import { type Problem, problem } from "#contracts/problem";

@@ -1,4 +1,4 @@
-/** An account's lines of money, oldest first: cause, gross, each fee, net (money.md, "Statement"). */
+/** An account's lines of money, oldest first: cause, gross, each fee, net. */
 
 import type { Book } from "./ledger/book.ts";
 import { COMMONS, earnedAccount, MARKET_FEES, payerAccount } from "./ledger/chart.ts";

@@ -42,7 +42,7 @@ export type RelayConfig = {
 	readonly limits: Partial<RelayLimits>;
 };
 
-/** Settings nobody has to give. Asking prices: money.md, "Defaults". */
+/** Settings nobody has to give. The asking prices are $0.50 a GB sent and $0.001 a GB-day kept. */
 export const RELAY_DEFAULTS = {
 	host: "127.0.0.1",
 	port: 8_470,

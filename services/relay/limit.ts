@@ -1,5 +1,5 @@
 /**
- * The bounds that only a relay keeps, each with its reason (house rule 8). What both ends of a wire must know is in
+ * The bounds that only a relay keeps, each with its reason. What both ends of a wire must know is in
  * `contracts/limit.ts`. A relay's owner and a test may set others (`RelayConfig.limits`).
  */
 

@@ -1,5 +1,5 @@
 /**
- * What a tab has used, in pure arithmetic (PROTOCOL.md, "Paying"). `used` is what was accepted and what coverage is computed
+ * What a tab has used, in pure arithmetic (PROTOCOL.md, "Vouchers"). `used` is what was accepted and what coverage is computed
  * on; `settled` is what was answered `kept` or `passed`, and the only thing a relay claims. Always settled <= used <= paid.
  *
  * Totals are u64 and so bigint; the hot path adds and compares plain numbers since the last fold, which never pass 2 ** 53.

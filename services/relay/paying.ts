@@ -1,5 +1,5 @@
 /**
- * The paying half of a session: its tab and tag, vouchers, renewals, finish and usage (PROTOCOL.md, "Paying"; threats 2, 7, 9
+ * The paying half of a session: its tab and tag, vouchers, renewals, finish and usage (PROTOCOL.md, "Vouchers"; threats 2, 7, 9
  * and 24). Of the vouchers in one message only the newest is verified.
  */
 

@@ -1,6 +1,6 @@
 /**
  * One tab at this relay: its terms, its count, its newest voucher. It belongs to no connection; at most four share it
- * (PROTOCOL.md, "Paying"; threats 4, 6 and 7).
+ * (PROTOCOL.md, "Vouchers"; threats 4, 6 and 7).
  */
 
 import type { Grant } from "#contracts/grant";

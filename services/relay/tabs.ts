@@ -1,4 +1,4 @@
-/** The tabs of a relay: those in its till, and those that are connected (PROTOCOL.md, "Paying"). */
+/** The tabs of a relay: those in its till, and those that are connected (PROTOCOL.md, "Vouchers"). */
 
 import { toHex } from "#contracts/bytes";
 import { type Grant, readGrant } from "#contracts/grant";

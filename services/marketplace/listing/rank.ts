@@ -1,4 +1,4 @@
-/** The order in which relays are shown, and which of them commons and pools may pay (everyone.md). */
+/** The order in which relays are shown, and which of them commons and pools may pay. */
 
 import { toHex } from "#contracts/bytes";
 import { LIMIT } from "#contracts/limit";

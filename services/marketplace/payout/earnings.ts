@@ -1,4 +1,4 @@
-/** An operator's three numbers, which are never added up into one (money.md, "Statement"). */
+/** An operator's three numbers, which are never added up into one. */
 
 import { type Amount, amount, NOTHING } from "#contracts/amount";
 import type { Book } from "#marketplace/ledger/book";

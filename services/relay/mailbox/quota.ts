@@ -1,4 +1,4 @@
-/** Whether a mailbox has room for one more mail: pure, decided by the router before a mail is charged (protocol: "Reading"; threat 12). */
+/** Whether a mailbox has room for one more mail: pure, decided by the router before a mail is charged (PROTOCOL.md, "Reading"; threat 12). */
 
 import { LIMIT } from "#contracts/limit";
 import type { MailboxState } from "./store.ts";
