@@ -1,6 +1,6 @@
 /** The answers of one connection, gathered during a turn and written as ranges at its end (PROTOCOL.md, "Answers"). */
 
-import { writeCredited, writeRangesFrame, writeRefused } from "#contracts/control";
+import { type Refused, writeCredited, writeRangesFrame, writeRefused } from "#contracts/control";
 import { FRAME } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { ProblemCode } from "#contracts/problem";
@@ -10,6 +10,9 @@ import type { Counts } from "./metrics.ts";
 import { Numbers } from "./numbers.ts";
 import type { Outbox } from "./outbox.ts";
 
+/** Ranges of one refusal that are kept together: putting a number among many costs time, and who sends chooses the numbers. */
+const SCATTERED_MAX = 256;
+
 /** Gathers and writes. */
 export class TurnAnswers implements Answers {
 	private readonly outbox: Outbox;
@@ -17,6 +20,8 @@ export class TurnAnswers implements Answers {
 	private readonly keptNow = new Numbers();
 	private readonly passedNow = new Numbers();
 	private readonly refusedNow = new Map<ProblemCode, Numbers>();
+	/** Refusals that were scattered, in the order in which they became too many. */
+	private scattered: Refused[] = [];
 	private creditedNow: bigint | undefined;
 
 	constructor(outbox: Outbox, counts: Counts) {
@@ -38,8 +43,11 @@ export class TurnAnswers implements Answers {
 		this.outbox.touch();
 		this.counts.refuse(code);
 		const numbers = this.refusedNow.get(code);
-		if (numbers) numbers.include(seq);
-		else this.refusedNow.set(code, new Numbers([[seq, seq]]));
+		if (!numbers) this.refusedNow.set(code, new Numbers([[seq, seq]]));
+		else {
+			numbers.include(seq);
+			if (numbers.count >= SCATTERED_MAX) this.scattered.push({ code, ranges: numbers.take() });
+		}
 	}
 
 	credited(nanos: bigint): void {
@@ -56,8 +64,10 @@ export class TurnAnswers implements Answers {
 		if (this.passedNow.count > 0)
 			for (const part of parts(this.passedNow.take())) this.outbox.frame(writeRangesFrame(FRAME.passed, part));
 		if (this.refusedNow.size === 0) return;
-		for (const [code, numbers] of this.refusedNow)
-			for (const part of parts(numbers.ranges)) this.outbox.frame(writeRefused({ code, ranges: part }));
+		for (const refused of this.scattered) this.outbox.frame(writeRefused(refused));
+		if (this.scattered.length > 0) this.scattered = [];
+		for (const [code, { count, ranges }] of this.refusedNow)
+			if (count > 0) this.outbox.frame(writeRefused({ code, ranges }));
 		this.refusedNow.clear();
 	}
 }

@@ -261,6 +261,12 @@ export class Session {
 	private open(body: Uint8Array): undefined {
 		const open = readOpen(body);
 		if (!open) return this.malformed();
+		// handles are bounded over all connections: who pays nothing must not take them from those who do
+		if (!this.paying.tab) {
+			this.parts.counts.refuse("grant-needed");
+			this.line.outbox.frame(writeProblem(FRAME.problem, problem("grant-needed")));
+			return;
+		}
 		if (this.sending.open(open)) return;
 		this.parts.counts.refuse("too-many");
 		this.line.outbox.frame(writeProblem(FRAME.problem, problem("too-many", "No more handles may be opened.")));

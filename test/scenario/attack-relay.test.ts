@@ -1,0 +1,61 @@
+/** Floods that cost their sender nothing: what a relay gives to strangers must be bounded, and leave room for those who pay. */
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { suite, test } from "node:test";
+import { join } from "#contracts/bytes";
+import { FRAME } from "#contracts/frame";
+import { keys, payload, until } from "#test/support/rawclient";
+import { startTestRelay } from "#test/support/relay";
+
+/** An upgrade that is refused, by a peer that keeps its half open. */
+async function refusedUpgrade(port: number): Promise<Socket> {
+	const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+	socket.on("error", () => {});
+	socket.resume();
+	await once(socket, "connect");
+	socket.write(
+		"GET / HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+	);
+	await once(socket, "end");
+	return socket;
+}
+
+suite("what strangers can take from a relay", () => {
+	test("threat 11: a refused upgrade whose peer never closes keeps no socket", async (t) => {
+		const relay = await startTestRelay(t);
+		const sockets = await Promise.all(Array.from({ length: 20 }, () => refusedUpgrade(relay.port)));
+		t.after(() => sockets.map((socket) => socket.destroy()));
+		// a socket that the relay has let go of answers what is still written to it with a reset
+		await until("the relay to let go of them", () => {
+			for (const socket of sockets) if (!socket.destroyed) socket.write("x");
+			return sockets.every((socket) => socket.destroyed);
+		});
+	});
+
+	test("threat 11: who has no grant opens no handles, so that the payers' are not taken", async (t) => {
+		const relay = await startTestRelay(t, { limits: { handlesMax: 10 } });
+		const stranger = await relay.reader();
+		stranger.put(...Array.from({ length: 20 }, (_, i) => stranger.openFrame(i, keys().publicKey)));
+		await stranger.problem("grant-needed");
+		const alice = await relay.sender();
+		alice.put(...Array.from({ length: 10 }, (_, i) => alice.openFrame(i, keys().publicKey)));
+		alice.ping();
+		await alice.next(FRAME.pong);
+		assert.deepEqual(alice.problems, []);
+	});
+
+	test("threat 11: numbers that come backwards and apart are all refused, without the relay sorting them for long", async (t) => {
+		const relay = await startTestRelay(t);
+		const stranger = await relay.reader();
+		const sends = Array.from({ length: 5_000 }, (_, i) => stranger.sendFrame(1, 2 * (5_000 - i), payload(1)));
+		stranger.put(join(...sends));
+		stranger.ping();
+		await stranger.next(FRAME.pong);
+		await until("every number to be refused", () => stranger.refused.size === 5_000 || undefined);
+		assert.deepEqual([...new Set(stranger.refused.values())], ["grant-needed"]);
+		assert(stranger.of(FRAME.refused).length >= 5_000 / 256, "a few at a time");
+	});
+});
