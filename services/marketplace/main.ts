@@ -109,13 +109,16 @@ async function start(
 		play: config.play,
 		openTabs: await countOpenTabs(book),
 	};
+	let there = false;
 	// marked once more at the end, so that an orderly stop is known to the moment
-	stopping.add("last mark", () => outages.mark(clock.nowMs()));
-	startChores(market, stopping);
+	stopping.add("last mark", () => (there ? outages.mark(clock.nowMs()) : undefined));
 	const server = createServer(makeServer({ market, config }));
 	const port = await listen(server, config);
 	if (isProblem(port)) return port;
 	stopping.add("http", () => closeServer(server, clock));
+	there = true;
+	await outages.mark(clock.nowMs());
+	startChores(market, stopping);
 	const host = config.host.includes(":") ? `[${config.host}]` : config.host;
 	log.info({ host: config.host, port, play: config.play }, "the market is up");
 	return {

@@ -41,7 +41,10 @@ export interface Outages {
 
 type Kept = { readonly lastMs: number; readonly outages: readonly Outage[] };
 
-/** Reads the record, adds the gap since its last mark, and marks now. */
+/**
+ * Reads the record and adds the gap since its last mark. Marks nothing yet: a market that starts again and again and never
+ * listens was not there.
+ */
 export async function openOutages(path: string, nowMs: number): Promise<Outages | Problem> {
 	const json = await readJson(path);
 	if (json !== undefined && !isKept(json)) return problem("data-corrupt", `${path} is not the market's own file.`);
@@ -56,7 +59,6 @@ export async function openOutages(path: string, nowMs: number): Promise<Outages 
 		writing = writing.catch(() => {}).then(() => writeJson(path, { lastMs, outages } satisfies Kept));
 		return writing;
 	};
-	await mark(nowMs);
 	return { all: outages, mark };
 }
 

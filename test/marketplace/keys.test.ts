@@ -94,7 +94,11 @@ describe("an outage", () => {
 
 	it("is the time between two marks when it is two minutes or more, and is remembered", async () => {
 		const path = join(folder, "outages.json");
-		const openAt = async (nowMs: number) => fine(await openOutages(path, nowMs));
+		const openAt = async (nowMs: number) => {
+			const outages = fine(await openOutages(path, nowMs));
+			await outages.mark(nowMs);
+			return outages;
+		};
 		await (await openAt(START_MS)).mark(START_MS + 60_000);
 		assert.deepEqual((await openAt(START_MS + 179_999)).all, []);
 		const found = [{ fromMs: START_MS + 179_999, untilMs: START_MS + DAY_MS }];
@@ -103,9 +107,18 @@ describe("an outage", () => {
 		assert.deepEqual((await openAt(START_MS + 70 * DAY_MS)).all.length, 1, "those of long ago are forgotten");
 	});
 
+	it("threat 14: goes on while a market starts again and again and never gets as far as to listen", async () => {
+		const path = join(folder, "outages.json");
+		await fine(await openOutages(path, START_MS)).mark(START_MS);
+		for (let ms = START_MS; ms < START_MS + DAY_MS; ms += 60_000) fine(await openOutages(path, ms));
+		const { all } = fine(await openOutages(path, START_MS + DAY_MS));
+		assert.deepEqual(all, [{ fromMs: START_MS, untilMs: START_MS + DAY_MS }]);
+	});
+
 	it("threat 14: a clock that was set back makes none", async () => {
 		const path = join(folder, "outages.json");
 		const outages = fine(await openOutages(path, START_MS + DAY_MS));
+		await outages.mark(START_MS + DAY_MS);
 		await outages.mark(START_MS);
 		assert.deepEqual(fine(await openOutages(path, START_MS + DAY_MS)).all, []);
 	});
