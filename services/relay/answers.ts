@@ -1,4 +1,4 @@
-/** The answers of one connection, gathered during a turn and written as ranges at its end (PROTOCOL.md, "Answers"). */
+/** The answers of one connection, gathered during a turn and written as ranges at its end (PROTOCOL.md, "Order"). */
 
 import { type Refused, writeCredited, writeRangesFrame, writeRefused } from "#contracts/control";
 import { FRAME } from "#contracts/frame";

@@ -1,6 +1,6 @@
 /**
  * One connection's conversation: hello first, then frames in their order, one message after the other (PROTOCOL.md,
- * "Session"). Where a frame has to wait for a disk, the rest of its message and of the socket waits with it.
+ * "Sessions and flow"). Where a frame has to wait for a disk, the rest of its message and of the socket waits with it.
  */
 
 import { toHex } from "#contracts/bytes";
