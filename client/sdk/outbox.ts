@@ -3,7 +3,6 @@
  * restarts until it is answered, by the card's second home where the first refuses (PROTOCOL.md, "Sending").
  */
 
-import type { Amount } from "#contracts/amount";
 import { same } from "#contracts/bytes";
 import type { Card, Home } from "#contracts/card";
 import { BODY_BYTES_MAX, MESSAGE, sealedBytes } from "#contracts/envelope";
@@ -29,7 +28,7 @@ import type { Answer } from "./parcel.ts";
 import { seal } from "./seal.ts";
 import { type Cost, costOf, type Spending } from "./spending.ts";
 import { checkAgain, type Held, streamFile } from "./stream.ts";
-import type { Wallet } from "./wallet.ts";
+import type { Plan, Wallet } from "./wallet.ts";
 
 export type SendOptions = {
 	/** How long it is kept for the reader, in seconds; 0 for live only. */
@@ -166,18 +165,21 @@ export class Outbox {
 	private async dispatch(todo: Todo): Promise<Sent | Problem> {
 		const { letter, options } = todo;
 		const home = letter.card.homes[letter.home] as Home;
-		const cost = await this.price(home, leftBytes(letter), letter.ttlS);
-		if (isProblem(cost)) return cost;
+		const relay: Relay = { key: home.relay, url: home.url };
+		const rates = await this.wallet.rates(relay);
+		const left = () => traffic(leftBytes(letter), letter.ttlS);
+		const cost = isProblem(rates) ? rates : costOf(rates.tariff, rates.fees, left());
+		if (isProblem(rates) || isProblem(cost)) return cost as Problem;
 		options.priced?.(cost);
 		const refusal = await this.spending.take(cost.total);
 		if (refusal) return refusal;
 		// Live-only things are worth nothing later: only what is kept for its reader is kept here too.
 		if (letter.ttlS > 0) await writeLetter(this.device, letter);
-		const relay: Relay = { key: home.relay, url: home.url };
-		const answer = await this.carry(todo, relay, home, cost.ask);
-		this.wallet.spentPlan(relay, cost.ask);
+		const plan: Plan = { ask: cost.ask, rates };
+		const answer = await this.carry(todo, relay, home, plan);
+		this.wallet.spentPlan(relay, plan);
 		if (isProblem(answer)) {
-			const unspent = await this.price(home, leftBytes(letter), letter.ttlS);
+			const unspent = costOf(rates.tariff, rates.fees, left());
 			if (!isProblem(unspent)) await this.spending.giveBack(unspent.total);
 			// What can succeed later stays; the rest would only be refused again.
 			if (!answer.retry && !letter.file) await dropLetter(this.device, letter.id);
@@ -187,8 +189,8 @@ export class Outbox {
 		return { id: letter.id, tick: answer === "kept" ? "sent" : "passed", cost };
 	}
 
-	private async carry({ letter, source, held, options }: Todo, relay: Relay, home: Home, ask: Amount): Promise<Answer> {
-		const sender = await this.wallet.sender(relay, ask);
+	private async carry({ letter, source, held, options }: Todo, relay: Relay, home: Home, plan: Plan): Promise<Answer> {
+		const sender = await this.wallet.sender(relay, plan);
 		if (isProblem(sender)) return sender;
 		const { file } = letter;
 		const post = (payload: Uint8Array) =>

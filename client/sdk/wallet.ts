@@ -3,7 +3,7 @@
  * when one is used up or half its life is over, and settles them (PROTOCOL.md, "Tab").
  */
 
-import { type Amount, amount } from "#contracts/amount";
+import { type Amount, add, amount } from "#contracts/amount";
 import { same, toHex } from "#contracts/bytes";
 import type { Grant } from "#contracts/grant";
 import { TAB_BYTES } from "#contracts/identity";
@@ -37,6 +37,12 @@ export type WalletEvents = {
 	problem(relay: Relay, problem: Problem): void;
 };
 
+/** What sending to a relay costs. */
+export type Rates = { readonly tariff: Tariff; readonly fees: FeeRates };
+
+/** What something was priced at when it was agreed to: nothing of it is sent for more. */
+export type Plan = { readonly ask: Amount; readonly rates: Rates };
+
 type Tab = { relay: Relay; purse: Purse; fees: FeeRates; sender: Sender; cancelRenewal: () => void };
 
 export class Wallet {
@@ -48,8 +54,8 @@ export class Wallet {
 	private readonly events: WalletEvents;
 	private readonly tabs = new Map<string, Promise<Tab | Problem>>();
 	private over = false;
-	/** Asks that senders are about to spend, by relay: the next tab is made large enough. */
-	private readonly planned = new Map<string, bigint>();
+	/** What is about to be spent, by relay: the next tab is made large enough for it, and asks no more than it was priced at. */
+	private readonly plans = new Map<string, Set<Plan>>();
 
 	constructor(
 		device: Device,
@@ -67,25 +73,26 @@ export class Wallet {
 		this.events = events;
 	}
 
-	/** The sender to a relay, with an open tab; `ask` is what is about to be spent there. */
-	async sender(relay: Relay, ask: Amount): Promise<Sender | Problem> {
+	/** The sender to a relay, with an open tab that asks no more than was planned; the plan ends with {@link spentPlan}. */
+	async sender(relay: Relay, plan: Plan): Promise<Sender | Problem> {
 		if (this.over) return problem("unavailable", "This client was closed.", { spent: "no" });
 		const key = toHex(relay.key);
-		this.planned.set(key, (this.planned.get(key) ?? 0n) + ask);
+		this.plans.set(key, (this.plans.get(key) ?? new Set()).add(plan));
 		let tab = this.tabs.get(key);
 		if (!tab) {
 			tab = this.start(relay);
 			this.tabs.set(key, tab);
 		}
 		const opened = await tab;
-		if (!isProblem(opened)) return opened.sender;
-		this.tabs.delete(key);
-		this.spentPlan(relay, ask);
-		return opened;
+		if (isProblem(opened)) this.tabs.delete(key);
+		const refused = isProblem(opened) ? opened : dearer({ ...opened.purse.grant, fees: opened.fees }, plan);
+		if (!refused && !isProblem(opened)) return opened.sender;
+		this.spentPlan(relay, plan);
+		return refused as Problem;
 	}
 
 	/** What sending to a relay costs: as signed for the open tab, else as the market lists it now. Needs no market where a tab is open. */
-	async rates(relay: Relay): Promise<{ tariff: Tariff; fees: FeeRates } | Problem> {
+	async rates(relay: Relay): Promise<Rates | Problem> {
 		const tab = await this.tabs.get(toHex(relay.key));
 		if (tab && !isProblem(tab)) return { tariff: tab.purse.grant.tariff, fees: tab.fees };
 		const found = await this.recorded(relay);
@@ -97,10 +104,11 @@ export class Wallet {
 	}
 
 	/** What was planned is spent, or not any more. */
-	spentPlan(relay: Relay, ask: Amount): void {
+	spentPlan(relay: Relay, plan: Plan): void {
 		const key = toHex(relay.key);
-		const left = (this.planned.get(key) ?? 0n) - ask;
-		this.planned.set(key, left > 0n ? left : 0n);
+		const plans = this.plans.get(key);
+		plans?.delete(plan);
+		if (plans?.size === 0) this.plans.delete(key);
 	}
 
 	private async start(relay: Relay): Promise<Tab | Problem> {
@@ -172,7 +180,13 @@ export class Wallet {
 		const tab = crypto.random(TAB_BYTES);
 		const session = this.identity.session(tab);
 		const { account } = this.identity;
-		const needed = amount(this.planned.get(toHex(relay.key)) ?? 0n);
+		const plans = [...(this.plans.get(toHex(relay.key)) ?? [])];
+		// a relay may list another price between the look and the signature, and whenever it ends a tab
+		for (const plan of plans) {
+			const refused = dearer({ tariff: offer.tariff, fees }, plan);
+			if (refused) return refused;
+		}
+		const needed = add(...plans.map(({ ask }) => ask));
 		const cap = await this.cap(needed, fees);
 		if (isProblem(cap)) return cap;
 		const order: OpenOrder = {
@@ -230,6 +244,13 @@ export class Wallet {
 			await this.end(tab, true);
 			settled = true;
 			opened = await this.open(tab.relay);
+		}
+		if (isProblem(opened) && opened.problem === "conflict") {
+			// What waits was agreed to at another price: it is refused, and what comes is priced anew.
+			tab.sender.close(opened);
+			this.tabs.delete(toHex(tab.relay.key));
+			if (!settled) await this.end(tab, true);
+			return opened;
 		}
 		if (isProblem(opened)) {
 			const alive = !settled && opened.problem === "unavailable" && this.usable(tab.purse.grant, tab.relay);
@@ -296,4 +317,14 @@ export class Wallet {
 		}
 		this.tabs.clear();
 	}
+}
+
+/** Why rates are not what something was priced at; undefined when nothing of it costs more. */
+function dearer({ tariff, fees }: Rates, { rates }: Plan): Problem | undefined {
+	const within =
+		tariff.sendPerMb <= rates.tariff.sendPerMb &&
+		tariff.storePerMbDay <= rates.tariff.storePerMbDay &&
+		fees.marketPpm <= rates.fees.marketPpm &&
+		fees.solidarityPpm <= rates.fees.solidarityPpm;
+	return within ? undefined : problem("conflict", "It costs more now than was agreed to; look at the price again.");
 }
