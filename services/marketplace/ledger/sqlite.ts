@@ -35,7 +35,6 @@ export async function openSqliteBook(
 	return {
 		apply: async (changes) => {
 			if (changes.length > CHANGES_MAX) throw new RangeError("too many changes in one call");
-			if (changes.length === 0) return [];
 			const answer = await writer.call("apply", changes, { bytes: changes.length * CHANGE_BYTES });
 			if (!isProblem(answer)) return answer;
 			const refused = answer.problem === "too-many" ? "busy" : "disk";
