@@ -152,6 +152,11 @@ function startChores(market: Market, stopping: Stopping): void {
 		{ name: "sweep", everyMs: SWEEP_MS, run: () => sweep(market) },
 		{ name: "keys", everyMs: KEYS_MS, run: () => keys.renew(clock.nowMs()) },
 	];
+	// apart from its writing, which waits for the disk: that the market is here is known when the time comes
+	stopping.add(
+		"presence",
+		clock.every(MARK_MS, () => outages.see(clock.nowMs())),
+	);
 	for (const { name, everyMs, run } of chores) {
 		let running: Promise<void> | undefined;
 		const cancel = clock.every(everyMs, () => {

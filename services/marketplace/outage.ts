@@ -1,6 +1,7 @@
 /**
  * When the market was not there. A redemption deadline moves later by every outage before it, so that a relay never loses money because
- * nobody answered (PROTOCOL.md, "The marketplace's HTTP"; threat 14). Kept as a small file: a mark every minute, and the gaps found between marks at a start.
+ * nobody answered (PROTOCOL.md, "The marketplace's HTTP"; threat 14). Kept as a small file: a mark every minute, and the gaps found between
+ * marks, at a start and when the machine slept.
  */
 
 import { type Problem, problem } from "#contracts/problem";
@@ -33,33 +34,45 @@ export function extend(deadlineMs: number, sinceMs: number, outages: readonly Ou
 
 /** The market's record of its own absences. */
 export interface Outages {
-	/** in the order of time */
-	readonly all: readonly Outage[];
-	/** Marks that the market is here now; one mark is written at a time. Rejects when the disk does not take it. */
+	/** All until now, in the order of time: a machine that slept since its last mark was away as well, before it marks again. */
+	all(nowMs: number): readonly Outage[];
+	/** Notes that the market is here now, and the gap since the last time, without writing it down: a slow disk is no absence. */
+	see(nowMs: number): void;
+	/** Notes it and writes it down; one mark is written at a time. Rejects when the disk does not take it. */
 	mark(nowMs: number): Promise<void>;
 }
 
 type Kept = { readonly lastMs: number; readonly outages: readonly Outage[] };
 
 /**
- * Reads the record and adds the gap since its last mark. Marks nothing yet: a market that starts again and again and never
- * listens was not there.
+ * Reads the record; the gap since its last mark counts from now on. Marks nothing yet: a market that starts again and again and
+ * never listens was not there.
  */
 export async function openOutages(path: string, nowMs: number): Promise<Outages | Problem> {
 	const json = await readJson(path);
 	if (json !== undefined && !isKept(json)) return problem("data-corrupt", `${path} is not the market's own file.`);
-	let outages = [...(json?.outages ?? [])];
-	if (json && nowMs - json.lastMs >= OUTAGE_MS_MIN) outages.push({ fromMs: json.lastMs, untilMs: nowMs });
-	outages = outages.filter(({ untilMs }) => untilMs > nowMs - OUTAGE_KEPT_MS).slice(-OUTAGES_MAX);
-	let lastMs = json?.lastMs ?? 0;
+	let outages = json?.outages ?? [];
+	let lastMs = json?.lastMs ?? nowMs;
 	let writing: Promise<void> = Promise.resolve();
-	const mark = (atMs: number): Promise<void> => {
+	const all = (atMs: number): readonly Outage[] =>
+		atMs - lastMs >= OUTAGE_MS_MIN ? [...outages, { fromMs: lastMs, untilMs: atMs }] : outages;
+	const see = (atMs: number): void => {
+		outages = all(atMs)
+			.filter(({ untilMs }) => untilMs > atMs - OUTAGE_KEPT_MS)
+			.slice(-OUTAGES_MAX);
 		// a clock that was set back must not make an outage of the time until it has caught up
 		lastMs = Math.max(lastMs, atMs);
-		writing = writing.catch(() => {}).then(() => writeJson(path, { lastMs, outages } satisfies Kept));
-		return writing;
 	};
-	return { all: outages, mark };
+	return {
+		all,
+		see,
+		mark: (atMs) => {
+			see(atMs);
+			const kept: Kept = { lastMs, outages };
+			writing = writing.catch(() => {}).then(() => writeJson(path, kept));
+			return writing;
+		},
+	};
 }
 
 function isKept(json: unknown): json is Kept {

@@ -100,19 +100,30 @@ describe("an outage", () => {
 			return outages;
 		};
 		await (await openAt(START_MS)).mark(START_MS + 60_000);
-		assert.deepEqual((await openAt(START_MS + 179_999)).all, []);
+		assert.deepEqual((await openAt(START_MS + 179_999)).all(START_MS + 179_999), []);
 		const found = [{ fromMs: START_MS + 179_999, untilMs: START_MS + DAY_MS }];
-		assert.deepEqual((await openAt(START_MS + DAY_MS)).all, found);
-		assert.deepEqual((await openAt(START_MS + DAY_MS)).all, found);
-		assert.deepEqual((await openAt(START_MS + 70 * DAY_MS)).all.length, 1, "those of long ago are forgotten");
+		assert.deepEqual((await openAt(START_MS + DAY_MS)).all(START_MS + DAY_MS), found);
+		assert.deepEqual((await openAt(START_MS + DAY_MS)).all(START_MS + DAY_MS), found);
+		const late = START_MS + 70 * DAY_MS;
+		assert.deepEqual((await openAt(late)).all(late).length, 1, "those of long ago are forgotten");
+	});
+
+	it("threat 14: is found without a start too, when a machine slept: before its next mark, and once", async () => {
+		const outages = fine(await openOutages(join(folder, "outages.json"), START_MS));
+		await outages.mark(START_MS);
+		assert.deepEqual(outages.all(START_MS + 119_999), []);
+		assert.deepEqual(outages.all(START_MS + DAY_MS), [{ fromMs: START_MS, untilMs: START_MS + DAY_MS }]);
+		const woken = START_MS + DAY_MS + 1_000;
+		await outages.mark(woken);
+		assert.deepEqual(outages.all(woken + 60_000), [{ fromMs: START_MS, untilMs: woken }]);
 	});
 
 	it("threat 14: goes on while a market starts again and again and never gets as far as to listen", async () => {
 		const path = join(folder, "outages.json");
 		await fine(await openOutages(path, START_MS)).mark(START_MS);
 		for (let ms = START_MS; ms < START_MS + DAY_MS; ms += 60_000) fine(await openOutages(path, ms));
-		const { all } = fine(await openOutages(path, START_MS + DAY_MS));
-		assert.deepEqual(all, [{ fromMs: START_MS, untilMs: START_MS + DAY_MS }]);
+		const outages = fine(await openOutages(path, START_MS + DAY_MS));
+		assert.deepEqual(outages.all(START_MS + DAY_MS), [{ fromMs: START_MS, untilMs: START_MS + DAY_MS }]);
 	});
 
 	it("threat 14: a clock that was set back makes none", async () => {
@@ -120,7 +131,7 @@ describe("an outage", () => {
 		const outages = fine(await openOutages(path, START_MS + DAY_MS));
 		await outages.mark(START_MS + DAY_MS);
 		await outages.mark(START_MS);
-		assert.deepEqual(fine(await openOutages(path, START_MS + DAY_MS)).all, []);
+		assert.deepEqual(fine(await openOutages(path, START_MS + DAY_MS)).all(START_MS + DAY_MS), []);
 	});
 
 	it("moves a deadline later by as much as it took of the tab's time, and never earlier", () => {

@@ -223,13 +223,25 @@ describe("a redemption", () => {
 			[relay.where, alice.where] = [back, back];
 			assert.equal(await back.sweep(), 0);
 			assert.equal(movedBy((await relay.redeem(claim(carried(1_000))))[0]), 500n);
-			market.clock.jump(DAY_MS + 120_000);
+			// past it before the market looks at deadlines again
+			await market.clock.advance(DAY_MS - 30_000);
+			market.clock.jump(60_000);
 			assert.equal(codeOf((await relay.redeem(claim(carried(2_000))))[0]), "redeem-late");
 			await back.sweep();
 			assert.equal((await alice.client.tab.list.query()).tabs[0]?.state, "closed");
 		} finally {
 			await back.stop();
 		}
+	});
+
+	it("threat 14: a machine that slept past a deadline ends nothing when it wakes, and the relay is paid", async () => {
+		market.clock.jump(9 * DAY_MS);
+		assert.equal(await market.sweep(), 0);
+		const [before] = (await alice.client.tab.list.query()).tabs;
+		assert.equal(before?.state, "open");
+		assert.equal(movedBy((await relay.redeem(claim(carried(1_000))))[0]), 500n);
+		await market.clock.advance(9 * DAY_MS);
+		assert.equal((await alice.client.tab.list.query()).tabs[0]?.state, "closed");
 	});
 
 	it("threat 14: a full disk refuses with a problem, moves nothing, and says so to who watches", async () => {

@@ -93,7 +93,7 @@ describe("tabs", () => {
 				book,
 				keys,
 				listings: makeListings(crypto, keys.market, true),
-				outages: { all: [], mark: async () => {} },
+				outages: { all: () => [], see: () => {}, mark: async () => {} },
 				metrics,
 				health: makeHealth(),
 				fees: FEES,

@@ -21,8 +21,8 @@ export async function tabOf(market: Market, id: string): Promise<Tab | undefined
 }
 
 /** Until when a tab can be redeemed: its grant's deadline and what the market was away since it was opened. */
-export function redeemByMs(market: Pick<Market, "outages">, tab: Tab): number {
-	return extend(tab.grant.redeemByMs, tab.grant.issuedAtMs, market.outages.all);
+export function redeemByMs(market: Pick<Market, "outages" | "clock">, tab: Tab): number {
+	return extend(tab.grant.redeemByMs, tab.grant.issuedAtMs, market.outages.all(market.clock.nowMs()));
 }
 
 /**
