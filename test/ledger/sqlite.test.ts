@@ -69,7 +69,8 @@ async function damage(path: string): Promise<void> {
 	await file.close();
 }
 function alter(path: string, sql: string): void {
-	const database = new DatabaseSync(path);
+	// as any editor of SQLite files may, down to the table of tables
+	const database = new DatabaseSync(path, { defensive: false });
 	database.exec(`PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; ${sql}`);
 	database.close();
 }
@@ -191,6 +192,13 @@ describe("the book on SQLite", () => {
 		assert.equal((await reportOf(path)).holds, true);
 	});
 
+	it("gives the problem of a file that is no ledger instead of a book", async () => {
+		const path = newPath();
+		await writeFile(path, "nothing of the kind ".repeat(1_000));
+		const none = await openSqliteBook({ path });
+		assert.equal(isProblem(none) && none.problem, "data-corrupt");
+	});
+
 	it("threat 14: fails a read of damaged pages as the machine's, with its problem", async () => {
 		const path = await filled();
 		const book = await opened(path);
@@ -263,6 +271,10 @@ describe("an audit finds what was altered by hand", () => {
 		"an account outside the chart": {
 			sql: "INSERT INTO accounts (name, floor, balance) VALUES ('bank', 0, 0)",
 			says: /an account "bank" which the chart does not know/,
+		},
+		"an index that was taken out from under its table": {
+			sql: "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'tabsByDeadline'",
+			says: /^The file itself is not whole: .*never used/s,
 		},
 		"leave to owe": {
 			sql: "UPDATE accounts SET floor = -1000 WHERE name LIKE 'payer:%'",
