@@ -42,6 +42,8 @@ export class Purse {
 	private stepBytes: number = LIMIT.stepBytesFirst;
 	private stepBytesMax: number = LIMIT.stepBytesMax;
 	private servedAtStep: bigint;
+	/** Small steps that the relay took by crashing, less what it has carried since. */
+	private unserved = 0n;
 	private signatures: number;
 
 	constructor(crypto: Crypto, grant: Grant, session: KeyPair, record: PurseRecord = EMPTY_PURSE) {
@@ -163,6 +165,7 @@ export class Purse {
 	/** A copy was answered kept or passed; the step doubles each time it has been served once. */
 	serve(copy: Traffic): void {
 		this.answered = plus(this.answered, copy);
+		this.unserved = max(this.unserved - copy.bytes, 0n);
 		if (this.answered.bytes - this.servedAtStep < BigInt(this.stepBytes)) return;
 		this.servedAtStep = this.answered.bytes;
 		this.stepBytes = Math.min(this.stepBytes * 2, this.stepBytesMax);
@@ -193,8 +196,12 @@ export class Purse {
 			this.servedAtStep = this.answered.bytes;
 		}
 		if (lost.bytes > 0n || lost.byteSeconds > 0n) {
-			// It has to earn its trust again, so a relay that crashes at will gains one small step each time, served or not.
+			// It has to earn its trust again, so a relay that crashes at will gains one small step each time, served or not; and all
+			// of these together are no more than one large step, beyond what it carries in between.
 			this.stepBytes = LIMIT.stepBytesFirst;
+			if (!fresh) this.unserved += BigInt(LIMIT.stepBytesFirst);
+			if (this.unserved > BigInt(LIMIT.stepBytesMax))
+				return dishonest("The relay took again and again what was paid ahead, and carried less than that.");
 			this.gone = plus(this.gone, lost);
 		}
 		return lost;

@@ -23,6 +23,8 @@ const FLYING_MAX = 4096;
 /** Rounds of `unpaid` without anything kept in between, after which the relay's count is asked for anew, or it is given up. */
 const UNPAID_ROUNDS_RESTART = 2;
 const UNPAID_ROUNDS_MAX = 6;
+/** Losses in a row, with nothing kept in between, after which what waits is given back to the app. */
+const LOSSES_MAX = 1;
 /** How long the word that a voucher counts may take: a relay's disk. */
 const CREDIT_MS = 500;
 /** An idle sending connection is closed: what the phone does not hold open costs no battery. */
@@ -44,6 +46,8 @@ export class Sender {
 	private rolling = false;
 	private changing = false;
 	private unpaidRounds = 0;
+	/** Times that the relay lost what was paid ahead, since it answered anything. */
+	private losses = 0;
 	private over: Problem | undefined;
 	private cancelIdle: (() => void) | undefined;
 	private awaitingCredit: (() => void) | undefined;
@@ -135,7 +139,10 @@ export class Sender {
 		}
 		this.known = true;
 		this.purse.limitStep(welcome.stepBytesMax);
-		if (lost.bytes > 0n || lost.byteSeconds > 0n) this.events.lost(this.purse, lost);
+		if (lost.bytes > 0n || lost.byteSeconds > 0n) {
+			this.losses++;
+			this.events.lost(this.purse, lost);
+		}
 		this.events.changed(this.purse);
 		this.pump();
 	}
@@ -148,6 +155,13 @@ export class Sender {
 			if (this.flying.size >= FLYING_MAX) break;
 			if (!entry.counted) {
 				if (this.rolling) break;
+				// A crash is bad luck; a second one before anything was answered may be a way to be paid for nothing.
+				if (this.losses > LOSSES_MAX) {
+					if (this.flying.size > 0) break;
+					this.losses = LOSSES_MAX;
+					this.giveUp(problem("unpaid", "The relay lost again what was paid ahead."));
+					return;
+				}
 				const cover = this.purse.cover(entry.copy);
 				if (cover === "full") this.rolling = true;
 				if (cover === "full" || cover === "wait") break;
@@ -189,6 +203,7 @@ export class Sender {
 
 	private answered(ranges: readonly Range[], answer: "kept" | "passed"): void {
 		this.unpaidRounds = 0;
+		this.losses = 0;
 		for (const entry of this.named(ranges)) {
 			this.flying.delete(entry.seq);
 			this.purse.serve(entry.copy);

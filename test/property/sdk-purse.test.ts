@@ -50,6 +50,7 @@ test("rule 3: whatever happens, no voucher says more than what was served and on
 				const flying: Traffic[] = [];
 				// What an honest relay has counted of it.
 				let served = NO_TRAFFIC;
+				let crashes = 0;
 				for (const now of events) {
 					if (now.what === "send") {
 						const copy = traffic(now.bytes, ttlS);
@@ -78,7 +79,12 @@ test("rule 3: whatever happens, no voucher says more than what was served and on
 						// The relay crashed: it took what was paid as used, and what was under way is answered again.
 						const used = { bytes: purse.voucher.bytes, byteSeconds: purse.voucher.byteSeconds };
 						const lost = purse.adopt({ used, voucher: purse.voucher }, false);
-						assert.ok(!isProblem(lost));
+						crashes++;
+						// a relay that crashes again and again is given up, never after fewer crashes than make one large step
+						if (isProblem(lost)) {
+							assert.ok(crashes > 16);
+							break;
+						}
 						for (const copy of flying.splice(0)) purse.uncount(copy);
 						served = used;
 					}
