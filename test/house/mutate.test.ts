@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, suite, test } from "node:test";
@@ -96,6 +96,15 @@ test("what a test runs is read from V8's reports: the innermost range says it, a
 	await rm(join(folder, "2.json"));
 	assert.deepEqual([...(covered(folder, folder, ["a.ts"]).get("a.ts") ?? [])], [1, 1, 1, 1, 0, 1, 1, 1]);
 	await rm(folder, { recursive: true });
+});
+
+test("what is excused is a mutant of the code as it stands, and says why no test can tell it", async () => {
+	const excused = JSON.parse(await readFile(join(home, "test/mutate/equivalent.json"), "utf8"));
+	for (const { path, from, to, reason } of excused) {
+		const mutants = mutantsOf(path, await readFile(join(home, path), "utf8"));
+		assert.equal(mutants.filter((mutant) => mutant.from === from && mutant.to === to).length, 1, `${path}: ${to}`);
+		assert.match(reason, /^\S.{20,}\.$/);
+	}
 });
 
 suite("npm run mutate tells which checks no test would miss", () => {
