@@ -37,6 +37,8 @@ export type InboxEvents = {
 /** What a relay may pour in unasked before it is cut off: twice the window that it has to keep. */
 const QUEUE_FRAMES_MAX = 2 * LIMIT.windowFrames;
 const QUEUE_BYTES_MAX = 2 * LIMIT.windowBytes + LIMIT.messageBytesMax;
+/** The pause before mail that could not be taken is asked for again: a disk that is full is still full a moment later. */
+const TAKE_AGAIN_MS = 2_000;
 const HANDLE = 1;
 
 /** A session that nobody can tie to an account: a fresh key and tag. */
@@ -165,7 +167,7 @@ export class Inbox {
 			if (refusal) {
 				// Full disk, missing file: leaves the rest in the mailbox and comes back after a pause.
 				this.events.problem(refusal);
-				session.close(refusal);
+				session.close({ retryAfterMs: TAKE_AGAIN_MS, ...refusal });
 				return;
 			}
 			// A new session numbers anew: the old acks mean nothing there.
