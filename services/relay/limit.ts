@@ -21,6 +21,8 @@ export const RELAY_LIMITS = {
 	noncesMax: 262_144,
 	/** Handles open at once over all connections: 64 bytes and a mailbox's actor each. */
 	handlesMax: 1_000_000,
+	/** Mailboxes that one address may make in an hour: a village behind one gateway, not all places there are. */
+	newMailboxesPerHourMax: 512,
 	/** Mailboxes with an actor in memory. */
 	mailboxesMax: 200_000,
 	/** Tabs in memory: those that paid something and are not settled, and those that are connected. */

@@ -14,12 +14,14 @@ import { Reader } from "./reader.ts";
 export class Listening {
 	private readonly parts: RelayParts;
 	private readonly outbox: Outbox;
+	private readonly address: string;
 	private reader: Reader | undefined;
 	private ended = false;
 
-	constructor(parts: RelayParts, outbox: Outbox) {
+	constructor(parts: RelayParts, outbox: Outbox, address: string) {
 		this.parts = parts;
 		this.outbox = outbox;
+		this.address = address;
 	}
 
 	/** Takes a listen frame's body; "malformed" when it is none. Resolves when the mailbox is the session's, or refused. */
@@ -62,7 +64,9 @@ export class Listening {
 	}
 
 	private async attach(id: string, handle: number, tokenHash: Uint8Array | undefined): Promise<void> {
-		const { store, router, clock } = this.parts;
+		const { store, router, clock, newcomers } = this.parts;
+		if (!store.state(id) && !newcomers.take(this.address))
+			return this.refuse("too-many", "Too many mailboxes were made from this address; come back in an hour.");
 		const created = await store.create(id, tokenHash, clock.nowMs());
 		if (this.ended) return;
 		if (created !== "created") return this.refuse(created);

@@ -7,6 +7,7 @@ import type { Greeter } from "./hello.ts";
 import type { RelayLimits } from "./limit.ts";
 import type { MailStore } from "./mailbox/store.ts";
 import type { Counts } from "./metrics.ts";
+import type { Newcomers } from "./newcomers.ts";
 import type { Router } from "./router.ts";
 import type { Tabs } from "./tabs.ts";
 import type { Tags } from "./tags.ts";
@@ -21,6 +22,7 @@ export type RelayParts = {
 	readonly store: MailStore;
 	readonly greeter: Greeter;
 	readonly router: Router;
+	readonly newcomers: Newcomers;
 	readonly tabs: Tabs;
 	readonly tags: Tags;
 	readonly counts: Counts;

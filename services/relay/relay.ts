@@ -18,6 +18,7 @@ import { openSqliteMailStore } from "./mailbox/sqlite.ts";
 import type { MailStore } from "./mailbox/store.ts";
 import { MarketKeys } from "./market.ts";
 import { Counts, openMetrics } from "./metrics.ts";
+import { Newcomers } from "./newcomers.ts";
 import type { RelayParts } from "./parts.ts";
 import { Redeemer } from "./redeemer.ts";
 import { Router } from "./router.ts";
@@ -188,7 +189,21 @@ function build(
 	const router: Router = new Router(desk, clock, limits);
 	const tabs = new Tabs({ crypto, till, relay }, limits);
 	const greeter = new Greeter({ crypto, relay, clock, market, limits });
-	const parts: RelayParts = { crypto, clock, log, relay, limits, store, greeter, router, tabs, tags, counts };
+	const newcomers = new Newcomers(limits.newMailboxesPerHourMax, clock.elapsedMs);
+	const parts: RelayParts = {
+		crypto,
+		clock,
+		log,
+		relay,
+		limits,
+		store,
+		greeter,
+		router,
+		newcomers,
+		tabs,
+		tags,
+		counts,
+	};
 	const redeemer = new Redeemer({
 		...deps,
 		limits,

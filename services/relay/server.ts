@@ -155,7 +155,7 @@ export class Port {
 			return;
 		}
 		this.ws.handleUpgrade(request, socket, head, (ws) => {
-			const connection = new Connection(ws, socket as Socket, this.post, parts, () => {
+			const connection = new Connection(ws, socket as Socket, address, this.post, parts, () => {
 				this.connections.delete(connection);
 				this.known(connection, address);
 				parts.counts.open--;

@@ -19,6 +19,8 @@ import { type Moment, Sending } from "./sending.ts";
 /** The socket as a session sees it. */
 export interface Line {
 	readonly outbox: Outbox;
+	/** Where it comes from; for bounds only, never written down. */
+	readonly address: string;
 	/** Reads no more, and reads on. */
 	pause(): void;
 	resume(): void;
@@ -60,7 +62,7 @@ export class Session {
 			closed: () => this.ended,
 		});
 		this.sending = new Sending(parts, this.paying, this.answers);
-		this.listening = new Listening(parts, outbox);
+		this.listening = new Listening(parts, outbox, line.address);
 		outbox.onTurn = () => {
 			this.answers.write();
 			this.paying.write();

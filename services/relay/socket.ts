@@ -20,7 +20,7 @@ export class Connection {
 	private readonly outbox: Outbox;
 	private reason: ProblemCode | "client" = "client";
 
-	constructor(ws: WebSocket, socket: Socket, post: Post, parts: RelayParts, onEnd: () => void) {
+	constructor(ws: WebSocket, socket: Socket, address: string, post: Post, parts: RelayParts, onEnd: () => void) {
 		this.parts = parts;
 		this.ws = ws;
 		this.openedAtMs = parts.clock.elapsedMs();
@@ -28,6 +28,7 @@ export class Connection {
 		this.outbox = outbox;
 		const session = new Session(parts, {
 			outbox,
+			address,
 			pause: () => ws.pause(),
 			resume: () => ws.resume(),
 			close: (reason) => this.close(reason),

@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import { suite, test } from "node:test";
 import { join } from "#contracts/bytes";
 import { FRAME } from "#contracts/frame";
-import { keys, payload, until } from "#test/support/rawclient";
+import { keys, payload, RawClient, until } from "#test/support/rawclient";
 import { startTestRelay } from "#test/support/relay";
 
 /** An upgrade that is refused, by a peer that keeps its half open. */
@@ -57,5 +57,32 @@ suite("what strangers can take from a relay", () => {
 		await until("every number to be refused", () => stranger.refused.size === 5_000 || undefined);
 		assert.deepEqual([...new Set(stranger.refused.values())], ["grant-needed"]);
 		assert(stranger.of(FRAME.refused).length >= 5_000 / 256, "a few at a time");
+	});
+
+	test("threat 12: one address makes so many mailboxes an hour, and leaves places for others", async (t) => {
+		const relay = await startTestRelay(t, { trustProxy: true, limits: { newMailboxesPerHourMax: 3 } });
+		const from = async (address: string) => {
+			const client = new RawClient(`ws://127.0.0.1:${relay.port}`, relay.publicKey, undefined, {
+				"x-forwarded-for": address,
+			});
+			t.after(() => client.ws.terminate());
+			await client.opened();
+			client.put(client.helloFrame());
+			await client.welcome();
+			return client;
+		};
+		const mine = keys();
+		const flood = await from("2001:db8:0:7::1");
+		flood.put(flood.listenFrame(1, mine), flood.listenFrame(2, keys()));
+		await flood.listening(1);
+		const neighbour = await from("2001:db8:0:7:ffff::2");
+		neighbour.put(neighbour.listenFrame(1, keys()), neighbour.listenFrame(2, keys()));
+		assert.equal((await neighbour.problem("too-many")).retry, true);
+		assert.equal(neighbour.of(FRAME.listening).length, 1, "the third is the last of their network");
+		neighbour.put(neighbour.listenFrame(3, mine));
+		await neighbour.listening(1);
+		const other = await from("2001:db8:0:8::1");
+		other.put(other.listenFrame(1, keys()));
+		await other.listening();
 	});
 });

@@ -69,9 +69,14 @@ export class RawClient {
 	grant: Grant | undefined;
 	hello: Uint8Array = new Uint8Array(0);
 
-	constructor(url: string, relay: Uint8Array, protocols: string[] = ["farelay.v1"]) {
+	constructor(
+		url: string,
+		relay: Uint8Array,
+		protocols: string[] = ["farelay.v1"],
+		headers: Record<string, string> = {},
+	) {
 		this.relay = relay;
-		this.ws = new WebSocket(url, protocols, { perMessageDeflate: false });
+		this.ws = new WebSocket(url, protocols, { perMessageDeflate: false, headers });
 		this.ws.on("message", (data: Buffer) => this.take(new Uint8Array(data)));
 		this.ws.on("close", (code, reason) => {
 			this.closed = { code, reason: reason.toString() };
