@@ -25,10 +25,11 @@ import { chunksSealedBytes, type FileSource, hashFile } from "./file.ts";
 import type { Identity } from "./identity.ts";
 import { dropLetter, type FileProgress, type Letter, readLetters, writeLetter } from "./letter.ts";
 import type { Answer } from "./parcel.ts";
+import type { Plan } from "./plan.ts";
 import { seal } from "./seal.ts";
 import { type Cost, costOf, type Spending } from "./spending.ts";
 import { checkAgain, type Held, streamFile } from "./stream.ts";
-import type { Plan, Wallet } from "./wallet.ts";
+import type { Wallet } from "./wallet.ts";
 
 export type SendOptions = {
 	/** How long it is kept for the reader, in seconds; 0 for live only. */
@@ -177,7 +178,7 @@ export class Outbox {
 		if (letter.ttlS > 0) await writeLetter(this.device, letter);
 		const plan: Plan = { ask: cost.ask, rates };
 		const answer = await this.carry(todo, relay, home, plan);
-		this.wallet.spentPlan(relay, plan);
+		this.wallet.plans.delete(relay, plan);
 		if (isProblem(answer)) {
 			const unspent = costOf(rates.tariff, rates.fees, left());
 			if (!isProblem(unspent)) await this.spending.giveBack(unspent.total);

@@ -15,16 +15,12 @@ import type { Relay } from "./card.ts";
 import { Connection } from "./connection.ts";
 import type { Device } from "./device.ts";
 import { type Answer, type Entry, Handles, isEnded, isFatal, type Parcel, type SenderEvents } from "./parcel.ts";
+import { Patience } from "./patience.ts";
 import type { Purse } from "./purse.ts";
 import type { Clocks, Session } from "./session.ts";
 
 /** Frames under way at most: bounds the walk over them for each answer. */
 const FLYING_MAX = 4096;
-/** Rounds of `unpaid` without anything kept in between, after which the relay's count is asked for anew, or it is given up. */
-const UNPAID_ROUNDS_RESTART = 2;
-const UNPAID_ROUNDS_MAX = 6;
-/** Losses in a row, with nothing kept in between, after which what waits is given back to the app. */
-const LOSSES_MAX = 1;
 /** How long the word that a voucher counts may take: a relay's disk. */
 const CREDIT_MS = 500;
 /** An idle sending connection is closed: what the phone does not hold open costs no battery. */
@@ -45,9 +41,7 @@ export class Sender {
 	/** Going over to the next tab: first what is counted on this one drains, then it is changed. */
 	private rolling = false;
 	private changing = false;
-	private unpaidRounds = 0;
-	/** Times that the relay lost what was paid ahead, since it answered anything. */
-	private losses = 0;
+	private readonly patience = new Patience();
 	private over: Problem | undefined;
 	private cancelIdle: (() => void) | undefined;
 	private awaitingCredit: (() => void) | undefined;
@@ -107,6 +101,7 @@ export class Sender {
 
 	private giveUp(why: Problem): void {
 		this.takeBack();
+		this.patience.spent();
 		for (const entry of this.queue.splice(0)) entry.settle(why);
 	}
 
@@ -140,7 +135,7 @@ export class Sender {
 		this.known = true;
 		this.purse.limitStep(welcome.stepBytesMax);
 		if (lost.bytes > 0n || lost.byteSeconds > 0n) {
-			this.losses++;
+			this.patience.lost();
 			this.events.lost(this.purse, lost);
 		}
 		this.events.changed(this.purse);
@@ -154,14 +149,7 @@ export class Sender {
 		for (const entry of this.queue) {
 			if (this.flying.size >= FLYING_MAX) break;
 			if (!entry.counted) {
-				if (this.rolling) break;
-				// A crash is bad luck; a second one before anything was answered may be a way to be paid for nothing.
-				if (this.losses > LOSSES_MAX) {
-					if (this.flying.size > 0) break;
-					this.losses = LOSSES_MAX;
-					this.giveUp(problem("unpaid", "The relay lost again what was paid ahead."));
-					return;
-				}
+				if (this.rolling || this.patience.ended) break;
 				const cover = this.purse.cover(entry.copy);
 				if (cover === "full") this.rolling = true;
 				if (cover === "full" || cover === "wait") break;
@@ -177,7 +165,9 @@ export class Sender {
 			sent++;
 		}
 		if (sent > 0) this.queue.splice(0, sent);
-		if (this.rolling && this.flying.size === 0) void this.roll();
+		if (this.flying.size > 0) return;
+		if (this.patience.ended) this.giveUp(problem("unpaid", "The relay lost again what was paid ahead."));
+		if (this.rolling) void this.roll();
 	}
 
 	private frame(session: Session, type: number, body: Uint8Array): void {
@@ -202,8 +192,7 @@ export class Sender {
 	}
 
 	private answered(ranges: readonly Range[], answer: "kept" | "passed"): void {
-		this.unpaidRounds = 0;
-		this.losses = 0;
+		this.patience.answered();
 		for (const entry of this.named(ranges)) {
 			this.flying.delete(entry.seq);
 			this.purse.serve(entry.copy);
@@ -247,9 +236,9 @@ export class Sender {
 
 	/** The relay said `unpaid` to what this side has paid for: says the voucher again, then asks for its count, then gives up. */
 	private payAgain(): void {
-		this.unpaidRounds++;
-		if (this.unpaidRounds > UNPAID_ROUNDS_MAX) this.giveUp(problem("unpaid"));
-		else if (this.unpaidRounds > UNPAID_ROUNDS_RESTART) this.connection.restart();
+		const next = this.patience.unpaid();
+		if (next === "give up") this.giveUp(problem("unpaid"));
+		else if (next === "ask anew") this.connection.restart();
 		else if (this.purse.voucher) {
 			// Whatever went before it would only be refused again, so it waits for the credit, or a moment if none is said.
 			this.stalled = true;

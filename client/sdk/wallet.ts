@@ -3,19 +3,20 @@
  * when one is used up or half its life is over, and settles them (PROTOCOL.md, "Tab").
  */
 
-import { type Amount, add, amount } from "#contracts/amount";
+import { type Amount, amount } from "#contracts/amount";
 import { same, toHex } from "#contracts/bytes";
 import type { Grant } from "#contracts/grant";
 import { TAB_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { bill, type FeeRates, type OpenOrder, signOpen } from "#contracts/tab";
-import type { Tariff, Traffic } from "#contracts/tariff";
+import type { Traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import { type Settlement, settleTab } from "./finish.ts";
 import type { Identity } from "./identity.ts";
 import { checkGrant, type Market, offerOf, short } from "./market.ts";
+import { dearer, type Plan, Plans, type Rates } from "./plan.ts";
 import { Purse } from "./purse.ts";
 import { isShunned, readTab, recordedRelays, shun, writeTab } from "./record.ts";
 import { Sender } from "./sender.ts";
@@ -37,12 +38,6 @@ export type WalletEvents = {
 	problem(relay: Relay, problem: Problem): void;
 };
 
-/** What sending to a relay costs. */
-export type Rates = { readonly tariff: Tariff; readonly fees: FeeRates };
-
-/** What something was priced at when it was agreed to: nothing of it is sent for more. */
-export type Plan = { readonly ask: Amount; readonly rates: Rates };
-
 type Tab = { relay: Relay; purse: Purse; fees: FeeRates; sender: Sender; cancelRenewal: () => void };
 
 export class Wallet {
@@ -54,8 +49,8 @@ export class Wallet {
 	private readonly events: WalletEvents;
 	private readonly tabs = new Map<string, Promise<Tab | Problem>>();
 	private over = false;
-	/** What is about to be spent, by relay: the next tab is made large enough for it, and asks no more than it was priced at. */
-	private readonly plans = new Map<string, Set<Plan>>();
+	/** What is about to be spent, and what was agreed to for it. */
+	readonly plans = new Plans();
 
 	constructor(
 		device: Device,
@@ -73,22 +68,18 @@ export class Wallet {
 		this.events = events;
 	}
 
-	/** The sender to a relay, with an open tab that asks no more than was planned; the plan ends with {@link spentPlan}. */
+	/** The sender to a relay, with an open tab that asks no more than was planned; the plan ends with {@link plans}.delete. */
 	async sender(relay: Relay, plan: Plan): Promise<Sender | Problem> {
 		if (this.over) return problem("unavailable", "This client was closed.", { spent: "no" });
 		const key = toHex(relay.key);
-		this.plans.set(key, (this.plans.get(key) ?? new Set()).add(plan));
-		let tab = this.tabs.get(key);
-		if (!tab) {
-			tab = this.start(relay);
-			this.tabs.set(key, tab);
-		}
+		this.plans.add(relay, plan);
+		const tab = this.tabs.get(key) ?? this.start(relay);
+		this.tabs.set(key, tab);
 		const opened = await tab;
 		if (isProblem(opened)) this.tabs.delete(key);
 		const refused = isProblem(opened) ? opened : dearer({ ...opened.purse.grant, fees: opened.fees }, plan);
-		if (!refused && !isProblem(opened)) return opened.sender;
-		this.spentPlan(relay, plan);
-		return refused as Problem;
+		if (refused) this.plans.delete(relay, plan);
+		return refused ?? (opened as Tab).sender;
 	}
 
 	/** What sending to a relay costs: as signed for the open tab, else as the market lists it now. Needs no market where a tab is open. */
@@ -101,14 +92,6 @@ export class Wallet {
 		if (isProblem(terms)) return terms;
 		const offer = await offerOf(this.market, relay.key);
 		return isProblem(offer) ? offer : { tariff: offer.tariff, fees: terms.fees };
-	}
-
-	/** What was planned is spent, or not any more. */
-	spentPlan(relay: Relay, plan: Plan): void {
-		const key = toHex(relay.key);
-		const plans = this.plans.get(key);
-		plans?.delete(plan);
-		if (plans?.size === 0) this.plans.delete(key);
 	}
 
 	private async start(relay: Relay): Promise<Tab | Problem> {
@@ -180,14 +163,9 @@ export class Wallet {
 		const tab = crypto.random(TAB_BYTES);
 		const session = this.identity.session(tab);
 		const { account } = this.identity;
-		const plans = [...(this.plans.get(toHex(relay.key)) ?? [])];
-		// a relay may list another price between the look and the signature, and whenever it ends a tab
-		for (const plan of plans) {
-			const refused = dearer({ tariff: offer.tariff, fees }, plan);
-			if (refused) return refused;
-		}
-		const needed = add(...plans.map(({ ask }) => ask));
-		const cap = await this.cap(needed, fees);
+		const refused = this.plans.refuse(relay, { tariff: offer.tariff, fees });
+		if (refused) return refused;
+		const cap = await this.cap(this.plans.needed(relay), fees);
 		if (isProblem(cap)) return cap;
 		const order: OpenOrder = {
 			market,
@@ -317,14 +295,4 @@ export class Wallet {
 		}
 		this.tabs.clear();
 	}
-}
-
-/** Why rates are not what something was priced at; undefined when nothing of it costs more. */
-function dearer({ tariff, fees }: Rates, { rates }: Plan): Problem | undefined {
-	const within =
-		tariff.sendPerMb <= rates.tariff.sendPerMb &&
-		tariff.storePerMbDay <= rates.tariff.storePerMbDay &&
-		fees.marketPpm <= rates.fees.marketPpm &&
-		fees.solidarityPpm <= rates.fees.solidarityPpm;
-	return within ? undefined : problem("conflict", "It costs more now than was agreed to; look at the price again.");
 }
