@@ -3,6 +3,7 @@
  * 0 done, 1 refused or found wrong, 2 called wrongly, 3 worth trying again, 4 whether money moved is not known.
  */
 
+import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { type Problem, problem } from "#contracts/problem";
 import { openScreen, type Screen } from "./screen.ts";
@@ -35,16 +36,50 @@ async function help(screen: Screen): Promise<void> {
 		Object.entries(VERBS).map(async ([name, load]) => ({ name, summary: (await load()).verb.summary })),
 	);
 	const lines = verbs.map(({ name, summary }) => `  ${screen.tone("strong", name.padEnd(10))} ${summary}`);
-	screen.answer({ verbs }, ["farelay VERB [options]    (farelay VERB --help says more)", "", ...lines]);
+	screen.answer({ verbs }, ["farelay VERB [options]    (farelay VERB --help says more)", "", ...lines, "", ...GENERAL]);
 }
 
-/** Ends the signal at the first Ctrl-C or SIGTERM; the second ends the process at once. */
-function stopSignal(): AbortSignal {
+/** What holds for every verb. */
+const GENERAL: readonly string[] = [
+	"With --json every verb prints one JSON object, listen one a line; box writes it to a file. farelay --version says which",
+	"this is. Exit codes: 0 done, 1 refused or found wrong, 2 called wrongly, 3 worth trying again, 4 it is not known",
+	"whether money moved.",
+];
+
+async function version(screen: Screen): Promise<void> {
+	const manifest = await readFile(new URL("../../package.json", import.meta.url), "utf8");
+	const { version: farelay } = JSON.parse(manifest) as { version: string };
+	screen.answer({ farelay, node: process.version }, [`farelay ${farelay} (Node ${process.version})`]);
+}
+
+/**
+ * Ends the signal at the first Ctrl-C or SIGTERM; the second ends the process at once. Whoever reads the output may leave
+ * (`| head -1`): what was asked for is done all the same, and a verb that only waits to say more ends.
+ */
+function stopSignal(waits: boolean): AbortSignal {
 	const stop = new AbortController();
 	for (const signal of ["SIGINT", "SIGTERM"] as const) {
 		process.once(signal, () => stop.abort());
 	}
+	for (const stream of [process.stdout, process.stderr]) {
+		stream.on("error", (error: NodeJS.ErrnoException) => {
+			if (error.code !== "EPIPE") throw error;
+			if (waits) stop.abort();
+		});
+	}
 	return stop.signal;
+}
+
+/** What to do next, where a verb that acts for a person is refused. */
+const ADVICE: Partial<Record<Problem["problem"], string>> = {
+	unavailable: "farelay doctor looks for the cause.",
+	"balance-short": "farelay fund puts money on your account.",
+	"grant-unknown-market": "Where a market was begun anew on purpose, name a new --home too.",
+};
+
+function advised(refusal: Problem, { json }: Screen, personal: boolean): Problem {
+	const advice = personal && !json ? ADVICE[refusal.problem] : undefined;
+	return advice === undefined ? refusal : { ...refusal, detail: `${refusal.detail} ${advice}` };
 }
 
 async function run(args: readonly string[]): Promise<number> {
@@ -55,18 +90,27 @@ async function run(args: readonly string[]): Promise<number> {
 		await help(openScreen(args.includes("--json")));
 		return name === undefined ? 2 : 0;
 	}
+	if (name === "--version") {
+		await version(plain);
+		return 0;
+	}
 	const load = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
 	if (!load) return refuse(plain, problem("usage", `There is no verb "${name}". farelay --help lists them.`));
 	const { verb } = await load();
+	const taken = await verb.options();
 	let parsed: ReturnType<typeof parseArgs>;
 	try {
 		parsed = parseArgs({
 			args: rest,
-			options: { ...COMMON_OPTIONS, ...(await verb.options()) },
+			options: { ...COMMON_OPTIONS, ...taken },
 			allowPositionals: true,
 		});
 	} catch (error) {
-		const says = (error as Error).message.replaceAll(/\s+/g, " ").replace(/[^.]$/, "$&.");
+		// Node goes on about words that begin with a dash; what it found is in its first sentence
+		const says = (error as Error).message
+			.replaceAll(/\s+/g, " ")
+			.replace(/\. To specify .*$/, ".")
+			.replace(/[^.]$/, "$&.");
 		return refuse(plain, problem("usage", `${says} farelay ${name} --help says how.`));
 	}
 	// some verbs write their JSON to a file: then --json takes a path, and the screen is for people
@@ -75,6 +119,9 @@ async function run(args: readonly string[]): Promise<number> {
 		screen.answer({ verb: name, usage: verb.usage }, verb.usage);
 		return 0;
 	}
+	const extra = verb.words ? undefined : parsed.positionals[0];
+	if (extra !== undefined)
+		return refuse(screen, problem("usage", `"${extra}" says nothing here. farelay ${name} --help says how.`));
 	const options = parsed.values as Record<string, string | boolean | undefined>;
 	const call = {
 		options,
@@ -82,10 +129,10 @@ async function run(args: readonly string[]): Promise<number> {
 		screen,
 		env: process.env,
 		folder: process.cwd(),
-		stop: stopSignal(),
+		stop: stopSignal(name === "box" || name === "listen"),
 	};
 	const refusal = await verb.run(call);
-	return refusal ? refuse(screen, refusal) : 0;
+	return refusal ? refuse(screen, advised(refusal, screen, "home" in taken && name !== "doctor")) : 0;
 }
 
 function refuse(screen: Screen, refusal: Problem): number {

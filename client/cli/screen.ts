@@ -85,14 +85,17 @@ export function openScreen(
 		progress(label, total) {
 			const started = Date.now();
 			let drawn = 0;
+			/** What was done before: a step that goes on where it stopped begins with a leap. */
+			let before: number | undefined;
 			return {
 				to(done) {
 					const now = Date.now();
+					before ??= done;
 					if (json || !err.isTTY || now - started < BAR_AFTER_MS || now - drawn < DRAW_EVERY_MS) return;
 					drawn = now;
 					const share = total > 0 ? Math.min(done / total, 1) : 1;
 					const full = Math.round(share * BAR_WIDTH);
-					const rate = (done / 1e6 / ((now - started) / 1000)).toFixed(1);
+					const rate = ((done - before) / 1e6 / ((now - started) / 1000)).toFixed(1);
 					err.write(
 						`\r${label} ${"█".repeat(full)}${"░".repeat(BAR_WIDTH - full)} ${Math.floor(share * 100)} %  ${rate} MB/s `,
 					);

@@ -28,7 +28,9 @@ export type Verb = {
 	readonly usage: readonly string[];
 	/** What it takes; asked for only when it is called, because a service's settings come from the service. */
 	options(): Options | Promise<Options>;
-	/** Answers nothing when done, or the problem to be told. What a verb finds to be wrong (a forged file) is a problem too. */
+	/** Whether it takes words that no option names: a card, a file, an amount. Elsewhere a word is refused, for it was meant to say something. */
+	readonly words?: true;
+	/** Answers nothing when done, or the problem to be told. What a verb finds to be wrong (a forged file) is a problem too, and what else it found stands beside it: with `--json` that is the one object. */
 	run(call: Call): Promise<Problem | undefined>;
 };
 

@@ -34,14 +34,17 @@ export async function tellOf(box: Box, job: Outcome): Promise<{ lines: string[];
 		maxRssMiB,
 		seconds,
 	};
-	const money = (label: string, value: bigint) => `    ${label.padEnd(34)} ${formatDollars(value).padStart(16)}`;
+	const money = (label: string, value: bigint) => {
+		const [whole = "", rest = ""] = formatDollars(value).split(".");
+		return `    ${label.padEnd(34)} ${whole.padStart(6)}.${rest}`;
+	};
 	const lines = [
 		"",
 		`  It arrived as it was sent: ${job.received}`,
 		`    SHA-256 ${sha256.received}`,
 		"",
 		`  Carried by ${relay.url}, which asks ${formatDollars(sendPerMb)} a MB and ${formatDollars(storePerMbDay)} a MB-day kept.`,
-		`    ${bytes.payload} bytes were ${bytes.sealed} sealed, for ${vouchers.signed} vouchers; ${vouchers.accepted} counted, ${vouchers.redeemed} times redeemed.`,
+		`    Bytes: ${bytes.payload}, sealed ${bytes.sealed}. Vouchers: ${vouchers.signed} signed, ${vouchers.accepted} accepted. Redemptions: ${vouchers.redeemed}.`,
 		"",
 		"  Who paid what",
 		money("reserved when the tab was opened", nanos.reserved),

@@ -46,6 +46,9 @@ suite("calls that are none end with 2 and say how it is meant", () => {
 			["listen", "--name", "x".repeat(100)],
 			["verify"],
 			["verify", "file", "--market", "zz"],
+			// a word that nothing is done with: the ledger that is proved would be another than the one meant
+			["audit", "folder"],
+			["doctor", "me"],
 			["relay"],
 			["relay", "--market-url", "nonsense", "--operator", KEY],
 			["relay", "--market-url", "http://127.0.0.1:1", "--operator", "zz"],
@@ -55,7 +58,13 @@ suite("calls that are none end with 2 and say how it is meant", () => {
 		await each(calls, async (words) => {
 			assertRefused(await place.run([...words, "--json"]), 2, "usage");
 		});
-		for (const words of [["frobnicate"], ["box", "--json"], ["box", "--port", "99999"], ["box", "word"]])
+		for (const words of [
+			["frobnicate"],
+			["box", "--json"],
+			["box", "--once", "--json", "."],
+			["box", "--port", "99999"],
+			["box", "word"],
+		])
 			assertRefused(await place.run(words), 2, "usage");
 		const silent = await place.run([]);
 		assert.equal(silent.code, 2);

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { after, before, suite, test } from "node:test";
-import { Place, type Program } from "#test/support/process";
+import { promisify } from "node:util";
+import { MAIN, Place, type Program } from "#test/support/process";
 import { until } from "#test/support/sdk";
 
 suite("farelay, verb by verb, with a market and a relay of its own", () => {
@@ -119,9 +121,10 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 		assert.ok(findings.length >= 5);
 		const ill = await place.run(["doctor", "--json"], { home: "alice", market: "http://127.0.0.1:1" });
 		assert.equal(ill.code, 3);
+		assert.equal(ill.said.length, 1, "one object");
 		assert.equal(ill.said[0]?.well, false);
-		assert.equal(ill.said[1]?.problem, "unavailable");
-		assert.equal(ill.said[1]?.spent, "no");
+		assert.equal(ill.said[0]?.problem, "unavailable");
+		assert.equal(ill.said[0]?.spent, "no");
 	});
 
 	test("account --export and --restore: the line is the account, money and all", async () => {
@@ -189,6 +192,17 @@ suite("farelay box --once, and what can be checked of it afterwards", () => {
 			assert.match(ran.err, /The check of the \w+.* fails: /);
 			assert.doesNotMatch(ran.err, /^\s+at /m);
 		}
+	});
+
+	test("output that nobody reads any more changes nothing: what was asked for is done, and no disk is blamed", async () => {
+		const call = [process.execPath, MAIN, "verify", String(out.dispute)];
+		const { stdout, stderr } = await promisify(execFile)("bash", [
+			"-c",
+			'"$0" "$@" | { exec 0<&-; sleep 2; }; echo "$PIPESTATUS"',
+			...call,
+		]);
+		assert.equal(stderr, "");
+		assert.equal(stdout, "0\n");
 	});
 
 	test("audit: the ledger of a box is found in its data folder, by option and by variable", async () => {

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { until } from "./rawclient.ts";
 
-const MAIN = fileURLToPath(import.meta.resolve("#cli/main"));
+export const MAIN = fileURLToPath(import.meta.resolve("#cli/main"));
 
 /** How long a call of the command line may take on a busy machine before it counts as hanging. */
 const CALL_MS_MAX = 60_000;

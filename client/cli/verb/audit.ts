@@ -28,7 +28,8 @@ export const verb: Verb = {
 		const report = await auditFile(ledgerPath(existsSync(ledgerPath(boxed)) ? boxed : data), [checkTabs]);
 		if (isProblem(report)) return report;
 		const { holds, transfers, entries, accounts, tabs, sum, findings, findingsTotal } = report;
-		call.screen.answer({ holds, transfers, entries, accounts, tabs, sum, findings, findingsTotal }, [
+		const said = { holds, transfers, entries, accounts, tabs, sum, findings, findingsTotal };
+		const lines = [
 			`${transfers} transfers with ${entries} entries on ${accounts} accounts and ${tabs} tabs.`,
 			`All entries sum to ${formatDollars(sum)}${sum === 0n ? ", as they must." : "."}`,
 			...findings.map((says) => call.screen.tone("bad", says)),
@@ -36,9 +37,12 @@ export const verb: Verb = {
 			...(holds
 				? [call.screen.tone("good", "Every balance is what its entries say, and no tab paid more than its cap.")]
 				: []),
-		]);
-		return holds
-			? undefined
-			: problem("data-corrupt", `${findingsTotal} things in the ledger are not as they must be.`);
+		];
+		if (holds) {
+			call.screen.answer(said, lines);
+			return undefined;
+		}
+		for (const line of lines) call.screen.line(line);
+		return { ...said, ...problem("data-corrupt", `The ledger is not as it must be; findings: ${findingsTotal}.`) };
 	},
 };

@@ -4,7 +4,7 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { sayBytes } from "#cli/screen";
 import { type Call, textOf, type Verb } from "#cli/verb";
@@ -58,6 +58,29 @@ async function openFile(order: Order): Promise<DiskSource | Problem> {
 	return diskSource(path);
 }
 
+/** Whether the result can be written: asked before money moves for it. */
+async function tryOut(path: string): Promise<Problem | undefined> {
+	const part = `${path}.${process.pid}.part`;
+	await mkdir(dirname(path), { recursive: true });
+	try {
+		if ((await stat(path).catch(() => undefined))?.isDirectory())
+			return problem("usage", `--json takes a file to write, and ${path} is a folder.`);
+		await writeFile(part, "");
+		await rm(part);
+		return undefined;
+	} catch (error) {
+		const code = (error as NodeJS.ErrnoException).code;
+		return problem("disk", `The result cannot be written to ${path} (${code}). Nothing was sent.`, { spent: "no" });
+	}
+}
+
+/** What is said when another box is up on the same folder. */
+const inUse = ({ data }: Order) =>
+	problem(
+		"conflict",
+		`Another box is up on ${data}: end it with Ctrl-C, or give this one another folder with --data PATH.`,
+	);
+
 async function writeOut(path: string, out: object): Promise<Problem | undefined> {
 	const part = `${path}.${process.pid}.part`;
 	try {
@@ -76,7 +99,8 @@ async function writeOut(path: string, out: object): Promise<Problem | undefined>
 async function run(call: Call, order: Order): Promise<Problem | undefined> {
 	const { screen } = call;
 	const { tone } = screen;
-	if (order.json !== undefined) await mkdir(dirname(order.json), { recursive: true });
+	const unwritable = order.json === undefined ? undefined : await tryOut(order.json);
+	if (unwritable) return unwritable;
 	const file = await openFile(order);
 	if (isProblem(file)) return file;
 	const { sayPorts, startBox } = await import("#box/box");
@@ -84,7 +108,7 @@ async function run(call: Call, order: Order): Promise<Problem | undefined> {
 	const { tellOf } = await import("#box/report");
 	screen.line(tone("faint", "Starting a marketplace and two relays."));
 	const box = await startBox(order);
-	if (isProblem(box)) return sayPorts(box, order.port);
+	if (isProblem(box)) return box.problem === "conflict" ? inUse(order) : sayPorts(box, order.port);
 	try {
 		screen.line(`${file.name}, ${sayBytes(file.sizeBytes)}, goes to someone who is offline.`);
 		const job = await doJob(box, file, {
@@ -134,6 +158,7 @@ export const verb: Verb = {
 		data: { type: "string" },
 		"log-level": { type: "string" },
 	}),
+	words: true,
 	async run(call) {
 		const order = readOrder(call);
 		return isProblem(order) ? order : run(call, order);

@@ -43,7 +43,10 @@ async function lookAtMarket(person: Person): Promise<Finding[]> {
 				what: "the market",
 				well: false,
 				says: terms.detail,
-				mend: "Name it with --market; farelay box starts one here.",
+				mend:
+					terms.problem === "grant-unknown-market"
+						? "Where it was begun anew on purpose, name a new --home too."
+						: "npm start (farelay box) opens one here; --market names another.",
 			},
 		];
 	const answer = await fetch(new URL("/.well-known/farelay.json", person.marketUrl), {
@@ -94,7 +97,13 @@ async function lookAtRelays(person: Person): Promise<Finding[]> {
 
 export const verb: Verb = {
 	summary: "checks this machine, your folder, the market and its relays",
-	usage: ["farelay doctor [options]", "", ...HOME_USAGE, "", "Ends with 1 when something is not well."],
+	usage: [
+		"farelay doctor [options]",
+		"",
+		...HOME_USAGE,
+		"",
+		"Ends with 0 when all is well, with 3 when anything is not.",
+	],
 	options: () => HOME_OPTIONS,
 	async run(call) {
 		const person = await openPerson(call);
@@ -106,17 +115,20 @@ export const verb: Verb = {
 			...(await lookAtRelays(person)),
 		];
 		const { screen } = call;
-		screen.answer(
-			{ well: findings.every(({ well }) => well), findings },
-			findings.map(({ what, well, says, mend }) =>
+		for (const { what, well, says, mend } of findings)
+			screen.line(
 				well
 					? `${screen.tone("good", "well")}  ${what}: ${says}`
 					: `${screen.tone("bad", "ill ")}  ${what}: ${says} ${mend ?? ""}`,
-			),
-		);
+			);
 		const ill = findings.filter(({ well }) => !well).length;
-		return ill === 0
-			? undefined
-			: problem("unavailable", `${ill} of ${findings.length} things are not well.`, { spent: "no" });
+		const said = {
+			well: ill === 0,
+			findings: findings.map(({ mend, ...rest }) => (rest.well ? rest : { ...rest, mend })),
+		};
+		if (ill > 0)
+			return { ...said, ...problem("unavailable", `Not well: ${ill} of ${findings.length}.`, { spent: "no" }) };
+		screen.answer(said, []);
+		return undefined;
 	},
 };

@@ -16,6 +16,7 @@ export const verb: Verb = {
 		...HOME_USAGE,
 	],
 	options: () => ({ ...HOME_OPTIONS, id: { type: "string" } }),
+	words: true,
 	async run(call) {
 		const amount = call.words.length === 1 ? parseDollars(call.words[0] ?? "") : undefined;
 		if (amount === undefined || amount === 0n)

@@ -91,13 +91,19 @@ export const verb: Verb = {
 			const done = Promise.withResolvers<Problem | undefined>();
 			call.stop.addEventListener("abort", () => done.resolve(undefined));
 			let left = Number(count ?? Number.POSITIVE_INFINITY);
+			let said = "";
 			const counted = () => {
+				said = "";
 				if (--left <= 0) done.resolve(undefined);
 			};
 			const troubled = (why: Problem) => {
 				// a disk that takes nothing: what came waits at the relay, and nobody is helped by a program that asks for it again and again
 				if (why.problem === "disk") done.resolve(why);
-				else screen.line(screen.tone("faint", sayProblem(why)));
+				else if (why.detail !== said) {
+					// the client goes on trying by itself: once is enough until something comes
+					said = why.detail;
+					screen.line(screen.tone("faint", why.retry ? `${why.problem}: ${why.detail} Trying on.` : sayProblem(why)));
+				}
 			};
 			await client.listen(handlers(screen, into, counted, troubled));
 			return await done.promise;

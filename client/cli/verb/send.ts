@@ -7,6 +7,7 @@ import { sayBytes } from "#cli/screen";
 import { type Call, textOf, type Verb } from "#cli/verb";
 import { type Amount, formatDollars, parseDollars } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
+import { BODY_BYTES_MAX } from "#contracts/envelope";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { type DiskSource, diskSource } from "#host/diskfile";
@@ -34,6 +35,8 @@ async function readOrder(call: Call): Promise<Order | Problem> {
 	const ttlS = days === undefined ? LIMIT.ttlSDefault : Math.round(Number(days) * SECONDS_PER_DAY);
 	if (!Number.isInteger(ttlS) || ttlS < 1 || ttlS > LIMIT.ttlSMax)
 		return problem("usage", "--days takes a number up to 30.");
+	if (new TextEncoder().encode(words).length > BODY_BYTES_MAX)
+		return problem("usage", `A text is at most ${BODY_BYTES_MAX} bytes; send a longer one as a file, with --file.`);
 	const limit = textOf(call, "limit");
 	const most = limit === undefined ? undefined : parseDollars(limit);
 	if (limit !== undefined && most === undefined) return problem("usage", "--limit takes dollars, like 0.05.");
@@ -91,18 +94,20 @@ export const verb: Verb = {
 		wait: { type: "string" },
 		settle: { type: "boolean" },
 	}),
+	words: true,
 	async run(call) {
 		const order = await readOrder(call);
 		if (isProblem(order)) return order;
 		const person = await openPerson(call, order.most === undefined ? {} : { spendLimit: order.most });
 		if (isProblem(person)) return person;
-		call.stop.addEventListener("abort", () => void person.client.close());
 		let late: Problem | undefined;
-		const giveUp = () => {
+		const end = (why: string) => {
 			const more = typeof order.what === "string" ? "" : " Called again, sending goes on where it was.";
-			late = problem("unavailable", `The relay has not answered for ${order.waitS} s.${more}`);
+			late ??= problem("unavailable", `${why}${more}`);
 			void person.client.close();
 		};
+		call.stop.addEventListener("abort", () => end("Stopped before it was done."));
+		const giveUp = () => end(`The relay has not answered for ${order.waitS} s.`);
 		try {
 			await send(call, person.client, order, giveUp);
 			return undefined;

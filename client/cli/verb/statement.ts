@@ -32,7 +32,7 @@ export const verb: Verb = {
 		}
 		const cells = lines.map((line) => [
 			new Date(line.atMs).toISOString().slice(0, 19).replace("T", " "),
-			line.cause,
+			line.cause.replaceAll(/\b([0-9a-f]{8})[0-9a-f]{24,}\b/g, "$1"),
 			...[line.gross, line.marketFee, line.solidarityFee, line.net].map((nanos) => formatDollars(BigInt(nanos))),
 		]);
 		call.screen.answer(

@@ -38,6 +38,7 @@ export const verb: Verb = {
 		"                 consistent, not that it is true",
 	],
 	options: () => ({ market: { type: "string" } }),
+	words: true,
 	async run(call) {
 		const [file] = call.words;
 		if (file === undefined || call.words.length > 1)
