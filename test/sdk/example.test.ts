@@ -1,45 +1,43 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { parseDollars } from "#contracts/amount";
-import { createClient } from "#sdk/client";
-import { startWorld, type World } from "#test/support/world";
+import { promisify } from "node:util";
+import { Place, type Program } from "#test/support/process";
+import { until } from "#test/support/sdk";
 
-let world: World;
+const CLONE = join(import.meta.dirname, "../..");
+/** The clone's own scratch folder: only from inside the clone does a program find `#sdk/client`. */
+const SCRATCH = join(CLONE, "out", `example-${process.pid}`);
+
+let place: Place;
+let market: Program;
 before(async () => {
-	world = await startWorld();
-	await world.relay();
+	place = await Place.open();
+	market = await place.market();
+	const by = { home: "operator", market: market.url };
+	const { account } = await place.done(["account"], by);
+	await place.relay({ market: market.url, operator: String(account) });
+	const listed = async () => ((await place.done(["relays"], by)).relays as unknown[]).length > 0;
+	await until(listed, "the relay is listed", 30_000);
+	await mkdir(SCRATCH, { recursive: true });
 });
-after(() => world.end());
+after(async () => {
+	await rm(SCRATCH, { recursive: true, force: true });
+	await place.end();
+});
 
-test("twenty lines send a message to somebody who is offline, and pay for it", async () => {
-	const url = world.market.url;
-	const fund = (client: { market: Awaited<ReturnType<typeof createClient>>["market"] }) =>
-		client.market.api.funding.play.mutate({ id: "example-money", amount: "1000000000" });
-	const heard: string[] = [];
-	const console = { log: (line: string) => heard.push(line) };
-
-	// README: begin
-	const bob = await createClient({ market: url });
-	const card = await bob.card({ name: "Bob" }); // a link: show it, send it, print it as a QR code
-
-	const alice = await createClient({ market: url, spendLimit: parseDollars("0.05") });
-	await fund(alice);
-	const { total } = await alice.estimate(card, "Good morning, Bob");
-	const sent = await alice.send(card, "Good morning, Bob"); // resolves when the relay has it on disk
-	console.log(`${sent.tick} for ${total} nano-dollars`);
-
-	const read = new Promise<void>((resolve) => {
-		bob.listen({
-			text({ text }) {
-				console.log(text);
-				resolve();
-			},
-		});
+test("the README's app, as it stands there: a message to somebody, paid for, and read", async () => {
+	const readme = await readFile(join(CLONE, "README.md"), "utf8");
+	const app = /^```ts\n(.*?)^```$/ms.exec(readme)?.[1];
+	assert.ok(app, "the README has an app in it");
+	const path = join(SCRATCH, "hello.ts");
+	await writeFile(path, app);
+	const ran = await promisify(execFile)(process.execPath, [path], {
+		env: { ...process.env, FARELAY_MARKET: market.url },
+		timeout: 60_000,
 	});
-	await read;
-	await alice.settle(); // signs exactly what was used; the rest of the money comes back
-	await Promise.all([alice.close(), bob.close()]);
-	// README: end
-
-	assert.deepEqual(heard, [`sent for ${total} nano-dollars`, "Good morning, Bob"]);
+	assert.equal(ran.stderr, "");
+	assert.match(ran.stdout, /^sent, for [1-9]\d* nano-dollars\nGood morning, Bob\n$/);
 });
