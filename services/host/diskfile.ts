@@ -84,29 +84,50 @@ export type DiskSink = {
 /** Names that may be tried for a file whose own name is taken. */
 const NAMES_MAX = 1000;
 
+/** A part is our own file: a link that somebody laid in its place is not followed. */
+const PART_FLAGS = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
+
 /**
  * Opens a file to receive into a folder, or goes on with the part of an earlier process. `stream` names the part; `name` is
- * what its sender calls it: only its last part counts, and a file that is there already is never replaced.
+ * what its sender calls it: only its last part counts, and a file that is there already is never replaced. The part is open only
+ * between its first bytes and the next `sync`: files that were announced and do not come must not use up what a process may open.
  */
 export async function diskSink(folder: string, stream: string, name: string): Promise<DiskSink> {
 	await mkdir(folder, { recursive: true, mode: 0o700 });
 	const part = join(folder, `.${basename(stream)}.part`);
-	const handle = await open(part, constants.O_RDWR | constants.O_CREAT, 0o600);
+	let opened: Promise<FileHandle> | undefined;
+	const handle = (): Promise<FileHandle> => {
+		opened ??= open(part, PART_FLAGS, 0o600);
+		// what could not be opened now may be later
+		opened.catch(() => {
+			opened = undefined;
+		});
+		return opened;
+	};
+	const close = async (): Promise<void> => {
+		const closing = opened;
+		opened = undefined;
+		await (await closing)?.close();
+	};
 	const sink = {
 		path: join(folder, basename(name)),
 		write: async (offset: number, bytes: Uint8Array) => {
+			const to = await handle();
 			let put = 0;
-			while (put < bytes.length) put += (await handle.write(bytes, put, bytes.length - put, offset + put)).bytesWritten;
+			while (put < bytes.length) put += (await to.write(bytes, put, bytes.length - put, offset + put)).bytesWritten;
 		},
-		read: (offset: number, length: number) => readFully(handle, offset, length),
-		sync: () => handle.datasync(),
+		read: async (offset: number, length: number) => readFully(await handle(), offset, length),
+		sync: async () => {
+			await (await opened)?.datasync();
+			await close();
+		},
 		async finish() {
-			await handle.sync();
-			await handle.close();
+			await (await handle()).sync();
+			await close();
 			sink.path = await putInPlace(part, folder, basename(name));
 		},
 		async abort() {
-			await handle.close();
+			await close();
 			await rm(part, { force: true });
 		},
 	};
