@@ -15,7 +15,8 @@ suite("what our relay is measured with", { skip: process.platform !== "linux" },
 		test(`${name}: payloads that were sent and paid arrive whole at their readers`, async () => {
 			const one = CASES.find((known) => known.name === name);
 			assert(one);
-			const job = relayJob(relay, { ...one, pairs: 4 }, { warmMs: 50, measureMs: 100 });
+			// on a machine that is busy with other things a shorter while can pass without a payload
+			const job = relayJob(relay, { ...one, pairs: 4 }, { warmMs: 50, measureMs: 500 });
 			const drove = await drive(relay.pid, job);
 			assert.ok(drove.payloads > 0 && drove.cpuSeconds > 0);
 		});
