@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { HOME_OPTIONS, HOME_USAGE, homeOf } from "#cli/home";
 import { openPerson, type Person } from "#cli/person";
 import type { Call, Verb } from "#cli/verb";
+import { toHex } from "#contracts/bytes";
 import { SUBPROTOCOL } from "#contracts/frame";
 import { isProblem, problem } from "#contracts/problem";
 import type { Relay } from "#sdk/card";
@@ -56,7 +57,11 @@ async function lookAtMarket(person: Person): Promise<Finding[]> {
 		.catch(() => undefined);
 	const offMs = answer ? Date.now() - answer.nowMs : 0;
 	return [
-		{ what: "the market", well: true, says: `${person.marketUrl} answers, and its keys are good.` },
+		{
+			what: "the market",
+			well: true,
+			says: `${person.marketUrl} answers, and its keys are good. Its root key: ${toHex(terms.market)}`,
+		},
 		{
 			what: "the clock",
 			well: Math.abs(offMs) < CLOCK_MS_MAX,

@@ -34,8 +34,8 @@ export const verb: Verb = {
 	usage: [
 		"farelay verify FILE [--market KEY] [--json]",
 		"",
-		"  --market KEY   the root key of the market that you trust; without it the file's own keys prove that it is",
-		"                 consistent, not that it is true",
+		"  --market KEY   the root key of the market that you trust (farelay doctor shows it); without it the file's own keys",
+		"                 prove that it is consistent, not that it is true",
 	],
 	options: () => ({ market: { type: "string" } }),
 	words: true,
