@@ -21,7 +21,6 @@ import { claimMailbox, Inbox } from "./inbox.ts";
 import { type Handlers, Incoming } from "./incoming.ts";
 import type { Market, RelayOffer } from "./market.ts";
 import { Outbox, type SendOptions, type Sent } from "./outbox.ts";
-import { Seen } from "./seen.ts";
 import type { Clocks } from "./session.ts";
 import { type Cost, Spending } from "./spending.ts";
 import { getJson, memoryStorage, putJson, type Storage } from "./storage.ts";
@@ -84,6 +83,7 @@ export class Client {
 	private readonly outbox: Outbox;
 	private readonly ticks = new Map<string, (tick: Tick) => void>();
 	private inboxes: Inbox[] = [];
+	private incoming: Incoming[] = [];
 
 	/** Use {@link createClient}; a test hands in a market of its own. */
 	constructor(
@@ -209,7 +209,6 @@ export class Client {
 	/** Reads one's mailboxes until {@link close}. */
 	async listen(handlers: Handlers): Promise<void> {
 		const homes = await this.homes();
-		const seen = await Seen.open(this.device);
 		const all: Handlers = {
 			...handlers,
 			receipt: async (from, ids) => {
@@ -217,9 +216,10 @@ export class Client {
 				await handlers.receipt?.(from, ids);
 			},
 		};
-		const incoming = new Incoming(this.device, this.identity, seen, all, (from, id) => {
+		const incoming = await Incoming.open(this.device, this.identity, all, (from, id) => {
 			this.acknowledge(from, id).catch(() => this.options.onProblem?.(problem("disk", "A receipt could not be sent.")));
 		});
+		this.incoming.push(incoming);
 		for (const relay of homes) {
 			const inbox = new Inbox(this.device, this.identity, relay, this.clocks, {
 				take: (payload, mailbox) => incoming.take(payload, mailbox),
@@ -261,6 +261,7 @@ export class Client {
 	/** Stops reading and sending. Tabs stay open for the next start; {@link settle} first to get their money back. */
 	async close(): Promise<void> {
 		await Promise.all(this.inboxes.splice(0).map((inbox) => inbox.close()));
+		await Promise.all(this.incoming.splice(0).map((incoming) => incoming.close()));
 		await this.wallet.close();
 	}
 }

@@ -17,15 +17,19 @@ export interface FileSource {
 
 /**
  * Where a file arrives. Bytes come in any order and may come twice; nothing counts as received before `sync` has resolved.
- * `read` gives back what was written, to check the whole after a restart. `finish` makes a verified file visible, `abort`
- * removes what there is.
+ * `read` gives back what was written, to check the whole after a restart. `finish` makes a verified file visible, and called
+ * again after a crash or an error makes it visible once; `abort` removes what is not visible; `close` gives back what is held
+ * open and keeps the bytes for the next start.
  */
 export interface FileSink {
+	/** Nothing of the file was here when it was opened. For a file that was verified it means that it was made visible before. */
+	readonly fresh: boolean;
 	write(offset: number, bytes: Uint8Array): Promise<void>;
 	read(offset: number, length: number): Promise<Uint8Array>;
 	sync(): Promise<void>;
 	finish(): Promise<void>;
 	abort(): Promise<void>;
+	close(): Promise<void>;
 }
 
 /** Bytes in memory as a file. */
@@ -47,6 +51,8 @@ export function bytesSink(sizeBytes: number): FileSink & { bytes: Uint8Array | u
 	const held = new Uint8Array(sizeBytes);
 	return {
 		bytes: undefined,
+		// what is in memory ends with its process: nothing here was ever made visible by an earlier one
+		fresh: false,
 		write: async (offset, bytes) => held.set(bytes, offset),
 		read: async (offset, length) => held.slice(offset, offset + length),
 		sync: async () => {},
@@ -54,6 +60,7 @@ export function bytesSink(sizeBytes: number): FileSink & { bytes: Uint8Array | u
 			this.bytes = held;
 		},
 		abort: async () => {},
+		close: async () => {},
 	};
 }
 

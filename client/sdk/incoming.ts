@@ -8,12 +8,12 @@ import { MESSAGE, MESSAGE_ID_BYTES, type Message, PAYLOAD } from "#contracts/env
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { chunkHead, readManifest } from "./chunk.ts";
 import type { Device } from "./device.ts";
-import type { FileSink } from "./file.ts";
 import type { Identity } from "./identity.ts";
 import type { MailboxReport } from "./inbox.ts";
-import { type IncomingFile, Part, recordedPart } from "./part.ts";
+import type { IncomingFile, Part } from "./part.ts";
 import { open } from "./seal.ts";
-import type { Seen } from "./seen.ts";
+import { Seen } from "./seen.ts";
+import { type Place, Shelf } from "./shelf.ts";
 
 /** A text that someone sent. */
 export type IncomingText = {
@@ -30,12 +30,15 @@ export type IncomingText = {
  */
 export type Handlers = {
 	text?(message: IncomingText): void | Promise<void>;
-	/** Where to put a file; called again for a part under way after a restart. Nothing, and the file is refused. */
-	file?(file: IncomingFile): FileSink | undefined | Promise<FileSink | undefined>;
+	/**
+	 * Where to put a file; nothing or a problem, and the file is refused: look at its size, for the sender says it. Called again
+	 * after a restart for a file under way, and for one that is over, to remove what there is of it.
+	 */
+	file?(file: IncomingFile): Place | Promise<Place>;
 	progress?(file: IncomingFile, receivedBytes: number): void;
 	/** The file is there, whole and verified. */
 	received?(file: IncomingFile): void | Promise<void>;
-	/** The file will not come: refused, forged, or not what was announced. */
+	/** The file will not come: refused, forged, not what was announced, never finished, or one too many. */
 	failed?(file: IncomingFile, why: Problem): void;
 	/** Messages of one's own that arrived, as their reader says. */
 	receipt?(from: Uint8Array, ids: readonly Uint8Array[]): void | Promise<void>;
@@ -50,26 +53,55 @@ export class Incoming {
 	private readonly identity: Identity;
 	private readonly seen: Seen;
 	private readonly handlers: Handlers;
-	private readonly parts = new Map<string, Part>();
+	private readonly shelf: Shelf;
 	/** Called for what was dealt with to the end: the place to answer with a receipt. */
 	private readonly arrived: (from: Uint8Array, id: Uint8Array) => void;
 
-	constructor(
+	private turn: Promise<unknown> = Promise.resolve();
+
+	private constructor(
 		device: Device,
 		identity: Identity,
 		seen: Seen,
+		shelf: Shelf,
 		handlers: Handlers,
 		arrived: (from: Uint8Array, id: Uint8Array) => void,
 	) {
 		this.device = device;
 		this.identity = identity;
 		this.seen = seen;
+		this.shelf = shelf;
 		this.handlers = handlers;
 		this.arrived = arrived;
 	}
 
+	/** Reads what earlier processes knew. */
+	static async open(
+		device: Device,
+		identity: Identity,
+		handlers: Handlers,
+		arrived: (from: Uint8Array, id: Uint8Array) => void,
+	): Promise<Incoming> {
+		const seen = await Seen.open(device);
+		const shelf = await Shelf.open(device, seen, handlers);
+		const incoming = new Incoming(device, identity, seen, shelf, handlers, arrived);
+		for (const stream of shelf.checked()) await incoming.again(stream);
+		return incoming;
+	}
+
+	/** Mail of several homes is dealt with one after the other: a file that gives way must not be written to meanwhile. */
+	private inTurn<Answer>(run: () => Promise<Answer>): Promise<Answer> {
+		const mine = this.turn.then(run);
+		this.turn = mine.catch(() => {});
+		return mine;
+	}
+
 	/** Deals with one payload; a problem means that it could not be taken now. */
-	async take(payload: Uint8Array, mailbox: Uint8Array): Promise<Problem | undefined> {
+	take(payload: Uint8Array, mailbox: Uint8Array): Promise<Problem | undefined> {
+		return this.inTurn(() => this.payload(payload, mailbox));
+	}
+
+	private async payload(payload: Uint8Array, mailbox: Uint8Array): Promise<Problem | undefined> {
 		if (payload[0] === PAYLOAD.chunk) return this.chunk(payload);
 		const message = open(this.device, payload, mailbox, this.identity);
 		if (isProblem(message)) {
@@ -112,77 +144,61 @@ export class Incoming {
 		}
 		const stream = toHex(manifest.stream);
 		if (this.seen.has(manifest.stream)) return undefined;
-		// A stream belongs to who announced it first: its chunks' key is theirs.
-		if (this.parts.has(stream) || (await recordedPart(this.device, stream))) return undefined;
+		// A stream belongs to who announced it first: its chunks' key is theirs. An empty one has no chunk that could finish it.
+		if (this.shelf.has(stream) && manifest.count > 0) return undefined;
 		const file = { id, from, atMs, name: manifest.name, sizeBytes: manifest.sizeBytes, stream };
-		const sink = await this.handlers.file?.(file);
-		if (!sink) {
-			this.refuse(file, manifest.stream);
-			return undefined;
-		}
-		const part = new Part(this.device, file, manifest, sink, []);
-		this.parts.set(stream, part);
-		await part.save();
-		return part.whole ? this.finish(part) : undefined;
-	}
-
-	private refuse(file: IncomingFile, stream: Uint8Array): void {
-		this.seen.add(stream, file.atMs);
-		this.seen.add(file.id, file.atMs);
-		this.handlers.failed?.(file, problem("file-unreadable", "The file was not wanted here."));
+		const part = await (this.shelf.has(stream) ? this.shelf.find(stream) : this.shelf.announce(file, manifest));
+		return part?.whole ? this.finish(part) : undefined;
 	}
 
 	private async chunk(payload: Uint8Array): Promise<Problem | undefined> {
 		const head = chunkHead(payload);
 		if (!head || this.seen.has(head.stream)) return undefined;
-		const part = await this.part(toHex(head.stream));
-		if (!part) {
+		const stream = toHex(head.stream);
+		if (!this.shelf.has(stream)) {
 			this.handlers.problem?.(problem("seal-broken", "A piece came of a file that nobody announced."));
 			return undefined;
 		}
-		const refusal = await part.take(payload);
-		if (refusal) {
-			this.handlers.problem?.(refusal);
-			return undefined;
-		}
+		const part = await this.shelf.find(stream);
+		const refusal = await part?.take(payload);
+		if (refusal) this.handlers.problem?.(refusal);
+		if (!part || refusal) return undefined;
 		this.handlers.progress?.(part.file, part.receivedBytes);
 		return part.whole ? this.finish(part) : undefined;
 	}
 
-	private async part(stream: string): Promise<Part | undefined> {
-		const known = this.parts.get(stream);
-		if (known) return known;
-		const recorded = await recordedPart(this.device, stream);
-		if (!recorded) return undefined;
-		const sink = await this.handlers.file?.(recorded.file);
-		if (!sink) {
-			this.refuse(recorded.file, recorded.manifest.stream);
-			await this.device.storage.delete(`part/${stream}`);
-			return undefined;
+	/** Finishes what an earlier process had checked. Its last piece comes again if it cannot be done now. */
+	private async again(stream: string): Promise<void> {
+		try {
+			const part = await this.shelf.find(stream);
+			if (part) await this.finish(part);
+		} catch (fault) {
+			const said = fault instanceof Error ? fault.message : "unknown";
+			this.handlers.problem?.(problem("disk", `A file could not be put in its place: ${said}`, { spent: "no" }));
 		}
-		const part = new Part(this.device, recorded.file, recorded.manifest, sink, recorded.ranges);
-		this.parts.set(stream, part);
-		return part;
 	}
 
 	private async finish(part: Part): Promise<undefined> {
 		await part.settle();
 		const refusal = await part.finish();
-		this.parts.delete(part.file.stream);
 		if (refusal) this.handlers.failed?.(part.file, refusal);
 		else {
 			await this.handlers.received?.(part.file);
 			this.arrived(part.file.from, part.file.id);
 		}
-		this.seen.add(part.file.id, part.file.atMs);
-		this.seen.add(part.manifest.stream, part.file.atMs);
-		await this.seen.settle();
-		await part.forget();
+		await this.shelf.done(part);
 	}
 
 	/** Makes everything taken so far last. */
-	async settle(): Promise<undefined> {
-		for (const part of this.parts.values()) await part.settle();
-		await this.seen.settle();
+	settle(): Promise<undefined> {
+		return this.inTurn(async () => {
+			await this.shelf.settle();
+			await this.seen.settle();
+		}) as Promise<undefined>;
+	}
+
+	/** Gives back what is held open; what has come of files under way is kept for the next start. */
+	close(): Promise<void> {
+		return this.inTurn(() => this.shelf.close());
 	}
 }

@@ -24,7 +24,22 @@ export type IncomingFile = {
 	readonly stream: string;
 };
 
-type PartRecord = { id: string; from: string; atMs: number; manifest: string; ranges: Range[] };
+/** What an earlier process had received of a file. */
+export type Progress = {
+	readonly ranges: Range[];
+	/** The whole was checked: from here on it is only put in its place. */
+	readonly verified: boolean;
+};
+
+type PartRecord = {
+	id: string;
+	from: string;
+	atMs: number;
+	manifest: string;
+	ranges: Range[];
+	verified?: boolean;
+	changedMs?: number;
+};
 
 /** How much is read back at once to check a file that was not received in one go. */
 const READ_BYTES = 256 * 1024;
@@ -35,15 +50,23 @@ export class Part {
 	private readonly device: Device;
 	private readonly sink: FileSink;
 	private readonly ranges: Range[];
-	private hasher: Hasher;
+	private readonly hasher: Hasher;
+	private hash: Uint8Array | undefined;
 	private dirty = false;
+	private verified: boolean;
+	/** It is in its place, and its part is no more. */
+	private placed = false;
+	/** A checked file has no part any more: an earlier process put it in its place and could not say so. */
+	private readonly handedOut: boolean;
 
-	constructor(device: Device, file: IncomingFile, manifest: Manifest, sink: FileSink, ranges: Range[]) {
+	constructor(device: Device, file: IncomingFile, manifest: Manifest, sink: FileSink, progress?: Progress) {
 		this.device = device;
 		this.file = file;
 		this.manifest = manifest;
 		this.sink = sink;
-		this.ranges = ranges;
+		this.ranges = progress?.ranges ?? [];
+		this.verified = progress?.verified ?? false;
+		this.handedOut = this.verified && sink.fresh;
 		this.hasher = new Hasher(device.sodium);
 	}
 
@@ -78,43 +101,80 @@ export class Part {
 
 	async save(): Promise<void> {
 		const { id, from, atMs } = this.file;
-		const manifest = toHex(writeManifest(this.manifest));
-		const record: PartRecord = { id: toHex(id), from: toHex(from), atMs, manifest, ranges: this.ranges };
+		const record: PartRecord = {
+			id: toHex(id),
+			from: toHex(from),
+			atMs,
+			manifest: toHex(writeManifest(this.manifest)),
+			ranges: this.ranges,
+			verified: this.verified,
+			changedMs: this.device.nowMs(),
+		};
 		await putJson(this.device.storage, `part/${this.file.stream}`, record);
 	}
 
-	/** Checks the whole against its manifest's hash; hands it out, or removes it. Either way the part is over. */
+	/**
+	 * Checks the whole against its manifest's hash; hands it out, or removes it. That it was checked is on record before it is
+	 * seen in its place, so that a crash in between neither loses the file nor puts it there twice. Called again, it goes on.
+	 */
 	async finish(): Promise<Problem | undefined> {
-		while (this.hasher.bytes < this.manifest.sizeBytes) {
+		if (this.placed) return undefined;
+		if (!this.verified) {
+			if (!same(await this.hashOfAll(), this.manifest.hash)) {
+				await this.sink.abort();
+				return problem("seal-broken", "The file that came is not the one that was announced.");
+			}
+			this.verified = true;
+		}
+		if (this.handedOut) await this.sink.abort();
+		else {
+			await this.save();
+			await this.sink.finish();
+		}
+		this.placed = true;
+		return undefined;
+	}
+
+	/** The hash of what came: of what was not hashed in passing too. */
+	private async hashOfAll(): Promise<Uint8Array> {
+		while (!this.hash && this.hasher.bytes < this.manifest.sizeBytes) {
 			const length = Math.min(READ_BYTES, this.manifest.sizeBytes - this.hasher.bytes);
 			const bytes = await this.sink.read(this.hasher.bytes, length);
 			if (bytes.length !== length) break;
 			this.hasher.update(bytes);
 		}
-		if (!same(this.hasher.finish(), this.manifest.hash)) {
-			await this.sink.abort();
-			return problem("seal-broken", "The file that came is not the one that was announced.");
-		}
-		await this.sink.finish();
-		return undefined;
+		this.hash ??= this.hasher.finish();
+		return this.hash;
 	}
 
-	/** Forgets the part's record. */
-	async forget(): Promise<void> {
-		await this.device.storage.delete(`part/${this.file.stream}`);
+	/** Removes what there is of it. */
+	async abort(): Promise<void> {
+		this.drop();
+		await this.sink.abort();
+	}
+
+	/** Lets go of it; its bytes stay for the next start. */
+	async close(): Promise<void> {
+		this.drop();
+		await this.sink.close();
+	}
+
+	private drop(): void {
+		this.hash ??= this.hasher.finish();
 	}
 }
 
-/** What an earlier process had received of a file. */
+/** What an earlier process wrote down of a file. */
 export async function recordedPart(
 	device: Device,
 	stream: string,
-): Promise<{ file: IncomingFile; manifest: Manifest; ranges: Range[] } | undefined> {
+): Promise<({ file: IncomingFile; manifest: Manifest; changedMs: number } & Progress) | undefined> {
 	const record = await getJson<PartRecord>(device.storage, `part/${stream}`);
 	const manifest = readManifest(fromHex(record?.manifest) ?? new Uint8Array(0));
 	const id = fromHex(record?.id);
 	const from = fromHex(record?.from);
 	if (!record || isProblem(manifest) || !id || !from) return undefined;
 	const { name, sizeBytes } = manifest;
-	return { file: { id, from, atMs: record.atMs, name, sizeBytes, stream }, manifest, ranges: record.ranges };
+	const { atMs, ranges, verified = false, changedMs = atMs } = record;
+	return { file: { id, from, atMs, name, sizeBytes, stream }, manifest, changedMs, ranges, verified };
 }

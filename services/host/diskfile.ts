@@ -7,6 +7,7 @@ import { constants } from "node:fs";
 import { type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { syncFolder } from "./folder.ts";
 
 /** A file to send. */
 export type DiskSource = {
@@ -74,11 +75,15 @@ async function readFully(handle: FileHandle, offset: number, length: number): Pr
 /** A file that arrives. `path` is where it will be once it is whole; until then its bytes are in a part beside it. */
 export type DiskSink = {
 	readonly path: string;
+	/** No part of it was here. */
+	readonly fresh: boolean;
 	write(offset: number, bytes: Uint8Array): Promise<void>;
 	read(offset: number, length: number): Promise<Uint8Array>;
 	sync(): Promise<void>;
 	finish(): Promise<void>;
 	abort(): Promise<void>;
+	/** Gives the handle back; the part stays. */
+	close(): Promise<void>;
 };
 
 /** Names that may be tried for a file whose own name is taken. */
@@ -95,6 +100,12 @@ const PART_FLAGS = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW 
 export async function diskSink(folder: string, stream: string, name: string): Promise<DiskSink> {
 	await mkdir(folder, { recursive: true, mode: 0o700 });
 	const part = join(folder, `.${basename(stream)}.part`);
+	const fresh = !(await isThere(part));
+	// made at once, so that an empty file has a part too and its absence says that the file is in its place
+	if (fresh) {
+		await (await open(part, PART_FLAGS, 0o600)).close();
+		await syncFolder(folder);
+	}
 	let opened: Promise<FileHandle> | undefined;
 	const handle = (): Promise<FileHandle> => {
 		opened ??= open(part, PART_FLAGS, 0o600);
@@ -111,6 +122,7 @@ export async function diskSink(folder: string, stream: string, name: string): Pr
 	};
 	const sink = {
 		path: join(folder, basename(name)),
+		fresh,
 		write: async (offset: number, bytes: Uint8Array) => {
 			const to = await handle();
 			let put = 0;
@@ -130,34 +142,50 @@ export async function diskSink(folder: string, stream: string, name: string): Pr
 			await close();
 			await rm(part, { force: true });
 		},
+		close,
 	};
 	return sink;
 }
 
-/** Gives the part its own name, or the next free one ("photo (2).jpg"); `link` fails where a file is, so nothing is replaced. */
+function isThere(path: string): Promise<boolean> {
+	return stat(path).then(
+		() => true,
+		(error: NodeJS.ErrnoException) => {
+			if (error.code === "ENOENT") return false;
+			throw error;
+		},
+	);
+}
+
+/** Gives the part its own name, or the next free one ("photo (2).jpg"); nothing is replaced. */
 async function putInPlace(part: string, folder: string, name: string): Promise<string> {
 	const end = extname(name);
 	const stem = name.slice(0, name.length - end.length);
 	for (let n = 1; n <= NAMES_MAX; n++) {
 		const path = join(folder, n === 1 ? name : `${stem} (${n})${end}`);
-		try {
-			await link(part, path);
+		const named = await giveName(part, path);
+		if (named === "taken") continue;
+		if (named === "both") {
+			// its name is on the disk before the part's is not
+			await syncFolder(folder);
 			await rm(part);
-			return path;
-		} catch (error) {
-			const code = (error as NodeJS.ErrnoException).code;
-			if (code === "EEXIST") continue;
-			// a file system without hard links: a rename, where nothing is in the way
-			if (
-				await stat(path).then(
-					() => true,
-					() => false,
-				)
-			)
-				continue;
-			await rename(part, path);
-			return path;
 		}
+		return path;
 	}
 	throw new Error(`there are ${NAMES_MAX} files of the name ${name}`);
+}
+
+async function giveName(part: string, path: string): Promise<"taken" | "both" | "moved"> {
+	try {
+		await link(part, path);
+		return "both";
+	} catch {
+		const mine = await stat(part, { bigint: true });
+		const there = await stat(path, { bigint: true }).catch(() => undefined);
+		// a crash may have left the one file with both names
+		if (there) return there.ino === mine.ino && there.dev === mine.dev ? "both" : "taken";
+		// a file system without hard links
+		await rename(part, path);
+		return "moved";
+	}
 }

@@ -17,7 +17,7 @@ function isMissing(error: unknown): boolean {
 }
 
 /** Makes sure that a folder's own entry is on the disk too: a rename is not, until its folder is synced. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
 	const folder = await open(path, "r");
 	try {
 		await folder.sync();
