@@ -43,6 +43,7 @@ suite("calls that are none end with 2 and say how it is meant", () => {
 			["send", "farelay:card#x", "hello", "--wait", "0"],
 			["listen", "--count", "none"],
 			["listen", "--count", "0"],
+			["listen", "--most", "much"],
 			["listen", "--name", "x".repeat(100)],
 			["verify"],
 			["verify", "file", "--market", "zz"],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { after, before, suite, test } from "node:test";
 import { promisify } from "node:util";
 import { MAIN, Place, type Program } from "#test/support/process";
@@ -94,6 +94,15 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 		);
 		assert.deepEqual(await readFile(place.path("in", "photo.jpg")), photo);
 		assert.equal((await stat(place.path("in", "empty.txt"))).size, 0);
+	});
+
+	test("listen --most: a larger file is refused and said so, a smaller one is taken", async () => {
+		await by("alice", "send", card, "--file", "photo.jpg");
+		await by("alice", "send", card, "--file", "empty.txt", "--settle");
+		const ran = await seen("bob", "listen", "--count", "1", "--into", "few", "--most", "200kB");
+		assert.equal(ran.code, 0, ran.err);
+		assert.match(ran.out + ran.err, /photo\.jpg did not come: .*300\.0 kB, and more than 200\.0 kB are not taken/);
+		assert.deepEqual(await readdir(place.path("few")), ["empty.txt"]);
 	});
 
 	test("statement, earnings and audit: what alice paid is what the operator earned and the two fees", async () => {

@@ -12,8 +12,24 @@ import { type DiskSink, diskSink } from "#host/diskfile";
 import { FarelayError } from "#sdk/error";
 import type { Handlers } from "#sdk/incoming";
 
+/** The largest file that is taken unless told otherwise: a long film. What a sender claims is not what a disk has. */
+const MOST_BYTES = 4_000_000_000;
+
+const UNITS: Record<string, number> = { "": 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
+
+/** A size as people write it, like `4 GB` or `500kB`. */
+function parseSize(given: string): number | undefined {
+	const [, count, unit] = /^(\d{1,9}(?:\.\d{1,3})?) ?([kKMGT]?[bB]?)$/.exec(given) ?? [];
+	const bytes = Number(count) * (UNITS[(unit ?? "").toUpperCase()] ?? Number.NaN);
+	return bytes >= 1 && Number.isSafeInteger(Math.round(bytes)) ? Math.round(bytes) : undefined;
+}
+
+/** Where files go, and the largest that is taken. */
+type Into = { readonly folder: string; readonly mostBytes: number };
+
 /** What is done with what comes. */
-function handlers(screen: Screen, folder: string, counted: () => void, troubled: (why: Problem) => void): Handlers {
+function handlers(screen: Screen, into: Into, counted: () => void, troubled: (why: Problem) => void): Handlers {
+	const { folder, mostBytes } = into;
 	const under = new Map<string, { sink: DiskSink; bar: Progress }>();
 	const from = (key: Uint8Array) => screen.tone("faint", toHex(key).slice(0, 8));
 	return {
@@ -22,6 +38,11 @@ function handlers(screen: Screen, folder: string, counted: () => void, troubled:
 			counted();
 		},
 		async file({ stream, name, sizeBytes }) {
+			if (sizeBytes > mostBytes)
+				return problem(
+					"file-unreadable",
+					`It has ${sayBytes(sizeBytes)}, and more than ${sayBytes(mostBytes)} are not taken; --most changes that.`,
+				);
 			const sink = await diskSink(folder, stream, name);
 			under.set(stream, { sink, bar: screen.progress(printable(name), sizeBytes) });
 			return sink;
@@ -37,7 +58,9 @@ function handlers(screen: Screen, folder: string, counted: () => void, troubled:
 			]);
 			counted();
 		},
-		failed({ name }, why) {
+		failed({ stream, name }, why) {
+			under.get(stream)?.bar.end();
+			under.delete(stream);
 			screen.line(`${printable(name)} did not come: ${sayProblem(why)}`);
 		},
 		report({ droppedTtl, droppedQuota }) {
@@ -63,6 +86,7 @@ export const verb: Verb = {
 		"  --card           only prints your card's link, for others to send to",
 		"  --name NAME      puts a name on the card",
 		"  --into PATH      where files go (./received unless given)",
+		`  --most SIZE      the largest file to take (${sayBytes(MOST_BYTES)} unless given)`,
 		"  --count N        ends after so many messages and files",
 		...HOME_USAGE,
 	],
@@ -71,6 +95,7 @@ export const verb: Verb = {
 		card: { type: "boolean" },
 		name: { type: "string" },
 		into: { type: "string" },
+		most: { type: "string" },
 		count: { type: "string" },
 	}),
 	async run(call) {
@@ -80,7 +105,10 @@ export const verb: Verb = {
 		const count = textOf(call, "count");
 		if (count !== undefined && !/^[1-9]\d{0,8}$/.test(count))
 			return problem("usage", "--count takes a whole number from 1.");
-		const into = resolve(call.folder, textOf(call, "into") ?? "received");
+		const most = textOf(call, "most");
+		const mostBytes = most === undefined ? MOST_BYTES : parseSize(most);
+		if (mostBytes === undefined) return problem("usage", "--most takes a size, like 500MB.");
+		const into = { folder: resolve(call.folder, textOf(call, "into") ?? "received"), mostBytes };
 		const person = await openPerson(call);
 		if (isProblem(person)) return person;
 		const { client } = person;
