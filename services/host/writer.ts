@@ -131,6 +131,8 @@ export async function startWriter<Calls extends Handlers, Ready = undefined>(
 	const exited = Promise.withResolvers<void>();
 	thread.once("message", (message: { ready: unknown }) => {
 		thread.on("message", settle);
+		// here and not after the wait: a thread that refuses ends at once, and its last message and its end may come in one turn
+		if (isProblem(message.ready)) ended = new Error(`the writer "${name}" did not open`);
 		first.resolve(message.ready);
 	});
 	thread.on("error", (error) => end(new Error(`the writer "${name}" died: ${error}`, { cause: error })));
@@ -142,7 +144,6 @@ export async function startWriter<Calls extends Handlers, Ready = undefined>(
 
 	const ready = await first.promise;
 	if (isProblem(ready)) {
-		ended = new Error(`the writer "${name}" did not open`);
 		await exited.promise;
 		return ready;
 	}
