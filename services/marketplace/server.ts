@@ -28,6 +28,13 @@ const TRPC_BYTES_MAX = 32 * 1_024;
 /** Procedures in one request. */
 const TRPC_BATCH_MAX = 10;
 
+/** For somebody who opens the market's address in a browser. */
+const GREETING = `This is a Farelay market: people send sealed messages through relays and pay for what is carried.
+
+It is up. It has no pages yet: use it with \`npx farelay --help\`, or from an app with the SDK.
+What it is and charges: /.well-known/farelay.json
+`;
+
 type Door = { readonly market: Market; readonly config: MarketplaceConfig };
 
 /** The market's routes and what stands in front of them. */
@@ -37,6 +44,9 @@ export function makeServer({ market, config }: Door): Express {
 	app.set("query parser", "simple");
 	app.disable("etag");
 	app.use(tell(market), helmet(), limitRate(config));
+	app.get("/", (_request, response) => {
+		response.type("text/plain").send(GREETING);
+	});
 	app.get("/health", (_request, response) => {
 		const health = market.health.now();
 		response.status(health.ok ? 200 : 503).json(health);

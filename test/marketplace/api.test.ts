@@ -231,6 +231,13 @@ describe("the market's door", () => {
 		assert.equal(redeem.headers.get("access-control-allow-origin"), null);
 	});
 
+	it("greets somebody who opens its address in a browser", async () => {
+		const answer = await fetch(market.url);
+		assert.equal(answer.status, 200);
+		assert.match(answer.headers.get("content-type") ?? "", /^text\/plain/);
+		assert.match(await answer.text(), /Farelay market/);
+	});
+
 	it("says how it is, and what it counts, without a name in it", async () => {
 		assert.deepEqual(await (await fetch(`${market.url}/health`)).json(), { ok: true, state: "up", troubles: {} });
 		const grant = await alice.open({ relay: relay.key.publicKey });
