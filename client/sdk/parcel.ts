@@ -36,8 +36,8 @@ export type SenderEvents = {
 	lost(purse: Purse, lost: Traffic): void;
 	/** The relay claims what was never signed: the tab must not be used again. */
 	dishonest(purse: Purse, why: Problem): void;
-	/** The tab's cap or life is used up: closes it and answers the next one. */
-	next(purse: Purse): Promise<Purse | Problem>;
+	/** The tab's cap or life is used up, or the relay takes no more on it (`ended`): closes it and answers the next one. */
+	next(purse: Purse, ended: boolean): Promise<Purse | Problem>;
 	/** Worth knowing, already dealt with. */
 	problem(problem: Problem): void;
 };

@@ -45,6 +45,8 @@ export class Purse {
 	/** Small steps that the relay took by crashing, less what it has carried since. */
 	private unserved = 0n;
 	private signatures: number;
+	/** What the relay said at its newest welcome. */
+	private said: TabState | undefined;
 
 	constructor(crypto: Crypto, grant: Grant, session: KeyPair, record: PurseRecord = EMPTY_PURSE) {
 		this.crypto = crypto;
@@ -177,6 +179,7 @@ export class Purse {
 	 * checked, so a relay cannot invent one. Answers the bytes that are lost, or why the relay is not used any more.
 	 */
 	adopt(state: TabState, fresh: boolean): Traffic | Problem {
+		this.said = state;
 		if (state.voucher) {
 			const refusal = verifyVoucher(this.crypto, this.grant, state.voucher);
 			if (refusal) return dishonest("The relay showed a voucher that this account did not sign.");
@@ -205,6 +208,14 @@ export class Purse {
 			this.gone = plus(this.gone, lost);
 		}
 		return lost;
+	}
+
+	/**
+	 * What is lost of the count that the relay said at its welcome, once nothing is under way any more: whatever that count might have
+	 * held was answered since, as taken or as unpaid. The truth may be more; the next welcome says the rest.
+	 */
+	missed(): Traffic | Problem {
+		return this.said ? this.adopt(this.said, false) : NO_TRAFFIC;
 	}
 
 	/** The voucher for exactly what a relay's final usage says, if this client's own count agrees. */

@@ -10,7 +10,7 @@ import { TAG_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, type ProblemCode, problem } from "#contracts/problem";
 import { has, type Range } from "#contracts/ranges";
-import { traffic } from "#contracts/tariff";
+import { type Traffic, traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
 import { Connection } from "./connection.ts";
 import type { Device } from "./device.ts";
@@ -39,7 +39,8 @@ export class Sender {
 	private readonly handles = new Handles();
 	private stalled = false;
 	/** Going over to the next tab: first what is counted on this one drains, then it is changed. */
-	private rolling = false;
+	/** Goes over to the next tab once nothing is under way: this one is used up, or the relay has ended it. */
+	private rolling: boolean | "ended" = false;
 	private changing = false;
 	private readonly patience = new Patience();
 	private over: Problem | undefined;
@@ -122,24 +123,25 @@ export class Sender {
 	}
 
 	private welcome(session: Session, welcome: Welcome): void {
-		if (!welcome.tab) {
-			session.garbage("The relay's welcome says nothing of the tab.");
-			return;
-		}
-		const lost = this.purse.adopt(welcome.tab, !this.known);
+		if (!welcome.tab) session.garbage("The relay's welcome says nothing of the tab.");
+		else this.lose(this.purse.adopt(welcome.tab, !this.known));
+		if (!welcome.tab || this.over) return;
+		this.known = true;
+		this.purse.limitStep(welcome.stepBytesMax);
+		this.events.changed(this.purse);
+		this.pump();
+	}
+
+	/** Whether the relay lost any of what was paid; one that claims more than was signed is left. */
+	private lose(lost: Traffic | Problem): boolean {
 		if (isProblem(lost)) {
 			this.events.dishonest(this.purse, lost);
 			this.close(lost);
-			return;
-		}
-		this.known = true;
-		this.purse.limitStep(welcome.stepBytesMax);
-		if (lost.bytes > 0n || lost.byteSeconds > 0n) {
+		} else if (lost.bytes > 0n || lost.byteSeconds > 0n) {
 			this.patience.lost();
 			this.events.lost(this.purse, lost);
-		}
-		this.events.changed(this.purse);
-		this.pump();
+		} else return false;
+		return true;
 	}
 
 	private pump(): void {
@@ -167,7 +169,7 @@ export class Sender {
 		if (sent > 0) this.queue.splice(0, sent);
 		if (this.flying.size > 0) return;
 		if (this.patience.ended) this.giveUp(problem("unpaid", "The relay lost again what was paid ahead."));
-		if (this.rolling) void this.roll();
+		if (this.rolling) void this.roll(this.rolling === "ended");
 	}
 
 	private frame(session: Session, type: number, body: Uint8Array): void {
@@ -214,7 +216,7 @@ export class Sender {
 			this.queue = [...again, ...this.queue].sort((a, b) => a.seq - b.seq);
 			// Nothing new until all that is under way is answered: what follows a refused frame is refused too, and order is kept.
 			this.stalled = true;
-			if (isEnded(code)) this.rolling = true;
+			if (isEnded(code)) this.rolling = "ended";
 			if (code === "seq-gaps") this.tag = this.device.crypto.random(TAG_BYTES);
 			if (code === "seq-gaps" || code === "handle-unknown") this.connection.restart();
 		}
@@ -236,6 +238,8 @@ export class Sender {
 
 	/** The relay said `unpaid` to what this side has paid for: says the voucher again, then asks for its count, then gives up. */
 	private payAgain(): void {
+		// What came again after a crash and was not taken is no part of the relay's count: that part of it is lost.
+		if (this.lose(this.purse.missed())) return;
 		const next = this.patience.unpaid();
 		if (next === "give up") this.giveUp(problem("unpaid"));
 		else if (next === "ask anew") this.connection.restart();
@@ -254,18 +258,15 @@ export class Sender {
 		this.pump();
 	}
 
-	private async roll(): Promise<void> {
+	private async roll(ended: boolean): Promise<void> {
 		if (this.changing) return;
 		this.changing = true;
 		this.connection.close();
-		const next = await this.events.next(this.purse);
+		const next = await this.events.next(this.purse, ended);
 		this.changing = false;
 		this.rolling = false;
 		if (this.over) return;
-		if (isProblem(next)) {
-			this.giveUp(next);
-			return;
-		}
+		if (isProblem(next)) return this.giveUp(next);
 		this.purse = next;
 		this.known = true;
 		if (this.queue.length > 0) this.connection.open();
@@ -291,7 +292,7 @@ export class Sender {
 				if (entry.counted) this.purse.uncount(entry.copy);
 				entry.counted = false;
 			}
-			void this.roll();
+			void this.roll(true);
 			return false;
 		}
 		return this.queue.length > 0 || this.flying.size > 0;

@@ -110,7 +110,7 @@ export class Wallet {
 				this.later(relay, shun(this.device.storage, relay, why));
 				this.events.dishonest(relay, why);
 			},
-			next: () => this.next(tab),
+			next: (_purse, ended) => this.next(tab, ended),
 			problem: (refusal) => this.events.problem(relay, refusal),
 		});
 		this.planRenewal(tab);
@@ -214,7 +214,7 @@ export class Wallet {
 	}
 
 	/** Opens the next tab and settles the one before it; with the market away the old one goes on while it lives. */
-	private async next(tab: Tab): Promise<Purse | Problem> {
+	private async next(tab: Tab, ended: boolean): Promise<Purse | Problem> {
 		let opened = await this.open(tab.relay);
 		let settled = false;
 		if (isProblem(opened) && opened.problem === "balance-short") {
@@ -231,8 +231,9 @@ export class Wallet {
 			return opened;
 		}
 		if (isProblem(opened)) {
-			const alive = !settled && opened.problem === "unavailable" && this.usable(tab.purse.grant, tab.relay);
+			const alive = !ended && !settled && opened.problem === "unavailable" && this.usable(tab.purse.grant, tab.relay);
 			if (!alive || !tab.purse.hasRoom) return opened;
+			tab.cancelRenewal();
 			if (!this.over) tab.cancelRenewal = this.device.after(RENEW_AGAIN_MS, () => tab.sender.renew());
 			return tab.purse;
 		}

@@ -51,8 +51,8 @@ export type Script = {
 	state?: (truth: TabState, grant: Grant) => TabState;
 	/** Bytes sent instead of a welcome. */
 	welcome?: (hello: Hello) => Uint8Array | undefined;
-	/** Whether a send is answered: not at all, with a refusal, or as it should be. */
-	answer?: (send: Send, count: number) => "silence" | "hang-up" | ProblemCode | undefined;
+	/** Whether a send is answered: not at all (`silence`: it is taken, `deaf`: it is not), with a refusal, or as it should be. */
+	answer?: (send: Send, count: number) => "silence" | "deaf" | "hang-up" | ProblemCode | undefined;
 	/** What the final usage says, instead of the truth. */
 	usage?: (truth: Traffic) => Traffic;
 	/** Says `kept` and keeps nothing. */
@@ -236,6 +236,7 @@ function send(relay: ScriptedRelay, peer: Peer, taken: Map<string, string>, body
 			peer.gone = true;
 			return socket.terminate();
 		}
+		if (answer === "deaf") return;
 		if (answer === "unpaid") peer.refusedFrom ??= seq;
 		if (answer !== undefined && answer !== "silence") return refuse(answer);
 		peer.refusedFrom = undefined;
