@@ -55,7 +55,7 @@ export const RELAY_DEFAULTS = {
 	storageGb: 10,
 	trafficCapGb: 0,
 	redeemEveryMs: 60_000,
-	announceEveryMs: 240_000,
+	announceEveryMs: 60_000,
 	helloMs: LIMIT.helloMs,
 	idleMs: LIMIT.idleMs,
 	trustProxy: false,
