@@ -1,4 +1,4 @@
-/** Says to the market what this relay offers, every few minutes (PROTOCOL.md, "Listing"). */
+/** Says to the market what this relay offers, every minute (PROTOCOL.md, "Listing"). */
 
 import { toHex } from "#contracts/bytes";
 import type { Crypto, KeyPair } from "#contracts/identity";
