@@ -19,6 +19,7 @@ import type { Settlement } from "./finish.ts";
 import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
 import { claimMailbox, Inbox } from "./inbox.ts";
 import { type Handlers, Incoming } from "./incoming.ts";
+import { type Waiting, waitingOf } from "./letter.ts";
 import type { Market, RelayOffer } from "./market.ts";
 import { Outbox, type SendOptions, type Sent } from "./outbox.ts";
 import type { Clocks } from "./session.ts";
@@ -41,6 +42,8 @@ export type ClientOptions = {
 	readonly onLost?: WalletEvents["lost"];
 	/** A relay that claimed what was never signed: it is not used any more. */
 	readonly onDishonest?: WalletEvents["dishonest"];
+	/** Something waited to be sent until its TTL was over, and is dropped. */
+	readonly onOver?: (waiting: Waiting) => void;
 	/** Worth knowing, already dealt with. */
 	readonly onProblem?: (problem: Problem) => void;
 	/** Parts of the device, in place of what the runtime has. */
@@ -102,7 +105,7 @@ export class Client {
 			dishonest: (relay, why) => options.onDishonest?.(relay, why),
 			problem: (_relay, refusal) => options.onProblem?.(refusal),
 		});
-		this.outbox = new Outbox(device, identity, this.wallet, this.spending);
+		this.outbox = new Outbox(device, identity, this.wallet, this.spending, (waiting) => options.onOver?.(waiting));
 	}
 
 	/** The account: its public key in hex. */
@@ -175,7 +178,8 @@ export class Client {
 
 	/**
 	 * Sends a text or a file. Resolves when it is at the relay for good; until then it waits, through restarts too. Rejects
-	 * when it was refused: nothing of it is charged but what was kept before.
+	 * when it was refused: nothing of it is charged but what was kept before. What was refused for now, and what was under way
+	 * when the client closed, still waits ({@link waiting}) until its TTL is over: {@link resume} sends it, and not a second `send`.
 	 */
 	async send(card: string | Card, what: Sendable, options: ClientSendOptions = {}): Promise<Sent> {
 		const to = this.cardOf(card);
@@ -201,9 +205,21 @@ export class Client {
 		return orThrow(await this.outbox.resumeFile(id, sendable(source) as FileSource, options));
 	}
 
-	/** Sends again what an earlier process left unanswered; files wait for {@link send} or {@link resumeFile} with their source. */
-	async resume(): Promise<Sent[]> {
-		return (await this.outbox.resume()).filter((sent): sent is Sent => !isProblem(sent));
+	/** What waits to be sent, oldest first. */
+	async waiting(): Promise<Waiting[]> {
+		return (await this.outbox.waiting()).map(waitingOf);
+	}
+
+	/**
+	 * Sends again what an earlier process left unanswered; files wait for {@link send} or {@link resumeFile} with their source.
+	 * `refused` is told what could not be sent: it waits on if its problem says so.
+	 */
+	async resume(refused?: (id: Uint8Array, why: Problem) => void): Promise<Sent[]> {
+		const sent: Sent[] = [];
+		for (const { id, answer } of await this.outbox.resume())
+			if (isProblem(answer)) refused?.(id, answer);
+			else sent.push(answer);
+		return sent;
 	}
 
 	/** Reads one's mailboxes until {@link close}. */

@@ -26,6 +26,24 @@ export type Letter = {
 	readonly file: FileProgress | undefined;
 };
 
+/** Something that waits to be sent, as an app sees it. */
+export type Waiting = {
+	readonly id: Uint8Array;
+	/** The identity key of whom it is for. */
+	readonly to: Uint8Array;
+	readonly atMs: number;
+	/** When it is given up: who wrote it wanted it kept no longer. */
+	readonly endsAtMs: number;
+	/** Only for a file: it needs its source to go on. */
+	readonly file: { readonly name: string; readonly sizeBytes: number } | undefined;
+};
+
+/** A letter as an app sees it. */
+export function waitingOf({ id, card, atMs, ttlS, file }: Letter): Waiting {
+	const { name, sizeBytes } = file?.manifest ?? { name: "", sizeBytes: 0 };
+	return { id, to: card.identity, atMs, endsAtMs: atMs + ttlS * 1000, file: file && { name, sizeBytes } };
+}
+
 type Row = {
 	card: string;
 	home: number;

@@ -23,7 +23,15 @@ import {
 import type { Device } from "./device.ts";
 import { chunksSealedBytes, type FileSource, hashFile } from "./file.ts";
 import type { Identity } from "./identity.ts";
-import { dropLetter, type FileProgress, type Letter, readLetters, writeLetter } from "./letter.ts";
+import {
+	dropLetter,
+	type FileProgress,
+	type Letter,
+	readLetters,
+	type Waiting,
+	waitingOf,
+	writeLetter,
+} from "./letter.ts";
 import type { Answer } from "./parcel.ts";
 import type { Plan } from "./plan.ts";
 import { seal } from "./seal.ts";
@@ -65,12 +73,21 @@ export class Outbox {
 	private readonly identity: Identity;
 	private readonly wallet: Wallet;
 	private readonly spending: Spending;
+	private readonly over: (waiting: Waiting) => void;
 
-	constructor(device: Device, identity: Identity, wallet: Wallet, spending: Spending) {
+	/** `over` is told what waited until its end. */
+	constructor(
+		device: Device,
+		identity: Identity,
+		wallet: Wallet,
+		spending: Spending,
+		over: (waiting: Waiting) => void = () => {},
+	) {
 		this.device = device;
 		this.identity = identity;
 		this.wallet = wallet;
 		this.spending = spending;
+		this.over = over;
 	}
 
 	/** What a payload of so many sealed bytes costs at a home. */
@@ -108,7 +125,7 @@ export class Outbox {
 		const wrong = this.refuse(card, options.ttlS);
 		if (wrong) return wrong;
 		const name = shortened(fileName(source.name));
-		for (const letter of await readLetters(this.device)) {
+		for (const letter of await this.waiting()) {
 			const { file } = letter;
 			if (!file || !same(letter.card.identity, card.identity) || file.manifest.name !== name) continue;
 			const held = await checkAgain(this.device, source, file);
@@ -139,15 +156,29 @@ export class Outbox {
 		return isProblem(held) ? held : this.dispatch({ letter, source, held, options });
 	}
 
-	/** What waits, of earlier processes too. */
-	waiting(): Promise<Letter[]> {
-		return readLetters(this.device);
+	/** What waits, of earlier processes too. What is past its TTL is dropped and told: nobody expects it any more. */
+	async waiting(): Promise<Letter[]> {
+		const letters: Letter[] = [];
+		for (const letter of await readLetters(this.device)) {
+			const waiting = waitingOf(letter);
+			if (waiting.endsAtMs > this.device.nowMs()) letters.push(letter);
+			else {
+				await dropLetter(this.device, letter.id);
+				this.over(waiting);
+			}
+		}
+		return letters;
 	}
 
 	/** Sends what an earlier process left: messages, not files, which need their source. */
-	async resume(): Promise<(Sent | Problem)[]> {
+	async resume(): Promise<{ readonly id: Uint8Array; readonly answer: Sent | Problem }[]> {
 		const left = (await this.waiting()).filter(({ file }) => !file);
-		return Promise.all(left.map((letter) => this.dispatch({ letter, held: new Map(), options: {} })));
+		return Promise.all(
+			left.map(async (letter) => ({
+				id: letter.id,
+				answer: await this.dispatch({ letter, held: new Map(), options: {} }),
+			})),
+		);
 	}
 
 	private refuse(card: Card, ttlS: number | undefined): Problem | undefined {

@@ -5,6 +5,8 @@ import { SUBPROTOCOL } from "#contracts/frame";
 import type { Problem } from "#contracts/problem";
 import type { Socket } from "#sdk/device";
 import { FarelayError } from "#sdk/error";
+import { bytesSource } from "#sdk/file";
+import type { Waiting } from "#sdk/letter";
 import { type ScriptedRelay, scriptedRelay } from "#test/support/scripted-relay";
 import { marketInMemory, type Person, person, type TestMarket, until } from "#test/support/sdk";
 
@@ -22,8 +24,9 @@ suite("Alice is offline", () => {
 		if (!online) throw new Error("no network");
 		return new WebSocket(url, SUBPROTOCOL) as unknown as Socket;
 	};
-	const start = async (given: Partial<Person> = {}): Promise<Person> => {
-		const someone = await person(market, { ...given, parts: { connect }, onProblem: (why) => problems.push(why) });
+	const start = async (given: Parameters<typeof person>[1] = {}): Promise<Person> => {
+		const parts = { ...given.parts, connect };
+		const someone = await person(market, { ...given, parts, onProblem: (why) => problems.push(why) });
 		people.push(someone);
 		return someone;
 	};
@@ -72,6 +75,39 @@ suite("Alice is offline", () => {
 		await bob.client.listen({ text: ({ text }) => void texts.push(text) });
 		await until(() => texts.length === 2, "both arrive");
 		assert.deepEqual(texts, ["from the tunnel", "written before the battery died"]);
+	});
+
+	test("what waits says until when, and is dropped and told when nobody would have kept it any longer", async () => {
+		let aheadMs = 0;
+		const over: Waiting[] = [];
+		const given = {
+			parts: { nowMs: () => Date.now() + aheadMs },
+			onOver: (waiting: Waiting) => void over.push(waiting),
+		};
+		const alice = await start(given);
+		online = false;
+		const sending = [
+			alice.client.send(card, "come today", { ttlS: 86_400 }),
+			alice.client.send(card, bytesSource("film", new Uint8Array(9)), { ttlS: 86_400 }),
+			alice.client.send(card, "come this week"),
+		];
+		for (const one of sending) one.catch(() => {});
+		await until(async () => (await alice.storage.list("outbox/")).length === 3, "all are in the outbox");
+		await alice.client.close();
+		await Promise.allSettled(sending);
+		const again = await start({ ...given, ...alice });
+		const waiting = await again.client.waiting();
+		assert.deepEqual(waiting.map(({ file }) => file?.name).toSorted(), ["film", undefined, undefined]);
+		const days = waiting.map(({ atMs, endsAtMs }) => (endsAtMs - atMs) / 86_400_000);
+		assert.deepEqual(days.toSorted(), [1, 1, 7]);
+		aheadMs = 2 * 86_400_000;
+		assert.equal((await again.client.waiting()).length, 1);
+		assert.deepEqual(over.map(({ file }) => file?.name).toSorted(), ["film", undefined]);
+		assert.equal((await alice.storage.list("outbox/")).length, 1);
+		aheadMs = 8 * 86_400_000;
+		online = true;
+		assert.deepEqual(await again.client.resume(), [], "what is over is not sent any more");
+		assert.deepEqual(await alice.storage.list("outbox/"), []);
 	});
 
 	test("a reader whose network comes and goes reads on, and nothing is shown twice", async () => {
