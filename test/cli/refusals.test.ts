@@ -41,6 +41,7 @@ suite("calls that are none end with 2 and say how it is meant", () => {
 			["send", "farelay:card#x", "hello", "--days", "99"],
 			["send", "farelay:card#x", "hello", "--limit", "much"],
 			["send", "farelay:card#x", "hello", "--wait", "0"],
+			["send", "farelay:card#x", "hello", "--waiting"],
 			["listen", "--count", "none"],
 			["listen", "--count", "0"],
 			["listen", "--most", "much"],
@@ -216,14 +217,37 @@ suite("what goes wrong around a person is a problem with a code, and costs nothi
 		await relay.end("SIGKILL");
 		await writeFile(place.path("photo.jpg"), randomBytes(100_000));
 		const send = ["send", card, "--file", "photo.jpg", "--wait", "1", "--json"];
-		assertRefused(await place.run(send, at("alice")), 4, "unavailable");
+		const stopped = await place.run(send, at("alice"));
+		assertRefused(stopped, 4, "unavailable");
+		assert.match(String(stopped.said[0]?.detail), /photo\.jpg .* waits here until .* goes on with it/);
+		const text = await place.run(["send", card, "are you there?", "--wait", "1", "--json"], at("alice"));
+		assertRefused(text, 4, "unavailable");
+		const [left] = (text.said[0]?.waiting ?? []) as { what: string; id: string }[];
+		assert.equal(left?.what, "text");
+		assert.match(
+			String(text.said[0]?.detail),
+			/farelay send --waiting sends it\. Sent anew, it would be there twice\./,
+		);
 		assertRefused(await place.run(["listen", "--card"], at("stranger")), 3, "unavailable");
 		const doctor = await place.run(["doctor", "--json"], at("alice"));
 		assertRefused(doctor, 3, "unavailable");
 		relay = await place.relay({ market: market.url, operator }, { port });
+		const more = await place.run(["send", card, "are you there?"], at("alice"));
+		assert.match(more.err + more.out, /A text to [0-9a-f]{8} waits here until .*: farelay send --waiting sends it\./);
+		const waited = await place.done(["send", "--waiting"], at("alice"));
+		assert.deepEqual(
+			(waited.sent as { id: string }[]).map(({ id }) => id),
+			[left?.id],
+		);
+		assert.deepEqual(
+			(waited.waiting as { name: string }[]).map(({ name }) => name),
+			["photo.jpg"],
+		);
 		await place.done(send.slice(0, -3), at("alice"));
-		const heard = await place.done(["listen", "--count", "1", "--into", "in"], at("bob"));
-		assert.equal(heard.name, "photo.jpg");
+		assert.deepEqual((await place.done(["send", "--waiting"], at("alice"))).waiting, []);
+		const heard = await place.run(["listen", "--count", "3", "--into", "in", "--json"], at("bob"));
+		const came = heard.said.slice(1).map(({ text, name }) => text ?? name);
+		assert.deepEqual(came, ["are you there?", "are you there?", "photo.jpg"], heard.err);
 	});
 
 	test("a relay on a damaged mailbox, till or key", async () => {

@@ -1,10 +1,14 @@
-/** `farelay send CARD TEXT` or `farelay send CARD --file PATH`: sends sealed, says what it costs before and what it came to after. */
+/**
+ * `farelay send CARD TEXT` or `farelay send CARD --file PATH`: sends sealed, says what it costs before and what it came to after.
+ * `farelay send --waiting`: sends what could not be sent before.
+ */
 
 import { resolve } from "node:path";
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
 import { openPerson } from "#cli/person";
 import { sayBytes } from "#cli/screen";
 import { type Call, textOf, type Verb } from "#cli/verb";
+import { sayOver, sayWaiting, sendWaiting, showWaiting, withWaiting } from "#cli/waiting";
 import { type Amount, formatDollars, parseDollars } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { BODY_BYTES_MAX } from "#contracts/envelope";
@@ -13,20 +17,35 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import { type DiskSource, diskSource } from "#host/diskfile";
 import type { Client } from "#sdk/client";
 import { FarelayError } from "#sdk/error";
+import type { Waiting } from "#sdk/letter";
 
 const SECONDS_PER_DAY = 86_400;
 /** How long a relay may answer nothing before it is given up: longer than one takes to start anew. */
 const WAIT_S = 30;
 
-type Order = {
-	readonly card: string;
-	readonly what: string | DiskSource;
-	readonly ttlS: number;
-	readonly most: Amount | undefined;
-	readonly waitS: number;
-};
+/** Something to send. */
+type Thing = { readonly card: string; readonly what: string | DiskSource; readonly ttlS: number };
+/** What may be spent and waited for; without a thing, what waits is sent. */
+type Order = { readonly thing: Thing | undefined; readonly most: Amount | undefined; readonly waitS: number };
 
 async function readOrder(call: Call): Promise<Order | Problem> {
+	const limit = textOf(call, "limit");
+	const most = limit === undefined ? undefined : parseDollars(limit);
+	if (limit !== undefined && most === undefined) return problem("usage", "--limit takes dollars, like 0.05.");
+	const wait = textOf(call, "wait");
+	if (wait !== undefined && !/^[1-9]\d{0,5}$/.test(wait)) return problem("usage", "--wait takes whole seconds.");
+	const waitS = wait === undefined ? WAIT_S : Number(wait);
+	const thing = call.options.waiting ? nothingNew(call) : await readThing(call);
+	return isProblem(thing) ? thing : { thing, most, waitS };
+}
+
+function nothingNew({ words, options }: Call): Problem | undefined {
+	return words.length === 0 && options.file === undefined && options.days === undefined
+		? undefined
+		: problem("usage", "farelay send --waiting sends what waits, and nothing new with it.");
+}
+
+async function readThing(call: Call): Promise<Thing | Problem> {
 	const [card, words] = call.words;
 	const file = textOf(call, "file");
 	if (card === undefined || call.words.length > 2 || (words === undefined) === (file === undefined))
@@ -37,23 +56,19 @@ async function readOrder(call: Call): Promise<Order | Problem> {
 		return problem("usage", "--days takes a number up to 30.");
 	if (new TextEncoder().encode(words).length > BODY_BYTES_MAX)
 		return problem("usage", `A text is at most ${BODY_BYTES_MAX} bytes; send a longer one as a file, with --file.`);
-	const limit = textOf(call, "limit");
-	const most = limit === undefined ? undefined : parseDollars(limit);
-	if (limit !== undefined && most === undefined) return problem("usage", "--limit takes dollars, like 0.05.");
-	const wait = textOf(call, "wait");
-	if (wait !== undefined && !/^[1-9]\d{0,5}$/.test(wait)) return problem("usage", "--wait takes whole seconds.");
-	const waitS = wait === undefined ? WAIT_S : Number(wait);
 	const what = file === undefined ? (words as string) : await diskSource(resolve(call.folder, file));
-	return isProblem(what) ? what : { card, what, ttlS, most, waitS };
+	return isProblem(what) ? what : { card, what, ttlS };
 }
 
-async function send(call: Call, client: Client, order: Order, giveUp: () => void): Promise<void> {
-	const { card, what, ttlS, waitS } = order;
+async function send(call: Call, client: Client, thing: Thing, patience: NodeJS.Timeout): Promise<void> {
+	const { card, what, ttlS } = thing;
 	const { screen } = call;
+	const before = await client.waiting();
+	for (const waiting of before) screen.line(screen.tone("faint", sayWaiting(waiting)));
 	const cost = await client.estimate(card, what, { ttlS });
 	screen.line(`This is ${sayBytes(Number(cost.sealedBytes))} sealed, and costs ${formatDollars(cost.total)}.`);
 	const bar = screen.progress("sending", typeof what === "string" ? 0 : what.sizeBytes);
-	const patience = setTimeout(giveUp, waitS * 1_000);
+	patience.refresh();
 	const progress = (bytes: number) => {
 		patience.refresh();
 		bar.to(bytes);
@@ -64,13 +79,23 @@ async function send(call: Call, client: Client, order: Order, giveUp: () => void
 	});
 	const settled = call.options.settle ? await client.settle() : [];
 	const id = toHex(sent.id);
-	screen.answer(
-		{ id, tick: sent.tick, sealedBytes: sent.cost.sealedBytes, cost: sent.cost.total, settled: settled.length },
-		[
-			sent.tick === "sent" ? "Sent: the relay keeps it until it is read." : "Passed on to the reader.",
-			...(settled.length > 0 ? ["The tab is closed; what was not spent is back on your balance."] : []),
-		],
-	);
+	const { sealedBytes, total } = sent.cost;
+	const waiting = (await client.waiting()).map(showWaiting);
+	screen.answer({ id, tick: sent.tick, sealedBytes, cost: total, settled: settled.length, waiting }, [
+		sent.tick === "sent" ? "Sent: the relay keeps it until it is read." : "Passed on to the reader.",
+		...(settled.length > 0 ? [SETTLED] : []),
+	]);
+}
+
+const SETTLED = "The tab is closed; what was not spent is back on your balance.";
+
+/** What a refused thing left behind, of what waits now. */
+function leftBy(thing: Thing | undefined, before: readonly Waiting[], now: readonly Waiting[]): readonly Waiting[] {
+	if (!thing) return [];
+	const { what } = thing;
+	// a file that goes on is the letter that was there before
+	if (typeof what !== "string") return now.filter(({ file }) => file?.name === what.name);
+	return now.filter(({ id }) => !before.some((waiting) => toHex(waiting.id) === toHex(id)));
 }
 
 export const verb: Verb = {
@@ -78,8 +103,10 @@ export const verb: Verb = {
 	usage: [
 		"farelay send CARD TEXT [options]",
 		"farelay send CARD --file PATH [options]",
+		"farelay send --waiting [options]",
 		"",
 		"  --file PATH      sends a file; called again after a stop, it goes on where it was",
+		"  --waiting        sends the texts that could not be sent before, and lists the files that wait to go on",
 		"  --days N         how long it is kept for its reader (7 unless given, 30 at most)",
 		"  --limit DOLLARS  the most that may be spent today, fees included; otherwise nothing is sent",
 		`  --wait SECONDS   how long a relay may answer nothing before it is given up (${WAIT_S} unless given)`,
@@ -93,30 +120,37 @@ export const verb: Verb = {
 		limit: { type: "string" },
 		wait: { type: "string" },
 		settle: { type: "boolean" },
+		waiting: { type: "boolean" },
 	}),
 	words: true,
 	async run(call) {
 		const order = await readOrder(call);
 		if (isProblem(order)) return order;
-		const person = await openPerson(call, order.most === undefined ? {} : { spendLimit: order.most });
+		const { thing, most, waitS } = order;
+		const onOver = (waiting: Waiting) => call.screen.line(sayOver(waiting));
+		const person = await openPerson(call, { onOver, ...(most !== undefined && { spendLimit: most }) });
 		if (isProblem(person)) return person;
+		const { client } = person;
 		let late: Problem | undefined;
 		const end = (why: string) => {
-			const more = typeof order.what === "string" ? "" : " Called again, sending goes on where it was.";
-			late ??= problem("unavailable", `${why}${more}`);
-			void person.client.close();
+			late ??= problem("unavailable", why);
+			void client.close();
 		};
 		call.stop.addEventListener("abort", () => end("Stopped before it was done."));
-		const giveUp = () => end(`The relay has not answered for ${order.waitS} s.`);
+		const patience = setTimeout(() => end(`The relay has not answered for ${waitS} s.`), waitS * 1_000);
+		let before: Waiting[] = [];
 		try {
-			await send(call, person.client, order, giveUp);
+			if (!thing) return await sendWaiting(call, client);
+			before = await client.waiting();
+			await send(call, client, thing, patience);
 			return undefined;
 		} catch (error) {
-			if (error instanceof FarelayError) return late ?? error.problem;
-			throw error;
+			if (!(error instanceof FarelayError)) throw error;
+			return withWaiting(late ?? error.problem, leftBy(thing, before, await client.waiting()));
 		} finally {
-			await person.client.close();
-			if (typeof order.what !== "string") await order.what.close();
+			clearTimeout(patience);
+			await client.close();
+			if (thing && typeof thing.what !== "string") await thing.what.close();
 		}
 	},
 };
