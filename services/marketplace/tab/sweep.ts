@@ -14,20 +14,21 @@ const PAGE = 200;
 
 /** Ends what is due; answers how many tabs ended. A tab that cannot be ended now is left for the next round. */
 export async function sweep(market: Market): Promise<number> {
+	// one instant for the whole round: a clock that jumps while pages are read must not end what was not due when it began
+	const nowMs = market.clock.nowMs();
 	let ended = 0;
 	for (const state of ["open", "closing"]) {
 		let after: TabRow | undefined;
 		for (;;) {
 			// the row's deadline is the grant's: those that an outage has moved are read too, and left
-			const beforeMs = market.clock.nowMs() + 1;
 			const page: TabRow[] = await market.book.tabs({
 				by: "deadline",
 				state,
-				beforeMs,
+				beforeMs: nowMs + 1,
 				limit: PAGE,
 				...(after && { after }),
 			});
-			const due = page.map(readTab).filter((tab) => redeemByMs(market, tab) <= market.clock.nowMs());
+			const due = page.map(readTab).filter((tab) => redeemByMs(market, tab) <= nowMs);
 			const outcomes = await Promise.all(due.map((tab) => endTab(market, tab)));
 			ended += outcomes.filter((outcome) => outcome === "done").length;
 			if (outcomes.some(isProblem)) return ended;
