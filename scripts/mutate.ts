@@ -37,7 +37,7 @@ import { home, readTree } from "./tree.ts";
 const TARGETS = [
 	"contracts/{amount,tariff,voucher,frame}.ts",
 	"services/marketplace/ledger/**/*.ts",
-	"services/relay/{meter,till}.ts",
+	"services/relay/tab/meter.ts",
 	"services/relay/till/**/*.ts",
 ];
 

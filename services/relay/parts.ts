@@ -3,14 +3,14 @@
 import type { Crypto, KeyPair } from "#contracts/identity";
 import type { Clock } from "#host/clock";
 import type { Log } from "#host/log";
-import type { Greeter } from "./hello.ts";
 import type { RelayLimits } from "./limit.ts";
 import type { MailStore } from "./mailbox/store.ts";
 import type { Counts } from "./metrics.ts";
-import type { Newcomers } from "./newcomers.ts";
-import type { Router } from "./router.ts";
-import type { Tabs } from "./tabs.ts";
-import type { Tags } from "./tags.ts";
+import type { Greeter } from "./session/hello.ts";
+import type { Newcomers } from "./session/newcomers.ts";
+import type { Router } from "./session/router.ts";
+import type { Tabs } from "./tab/tabs.ts";
+import type { Tags } from "./tag/tags.ts";
 
 /** The parts that a session works with. */
 export type RelayParts = {

@@ -1,9 +1,9 @@
 /** What a relay looks after now and then: dues of connections and readers, expiry, and what may be forgotten. */
 
 import type { Cancel } from "#host/clock";
-import type { MarketKeys } from "./market.ts";
+import type { MarketKeys } from "./market/market.ts";
 import type { RelayParts } from "./parts.ts";
-import type { Port } from "./server.ts";
+import type { Port } from "./session/server.ts";
 
 /** How many sweeps pass between two rounds of forgetting: ten seconds. */
 const SWEEPS_PER_ROUND = 20;

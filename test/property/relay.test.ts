@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { toHex } from "#contracts/bytes";
 import { FRAME, frame } from "#contracts/frame";
 import { within } from "#contracts/tariff";
-import { Meter } from "#relay/meter";
+import { Meter } from "#relay/tab/meter";
 import { keys, payload, until } from "#test/support/rawclient";
 import { startTestRelay } from "#test/support/relay";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { isProblem } from "#contracts/problem";
-import { askMarket } from "#relay/ask";
 import { RELAY_LIMITS } from "#relay/limit";
+import { askMarket } from "#relay/market/ask";
 
 /** Asks a market that answers so. */
 async function ask(body: string, status = 200) {

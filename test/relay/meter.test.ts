@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { fingerprint, Tag } from "#relay/dedupe";
-import { Meter } from "#relay/meter";
+import { Meter } from "#relay/tab/meter";
+import { fingerprint, Tag } from "#relay/tag/dedupe";
 import { payload } from "#test/support/rawclient";
 
 const NOTHING = { bytes: 0n, byteSeconds: 0n };

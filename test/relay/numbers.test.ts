@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
 import { each, has, include, type Range, rangesOf } from "#contracts/ranges";
-import { Numbers } from "#relay/numbers";
+import { Numbers } from "#relay/tag/numbers";
 
 suite("a set of numbers that grows at its end", () => {
 	test("is the plain set, whatever is put in, taken out and asked in between", () => {

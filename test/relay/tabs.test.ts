@@ -6,7 +6,7 @@ import { isProblem } from "#contracts/problem";
 import { signVoucher, type Voucher } from "#contracts/voucher";
 import { crypto } from "#host/crypto";
 import { RELAY_LIMITS } from "#relay/limit";
-import { Tabs } from "#relay/tabs";
+import { Tabs } from "#relay/tab/tabs";
 import { openMemoryTill } from "#relay/till/memory";
 import type { Till } from "#relay/till/till";
 import { keys } from "#test/support/rawclient";

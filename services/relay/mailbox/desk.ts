@@ -3,9 +3,9 @@
 import type { Clock } from "#host/clock";
 import { passFaultPoint } from "#host/fault";
 import type { Log } from "#host/log";
-import type { Copy } from "#relay/copy";
 import type { RelayLimits } from "#relay/limit";
-import type { Tags } from "#relay/tags";
+import type { Copy } from "#relay/session/copy";
+import type { Tags } from "#relay/tag/tags";
 import type { KeepResult, MailStore } from "./store.ts";
 
 const EPOCH = 2 ** 32;

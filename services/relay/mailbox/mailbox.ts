@@ -7,8 +7,8 @@
  */
 
 import type { ProblemCode } from "#contracts/problem";
-import type { Copy } from "#relay/copy";
-import type { Reader } from "#relay/reader";
+import type { Copy } from "#relay/session/copy";
+import type { Reader } from "#relay/session/reader";
 import type { Desk } from "./desk.ts";
 import { roomFor } from "./quota.ts";
 import type { MailboxState } from "./store.ts";

@@ -11,11 +11,11 @@ import { type Claim, type RedeemResult, readReceipt, readRedeemAnswer, signBatch
 import { within } from "#contracts/tariff";
 import type { Cancel, Clock } from "#host/clock";
 import type { Log } from "#host/log";
+import type { Counts } from "#relay/metrics";
+import type { Tabs } from "#relay/tab/tabs";
+import type { Till } from "#relay/till/till";
 import { type AskDeps, askMarket } from "./ask.ts";
 import type { MarketKeys } from "./market.ts";
-import type { Counts } from "./metrics.ts";
-import type { Tabs } from "./tabs.ts";
-import type { Till } from "./till/till.ts";
 
 /** The first wait after a market that did not answer; doubled each time, up to the usual interval. */
 const BACKOFF_MS = 1_000;

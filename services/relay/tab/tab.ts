@@ -10,8 +10,8 @@ import { type Claim, signUsage, type Usage } from "#contracts/redemption";
 import { type Traffic, within } from "#contracts/tariff";
 import { advances, NO_TOTALS, type Totals, type Voucher, verifyVoucher } from "#contracts/voucher";
 import { passFaultPoint } from "#host/fault";
+import type { Till, TillRow } from "#relay/till/till";
 import { Meter } from "./meter.ts";
-import type { Till, TillRow } from "./till/till.ts";
 
 /** What became of a voucher: it is durable, or it changed nothing, or why it was refused. */
 export type Credit = { readonly advanced: boolean } | Problem;

@@ -8,11 +8,11 @@ import { readOpen, readPing, writePing, writeProblem } from "#contracts/control"
 import { advance, type Cursor, cursor, FRAME } from "#contracts/frame";
 import { type Hello, helloHash } from "#contracts/handshake";
 import { isProblem, type Problem, type ProblemCode, problem } from "#contracts/problem";
+import type { RelayParts } from "#relay/parts";
+import type { Tag } from "#relay/tag/dedupe";
 import { TurnAnswers } from "./answers.ts";
-import type { Tag } from "./dedupe.ts";
 import { Listening } from "./listening.ts";
 import type { Outbox } from "./outbox.ts";
-import type { RelayParts } from "./parts.ts";
 import { Paying } from "./paying.ts";
 import { type Moment, Sending } from "./sending.ts";
 

@@ -5,7 +5,7 @@ import { type Grant, readGrant } from "#contracts/grant";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { price } from "#contracts/tariff";
-import type { RelayLimits } from "./limit.ts";
+import type { RelayLimits } from "#relay/limit";
 import { Tab, type TabDeps } from "./tab.ts";
 
 /**

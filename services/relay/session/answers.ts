@@ -5,9 +5,9 @@ import { FRAME } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { ProblemCode } from "#contracts/problem";
 import type { Range } from "#contracts/ranges";
-import type { Answers } from "./dedupe.ts";
-import type { Counts } from "./metrics.ts";
-import { Numbers } from "./numbers.ts";
+import type { Counts } from "#relay/metrics";
+import type { Answers } from "#relay/tag/dedupe";
+import { Numbers } from "#relay/tag/numbers";
 import type { Outbox } from "./outbox.ts";
 
 /** Ranges of one refusal that are kept together: putting a number among many costs time, and who sends chooses the numbers. */

@@ -2,11 +2,11 @@
 
 import { LIMIT } from "#contracts/limit";
 import type { Clock } from "#host/clock";
-import type { RelayLimits } from "./limit.ts";
-import type { Desk } from "./mailbox/desk.ts";
-import { Mailbox } from "./mailbox/mailbox.ts";
+import type { RelayLimits } from "#relay/limit";
+import type { Desk } from "#relay/mailbox/desk";
+import { Mailbox } from "#relay/mailbox/mailbox";
+import type { Tab } from "#relay/tab/tab";
 import type { Reader } from "./reader.ts";
-import type { Tab } from "./tab.ts";
 
 /** The mailboxes and readers of a relay. */
 export class Router {

@@ -6,9 +6,9 @@
 import { FRAME, MAIL_HEAD_BYTES, writeHead, writeU32 } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { Range } from "#contracts/ranges";
+import type { Mailbox } from "#relay/mailbox/mailbox";
+import type { KeptMail } from "#relay/mailbox/store";
 import { Copy } from "./copy.ts";
-import type { Mailbox } from "./mailbox/mailbox.ts";
-import type { KeptMail } from "./mailbox/store.ts";
 import type { Outbox } from "./outbox.ts";
 
 /** What a delivery costs besides its bytes: the copy's own memory. Keeps the window honest for the smallest mail. */

@@ -2,10 +2,10 @@
 
 import { MAIL_HEAD_BYTES } from "#contracts/frame";
 import type { ProblemCode } from "#contracts/problem";
-import type { Tag } from "./dedupe.ts";
-import type { Mailbox } from "./mailbox/mailbox.ts";
-import type { Mail } from "./mailbox/store.ts";
-import type { Tab } from "./tab.ts";
+import type { Mailbox } from "#relay/mailbox/mailbox";
+import type { Mail } from "#relay/mailbox/store";
+import type { Tab } from "#relay/tab/tab";
+import type { Tag } from "#relay/tag/dedupe";
 
 /** Who sent a copy and who pays for it. */
 export type Origin = { readonly tab: Tab; readonly tag: Tag; readonly ttlS: number; readonly byCard: boolean };

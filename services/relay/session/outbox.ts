@@ -6,7 +6,7 @@
 import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
 import { LIMIT } from "#contracts/limit";
-import type { RelayLimits } from "./limit.ts";
+import type { RelayLimits } from "#relay/limit";
 
 const SLAB_BYTES = LIMIT.messageBytesMax;
 /** Above this a run is sent as a view: a message's own cost is then less than copying. Just over a slice with its header. */

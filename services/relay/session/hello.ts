@@ -10,9 +10,9 @@ import type { Crypto, KeyPair } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
-import type { RelayLimits } from "./limit.ts";
-import type { MarketKeys } from "./market.ts";
-import type { Tab } from "./tab.ts";
+import type { RelayLimits } from "#relay/limit";
+import type { MarketKeys } from "#relay/market/market";
+import type { Tab } from "#relay/tab/tab";
 
 /** Nonces seen within the clock's window both ways: three generations of one window each, so none is forgotten early. */
 class Nonces {

@@ -1,7 +1,7 @@
 /** The one way in which a relay asks its market: bounded in time and in size, and never led elsewhere. */
 
 import { type Problem, problem, problemOfJson } from "#contracts/problem";
-import type { RelayLimits } from "./limit.ts";
+import type { RelayLimits } from "#relay/limit";
 
 /** The largest answer is to a full batch: 300 results with a receipt or a problem's detail each come to some 200 KiB. */
 const ANSWER_BYTES_MAX = 512 * 1024;

@@ -6,8 +6,8 @@ import { FRAME } from "#contracts/frame";
 import { type Hello, verifyListen } from "#contracts/handshake";
 import { LIMIT } from "#contracts/limit";
 import { problem } from "#contracts/problem";
+import type { RelayParts } from "#relay/parts";
 import type { Outbox } from "./outbox.ts";
-import type { RelayParts } from "./parts.ts";
 import { Reader } from "./reader.ts";
 
 /** Reading of one connection. */

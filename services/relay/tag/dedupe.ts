@@ -7,7 +7,7 @@ import { readU32 } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { ProblemCode } from "#contracts/problem";
 import type { Range } from "#contracts/ranges";
-import { RELAY_LIMITS } from "./limit.ts";
+import { RELAY_LIMITS } from "#relay/limit";
 import { Numbers } from "./numbers.ts";
 
 /** Where the answers to a tag's sends go: the connection that spoke for it last. */

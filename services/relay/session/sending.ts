@@ -9,13 +9,13 @@ import { type Cursor, MAIL_HEAD_BYTES, readU32, rewriteToDeliver } from "#contra
 import { tokenHash } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import type { ProblemCode } from "#contracts/problem";
+import type { Mailbox } from "#relay/mailbox/mailbox";
+import type { MailboxState } from "#relay/mailbox/store";
+import type { RelayParts } from "#relay/parts";
+import { fingerprint, type Tag } from "#relay/tag/dedupe";
 import type { TurnAnswers } from "./answers.ts";
 import { Copy, type Origin } from "./copy.ts";
-import { fingerprint, type Tag } from "./dedupe.ts";
-import type { Mailbox } from "./mailbox/mailbox.ts";
-import type { MailboxState } from "./mailbox/store.ts";
 import type { Outbox } from "./outbox.ts";
-import type { RelayParts } from "./parts.ts";
 import type { Paying } from "./paying.ts";
 
 /** What a handle stands for on one connection. */

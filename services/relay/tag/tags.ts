@@ -2,9 +2,9 @@
 
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
+import type { RelayLimits } from "#relay/limit";
+import { MailFailure, type MailStore } from "#relay/mailbox/store";
 import { Tag } from "./dedupe.ts";
-import type { RelayLimits } from "./limit.ts";
-import { MailFailure, type MailStore } from "./mailbox/store.ts";
 
 /** Ranges that may wait before they are written at once: a tag's sends that go by turns to readers who ack and who do not. */
 const UNMARKED_RANGES_MAX = LIMIT.gapsMax;

@@ -10,11 +10,11 @@ import { verifyRenew } from "#contracts/handshake";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { advances, readVoucher, type Voucher } from "#contracts/voucher";
+import type { RelayParts } from "#relay/parts";
+import type { Credit, Tab } from "#relay/tab/tab";
+import type { Tag } from "#relay/tag/dedupe";
 import type { TurnAnswers } from "./answers.ts";
-import type { Tag } from "./dedupe.ts";
 import type { Outbox } from "./outbox.ts";
-import type { RelayParts } from "./parts.ts";
-import type { Credit, Tab } from "./tab.ts";
 
 /** What a session's payments tell the session. */
 export type PayingDeps = {

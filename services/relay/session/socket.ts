@@ -3,8 +3,8 @@
 import type { Socket } from "node:net";
 import type { RawData, WebSocket } from "ws";
 import { PROBLEMS, type ProblemCode, problem } from "#contracts/problem";
+import type { RelayParts } from "#relay/parts";
 import { Outbox, type Post } from "./outbox.ts";
-import type { RelayParts } from "./parts.ts";
 import { Session } from "./session.ts";
 
 /** RFC 6455: what a peer did against the protocol; what the project's own codes begin at. */

@@ -12,8 +12,8 @@ import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
 import type { Health } from "#host/health";
 import { isFromHere } from "#host/loopback";
+import type { RelayParts } from "#relay/parts";
 import { Post } from "./outbox.ts";
-import type { RelayParts } from "./parts.ts";
 import { Connection } from "./socket.ts";
 
 /** A request's headers: names, a key, a cookie from somewhere else. */
