@@ -60,6 +60,14 @@ const command = fc.oneof(
 );
 type Command = typeof command extends fc.Arbitrary<infer One> ? One : never;
 
+/** Found by this test: one number twice in one batch, of which the engines gave different fingerprints. */
+const again = { box: 1, tag: 2, seq: 3, expiresAtMs: 0, length: 1, byCard: false };
+const twice: Command[] = [
+	{ is: "create", box: 1, hash: null, nowMs: 0 },
+	{ is: "keep", mails: [again, again] },
+	{ is: "marks", tag: 2 },
+];
+
 /** Does one command; what it answers. `position` is the last one used. */
 function run(store: MailStore, one: Command, position: number): Promise<unknown> {
 	switch (one.is) {
@@ -157,7 +165,7 @@ describe("the two mail stores", () => {
 					await tested.close();
 				}
 			}),
-			{ numRuns: 15 },
+			{ numRuns: 15, examples: [[twice, false]] },
 		);
 	});
 });

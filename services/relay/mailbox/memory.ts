@@ -90,7 +90,7 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 		marks: async (tag) => {
 			const prints = [...mails.values()]
 				.filter((mail) => mail.tag === tag)
-				.sort((a, b) => b.seq - a.seq)
+				.sort((a, b) => b.seq - a.seq || b.position - a.position)
 				.slice(0, PRINTS_MAX)
 				.map((mail) => [mail.seq, mail.print] as const);
 			return { ranges: [...(tags.get(tag)?.ranges ?? [])], prints: new Map(prints) };

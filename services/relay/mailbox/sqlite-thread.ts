@@ -197,7 +197,8 @@ function readsOf(database: DatabaseSync) {
 	);
 	const ranges = database.prepare("SELECT ranges FROM tags WHERE tag = ?");
 	const prints = database.prepare(
-		"SELECT seq, print FROM mail WHERE tag = (SELECT id FROM tags WHERE tag = ?) ORDER BY seq DESC LIMIT ?",
+		// of two under one number the first counts: it comes last, and is the one that stays in the map
+		"SELECT seq, print FROM mail WHERE tag = (SELECT id FROM tags WHERE tag = ?) ORDER BY seq DESC, position DESC LIMIT ?",
 	);
 	return {
 		read: ({ mailbox, after, nowMs, countMax, bytesMax }) => {

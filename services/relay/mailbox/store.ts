@@ -80,7 +80,7 @@ export interface MailStore {
 	dropped(mailbox: string, quota: number): void;
 	/** The counts of losses that `state` shows now were told: they start again at zero. */
 	told(mailbox: string): Promise<void>;
-	/** A tag's durable dedupe record, with fingerprints of what is still kept. */
+	/** A tag's durable dedupe record, with fingerprints of what is still kept: of several under one number, the first position's. */
 	marks(tag: string): Promise<{ readonly ranges: Range[]; readonly prints: ReadonlyMap<number, number> }>;
 	/**
 	 * Makes numbers of a tag durable that never were mail on this disk (taken live), to be kept until then. Lazy, so that live mail touches
