@@ -1,7 +1,7 @@
 /** The mail store in memory: the oracle that the SQLite engine is held against, and the relay's disk in tests. Nothing outlives it. */
 
 import { type Range, rangesOf } from "#contracts/ranges";
-import { addTo, type Box, newBox, takeFrom } from "./box.ts";
+import { addTo, type Entry, newEntry, takeFrom } from "./entry.ts";
 import { PRINTS_MAX, rememberUntilMs, union } from "./marks.ts";
 import { IDLE_MS, type KeepResult, MAILBOXES_MAX, type Mail, type MailStore } from "./store.ts";
 
@@ -16,7 +16,7 @@ export type MemoryMailOptions = {
 /** Makes an empty store. */
 export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore {
 	const { mailboxesMax = MAILBOXES_MAX, idleMs = IDLE_MS, epoch = 1 } = options;
-	const index = new Map<string, Box>();
+	const index = new Map<string, Entry>();
 	const mails = new Map<number, Mail>();
 	const tags = new Map<string, { ranges: Range[]; untilMs: number }>();
 
@@ -26,23 +26,23 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 	}
 
 	function keepOne(mail: Mail): KeepResult {
-		const box = index.get(mail.mailbox);
-		if (!box) return "mailbox-unknown";
+		const entry = index.get(mail.mailbox);
+		if (!entry) return "mailbox-unknown";
 		if (mails.has(mail.position)) throw new Error("a position came twice");
 		mails.set(mail.position, { ...mail, payload: mail.payload.slice() });
 		remember(mail.tag, rangesOf([mail.seq]), rememberUntilMs(mail.expiresAtMs));
-		addTo(box, mail);
+		addTo(entry, mail);
 		return "kept";
 	}
 
-	function drop(mail: Mail): Box | undefined {
+	function drop(mail: Mail): Entry | undefined {
 		mails.delete(mail.position);
-		const box = index.get(mail.mailbox);
+		const entry = index.get(mail.mailbox);
 		const { length } = mail.payload;
 		const stranger = mail.byCard ? 0 : 1;
-		if (box)
-			takeFrom(box, { messages: 1, bytes: length, strangerMessages: stranger, strangerBytes: stranger * length });
-		return box;
+		if (entry)
+			takeFrom(entry, { messages: 1, bytes: length, strangerMessages: stranger, strangerBytes: stranger * length });
+		return entry;
 	}
 
 	return {
@@ -51,10 +51,10 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 		state: (mailbox) => index.get(mailbox),
 		create: async (mailbox, tokenHash, nowMs) => {
 			if (!index.has(mailbox) && index.size >= mailboxesMax) return "too-many";
-			const box = index.get(mailbox) ?? newBox(mailbox, nowMs);
-			box.tokenHash = tokenHash?.slice();
-			box.seenMs = Math.max(box.seenMs, nowMs);
-			index.set(mailbox, box);
+			const entry = index.get(mailbox) ?? newEntry(mailbox, nowMs);
+			entry.tokenHash = tokenHash?.slice();
+			entry.seenMs = Math.max(entry.seenMs, nowMs);
+			index.set(mailbox, entry);
 			return "created";
 		},
 		keep: async (kept) => kept.map(keepOne),
@@ -80,12 +80,12 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 			return "removed";
 		},
 		dropped: (mailbox, quota) => {
-			const box = index.get(mailbox);
-			if (box) box.droppedQuota += quota;
+			const entry = index.get(mailbox);
+			if (entry) entry.droppedQuota += quota;
 		},
 		told: async (mailbox) => {
-			const box = index.get(mailbox);
-			if (box) Object.assign(box, { droppedTtl: 0, droppedQuota: 0 });
+			const entry = index.get(mailbox);
+			if (entry) Object.assign(entry, { droppedTtl: 0, droppedQuota: 0 });
 		},
 		marks: async (tag) => {
 			const prints = [...mails.values()]
@@ -102,8 +102,8 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 				.sort((a, b) => a.expiresAtMs - b.expiresAtMs || a.position - b.position)
 				.slice(0, countMax);
 			for (const mail of late) {
-				const box = drop(mail);
-				if (box) box.droppedTtl += 1;
+				const entry = drop(mail);
+				if (entry) entry.droppedTtl += 1;
 			}
 			const oldTags = [...tags]
 				.filter(([, { untilMs }]) => untilMs <= nowMs)
@@ -111,7 +111,7 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 				.slice(0, countMax - late.length);
 			for (const [tag] of oldTags) tags.delete(tag);
 			const idle = [...index.values()]
-				.filter((box) => box.seenMs <= nowMs - idleMs && box.messages === 0)
+				.filter((entry) => entry.seenMs <= nowMs - idleMs && entry.messages === 0)
 				.sort((a, b) => a.seenMs - b.seenMs || (a.mailbox < b.mailbox ? -1 : 1))
 				.slice(0, countMax - late.length - oldTags.length);
 			for (const { mailbox } of idle) index.delete(mailbox);

@@ -5,7 +5,7 @@
 
 import { isProblem, type Problem } from "#contracts/problem";
 import { owned, startWriter, type Writer } from "#host/writer";
-import { addTo, type Box, newBox, takeFrom } from "./box.ts";
+import { addTo, type Entry, newEntry, takeFrom } from "./entry.ts";
 import { Notes } from "./notes.ts";
 import { pack } from "./parcel.ts";
 import type { MailCalls, MailReady, MailThreadOptions } from "./sqlite-thread.ts";
@@ -57,7 +57,7 @@ export async function openSqliteMailStore(options: SqliteMailOptions): Promise<M
 
 function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOptions): MailStore {
 	const { mailboxesMax = MAILBOXES_MAX, onTrouble } = options;
-	const index = new Map<string, Box>(writer.ready.mailboxes.map((state) => [state.mailbox, { ...state }]));
+	const index = new Map<string, Entry>(writer.ready.mailboxes.map((state) => [state.mailbox, { ...state }]));
 	const creating = new Set<string>();
 	const notes = new Notes();
 	let queue: Queued[] = [];
@@ -104,8 +104,8 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 				const unknown = failed(answer) ? undefined : new Set(answer.unknown);
 				queued.forEach(({ mail, call, at }, i) => {
 					const result = unknown === undefined ? "disk" : unknown.has(i) ? "mailbox-unknown" : "kept";
-					const box = index.get(mail.mailbox);
-					if (result === "kept" && box) addTo(box, mail);
+					const entry = index.get(mail.mailbox);
+					if (result === "kept" && entry) addTo(entry, mail);
 					call.results[at] = result;
 					call.left -= 1;
 					if (call.left === 0) call.resolve(call.results);
@@ -133,10 +133,10 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 				const hash = tokenHash && owned(tokenHash);
 				const answer = await writer.call("create", { mailbox, tokenHash: hash, nowMs });
 				if (failed(answer)) return "disk";
-				const box = index.get(mailbox) ?? newBox(mailbox, nowMs);
-				box.tokenHash = hash;
-				box.seenMs = Math.max(box.seenMs, nowMs);
-				index.set(mailbox, box);
+				const entry = index.get(mailbox) ?? newEntry(mailbox, nowMs);
+				entry.tokenHash = hash;
+				entry.seenMs = Math.max(entry.seenMs, nowMs);
+				index.set(mailbox, entry);
 				return "created";
 			} finally {
 				if (fresh) creating.delete(mailbox);
@@ -163,27 +163,27 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 			flush();
 			const answer = await writer.call("remove", { mailbox, positions });
 			if (failed(answer)) return "disk";
-			const box = index.get(mailbox);
-			if (box) takeFrom(box, answer);
+			const entry = index.get(mailbox);
+			if (entry) takeFrom(entry, answer);
 			return "removed";
 		},
 		dropped: (mailbox, quota) => {
-			const box = index.get(mailbox);
-			if (!box) return;
-			box.droppedQuota += quota;
+			const entry = index.get(mailbox);
+			if (!entry) return;
+			entry.droppedQuota += quota;
 			notes.drop(mailbox, quota);
 		},
 		told: async (mailbox) => {
-			const box = index.get(mailbox);
-			if (!box || (box.droppedTtl === 0 && box.droppedQuota === 0)) return;
+			const entry = index.get(mailbox);
+			if (!entry || (entry.droppedTtl === 0 && entry.droppedQuota === 0)) return;
 			// what was told is taken off, not set to zero: what an expiry under way adds must still be told
-			const { droppedTtl: ttl, droppedQuota: quota } = box;
-			box.droppedTtl = 0;
-			box.droppedQuota = 0;
+			const { droppedTtl: ttl, droppedQuota: quota } = entry;
+			entry.droppedTtl = 0;
+			entry.droppedQuota = 0;
 			flush();
 			if (!failed(await writer.call("told", { mailbox, ttl, quota }))) return;
-			box.droppedTtl += ttl;
-			box.droppedQuota += quota;
+			entry.droppedTtl += ttl;
+			entry.droppedQuota += quota;
 		},
 		marks: async (tag) => {
 			flush();
@@ -203,10 +203,10 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 			let dropped = answer.tags + answer.mailboxes.length;
 			for (const gone of answer.mail) {
 				dropped += gone.messages;
-				const box = index.get(gone.mailbox);
-				if (!box) continue;
-				takeFrom(box, gone);
-				box.droppedTtl += gone.messages;
+				const entry = index.get(gone.mailbox);
+				if (!entry) continue;
+				takeFrom(entry, gone);
+				entry.droppedTtl += gone.messages;
 			}
 			for (const mailbox of answer.mailboxes) index.delete(mailbox);
 			return dropped;

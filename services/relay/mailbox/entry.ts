@@ -1,0 +1,39 @@
+/** One mailbox in the index in memory, and how its counts move. */
+
+import type { Filling } from "./quota.ts";
+import type { Mail, MailboxState } from "./store.ts";
+
+/** A mailbox's line in the index, as its engine changes it. */
+export type Entry = { -readonly [Key in keyof MailboxState]: MailboxState[Key] };
+
+/** A mailbox that nobody has written to. */
+export function newEntry(mailbox: string, seenMs: number): Entry {
+	return {
+		mailbox,
+		messages: 0,
+		bytes: 0,
+		strangerMessages: 0,
+		strangerBytes: 0,
+		tokenHash: undefined,
+		droppedTtl: 0,
+		droppedQuota: 0,
+		seenMs,
+	};
+}
+
+/** Counts a mail that is now kept. */
+export function addTo(entry: Entry, mail: Pick<Mail, "payload" | "byCard">): void {
+	entry.messages += 1;
+	entry.bytes += mail.payload.length;
+	if (mail.byCard) return;
+	entry.strangerMessages += 1;
+	entry.strangerBytes += mail.payload.length;
+}
+
+/** Takes off what is no longer kept. */
+export function takeFrom(entry: Entry, gone: Filling): void {
+	entry.messages -= gone.messages;
+	entry.bytes -= gone.bytes;
+	entry.strangerMessages -= gone.strangerMessages;
+	entry.strangerBytes -= gone.strangerBytes;
+}
