@@ -48,6 +48,10 @@ export type Listening = {
  * without it, whoever saw a grant could spend what its payer has paid ahead (threat 9).
  */
 export type Renew = { readonly grant: Uint8Array; readonly final: Voucher; readonly signature: Uint8Array };
+/** Says that the client is there, and within how many milliseconds it will speak again. */
+export type Ping = { readonly mark: number; readonly nextMs: number };
+/** How much a reader wants under way to it unacknowledged; 0 frames: nothing now. Never more than the relay's own window. */
+export type Window = { readonly frames: number; readonly bytes: number };
 /** Sends of this tag that were refused, all for one reason. */
 export type Refused = { readonly code: ProblemCode; readonly ranges: readonly Range[] };
 
@@ -179,16 +183,38 @@ export function writeUsageFrame(usage: Uint8Array): Uint8Array {
 	return frame(FRAME.usage, usage);
 }
 
-/** `ping` and `pong` carry the same four bytes; `finish` and `usageRequest` carry nothing. */
-export function writePing(type: typeof FRAME.ping | typeof FRAME.pong, mark: number): Uint8Array {
-	return frame(type, new Writer(4).u32(mark).finish());
+export function writePing(ping: Ping): Uint8Array {
+	return frame(FRAME.ping, new Writer(8).u32(ping.mark).u32(ping.nextMs).finish());
 }
 
-export function readPing(body: Uint8Array): number | undefined {
+export function readPing(body: Uint8Array): Ping | undefined {
+	const reader = new Reader(body);
+	const ping = { mark: reader.u32(), nextMs: reader.u32() };
+	return reader.done ? ping : undefined;
+}
+
+/** Answers a ping with its mark. */
+export function writePong(mark: number): Uint8Array {
+	return frame(FRAME.pong, new Writer(4).u32(mark).finish());
+}
+
+export function readPong(body: Uint8Array): number | undefined {
 	const reader = new Reader(body);
 	const mark = reader.u32();
 	return reader.done ? mark : undefined;
 }
+
+export function writeWindow(window: Window): Uint8Array {
+	return frame(FRAME.window, new Writer(8).u32(window.frames).u32(window.bytes).finish());
+}
+
+export function readWindow(body: Uint8Array): Window | undefined {
+	const reader = new Reader(body);
+	const window = { frames: reader.u32(), bytes: reader.u32() };
+	return reader.done ? window : undefined;
+}
+
+/** `finish` and `usageRequest`: nothing but their type. */
 
 export function writeEmpty(type: typeof FRAME.finish | typeof FRAME.usageRequest): Uint8Array {
 	return frame(type, new Uint8Array(0));

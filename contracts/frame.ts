@@ -22,6 +22,8 @@ export const FRAME = {
 	finish: 8,
 	usageRequest: 9,
 	ping: 10,
+	fan: 11,
+	window: 12,
 	welcome: 64,
 	clock: 65,
 	deliver: 66,

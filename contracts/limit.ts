@@ -25,6 +25,8 @@ export const LIMIT = {
 	ttlSDefault: 7 * 86_400,
 	/** Handles one connection may open: a large contact list; 64 bytes each at the relay. */
 	handlesMax: 4096,
+	/** Copies of one fan: with a full payload it still fits a message. */
+	fanCopiesMax: 256,
 	/** Mailboxes one connection may listen on. */
 	listensMax: 16,
 	/** How far a hello's time may be from the relay's, and so how long its nonce is remembered. */
@@ -69,10 +71,14 @@ export const LIMIT = {
 	marketKeyMsMax: 30 * DAY,
 	/** How long after a grant's end a tag's dedupe record is kept. */
 	dedupeGraceMs: 7 * DAY,
-	/** How often an idle client speaks. Learned per network later; this is the safe start on cellular. */
-	keepaliveMs: 55 * SECOND,
-	/** When a relay gives an idle connection up: 2.2 rounds. */
+	/** How long a relay waits for a client that has not pinged: 2.2 rounds of 55 s, the first on cellular. */
 	idleMs: 121 * SECOND,
+	/** The shortest that a ping makes it: a message's way on a bad line must not end a connection. */
+	idleMsMin: 10 * SECOND,
+	/** The longest: 2.2 rounds of the longest keepalive. A socket that died unseen costs its memory for so long. */
+	idleMsMax: 1_320 * SECOND,
+	/** The longest time between two pings: a carrier's or a router's table forgets later than this, or never. */
+	keepaliveMsMax: 600 * SECOND,
 	/** Vouchers in one redemption batch. */
 	batchVouchersMax: 300,
 	/** How old a redemption batch or a listing may be when it arrives. */

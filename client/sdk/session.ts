@@ -4,7 +4,7 @@
  */
 
 import { toHex } from "#contracts/bytes";
-import { readPing, readProblem, writePing } from "#contracts/control";
+import { readPong, readProblem, writePing } from "#contracts/control";
 import { FRAME, frame } from "#contracts/frame";
 import { helloHash, readClock, readWelcome, signHello, type Welcome } from "#contracts/handshake";
 import { type KeyPair, NONCE_BYTES } from "#contracts/identity";
@@ -13,6 +13,9 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import { Link } from "./link.ts";
+
+/** How often an idle client speaks: the safe start on cellular. */
+const KEEPALIVE_MS = 55_000;
 
 /** How far each relay's clock is ahead of this machine's, by relay key in hex. Shared by all sessions of a client. */
 export type Clocks = Map<string, number>;
@@ -95,8 +98,8 @@ export class Session {
 		if (!this.heard || !this.welcomed)
 			return this.close(problem("unavailable", "The relay does not answer.", { spent: "no" }));
 		this.heard = false;
-		this.write(writePing(FRAME.ping, ++this.marks));
-		this.cancelTimer = this.device.after(LIMIT.keepaliveMs, () => this.keepAlive());
+		this.write(writePing({ mark: ++this.marks, nextMs: KEEPALIVE_MS }));
+		this.cancelTimer = this.device.after(KEEPALIVE_MS, () => this.keepAlive());
 	}
 
 	private take(type: number, body: Uint8Array) {
@@ -111,7 +114,7 @@ export class Session {
 			return this.close();
 		}
 		if (type === FRAME.pong) {
-			if (readPing(body) === undefined) this.garbage("The relay's pong is none.");
+			if (readPong(body) === undefined) this.garbage("The relay's pong is none.");
 			return;
 		}
 		// Before its signed welcome a relay may be anybody.

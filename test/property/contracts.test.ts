@@ -10,18 +10,23 @@ import {
 	readListening,
 	readOpen,
 	readPing,
+	readPong,
 	readProblem,
 	readRangesBody,
 	readRefused,
 	readRenew,
+	readWindow,
 	writeListen,
 	writeListening,
 	writeOpen,
+	writePing,
 	writeProblem,
 	writeRefused,
 	writeRenew,
+	writeWindow,
 } from "#contracts/control";
 import { readDispute } from "#contracts/dispute";
+import { fanBytes, fanCopies, readFan, sendsOf, writeDeliverHead, writeFan } from "#contracts/fan";
 import { advance, cursor, FRAME, frame, mailFrame, readU32, rewriteToDeliver, writeHead } from "#contracts/frame";
 import { readGrant, verifyGrant } from "#contracts/grant";
 import {
@@ -131,6 +136,9 @@ const PLAIN: Record<string, (body: Uint8Array) => unknown> = {
 	refused: readRefused,
 	credited: readCredited,
 	ping: readPing,
+	pong: readPong,
+	window: readWindow,
+	fan: readFan,
 	problem: readProblem,
 	claim: readClaim,
 };
@@ -196,6 +204,59 @@ test("a send becomes a delivery in place: same length, same payload, another han
 	assert.equal(writeHead(new Uint8Array(8), 2, 1, 5), 4);
 });
 
+test("a fan's bytes mean one thing: what is read is written back as it was, and its copies are its sends", () => {
+	const fan = fc.record({
+		seq: u32,
+		handles: fc.array(u32, { minLength: 1, maxLength: LIMIT.fanCopiesMax }),
+		payload: fc.uint8Array({ minLength: 1, maxLength: 500 }),
+	});
+	fc.assert(
+		fc.property(fan, (drawn) => {
+			const fan = { ...drawn };
+			const { seq, handles, payload } = fan;
+			if (seq + handles.length - 1 > 0xffffffff) {
+				assert.throws(() => writeFan(fan), RangeError);
+				return;
+			}
+			const whole = writeFan(fan);
+			const c = cursor();
+			assert.ok(advance(whole, c) && c.next === whole.length && c.type === FRAME.fan);
+			assert.ok(whole.length <= fanBytes(handles.length, payload.length));
+			assert.equal(fanCopies(whole, c), handles.length);
+			assert.deepEqual(readFan(whole.slice(c.start, c.end)), fan);
+			assert.equal(sendsOf(fan).length, handles.length);
+			for (const [i, send] of sendsOf(fan).entries()) {
+				const one = cursor();
+				assert.ok(advance(send, one) && one.type === FRAME.send);
+				assert.deepEqual([readU32(send, one.start), readU32(send, one.start + 4)], [handles[i], seq + i]);
+				const head = new Uint8Array(16);
+				const length = writeDeliverHead(head, 2, 7, i, payload.length);
+				assert.deepEqual(
+					Buffer.concat([head.subarray(2, 2 + length), payload]),
+					Buffer.from(mailFrame(FRAME.deliver, 7, i, payload)),
+				);
+			}
+		}),
+		{ numRuns: 200 },
+	);
+	fc.assert(
+		fc.property(bytes(), (body) => {
+			const read = readFan(body);
+			if (read) assert.deepEqual(writeFan(read).slice(-body.length), body);
+		}),
+		{ numRuns: 500 },
+	);
+	const largest = {
+		seq: 1,
+		handles: Array(LIMIT.fanCopiesMax).fill(1),
+		payload: new Uint8Array(LIMIT.payloadBytesMax),
+	};
+	assert.ok(writeFan(largest).length <= LIMIT.messageBytesMax);
+	for (const wrong of [{ handles: [] }, { handles: Array(257).fill(1) }, { payload: new Uint8Array(0) }])
+		assert.throws(() => writeFan({ ...largest, ...wrong }), RangeError);
+	assert.throws(() => writeFan({ ...largest, payload: new Uint8Array(LIMIT.payloadBytesMax + 1) }), RangeError);
+});
+
 test("every reader is total over any bytes", () => {
 	const readers = [...Object.values(PLAIN), ...Object.values(SIGNED).map(({ check }) => check)];
 	fc.assert(
@@ -239,6 +300,8 @@ test("a renewal's, listen's, open's, listening's and claim's bytes mean one thin
 		[readListen, (value) => body(writeListen(value)), 132],
 		[readListening, (value) => body(writeListening(value)), 24],
 		[readRenew, (value) => body(writeRenew(value)), 389],
+		[readPing, (value) => body(writePing(value)), 8],
+		[readWindow, (value) => body(writeWindow(value)), 8],
 		[readVoucher, writeVoucher, 88],
 		[readClaim, writeClaim, 120],
 	];

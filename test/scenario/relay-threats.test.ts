@@ -56,7 +56,7 @@ suite("relays and traffic", () => {
 		const relay = await startTestRelay(t);
 		const mallory = await relay.reader();
 		mallory.ws.pause();
-		const pings = join(...Array.from({ length: 10_000 }, (_, i) => writePing(FRAME.ping, i)));
+		const pings = join(...Array.from({ length: 10_000 }, (_, i) => writePing({ mark: i, nextMs: 55_000 })));
 		await until("mallory to be closed", () => {
 			if (mallory.ws.bufferedAmount < 1_000_000) for (let i = 0; i < 10; i++) mallory.put(pings);
 			return relay.counts.closings.get("reader-slow") ?? (mallory.ws.readyState > 1 || undefined);

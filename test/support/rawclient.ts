@@ -152,8 +152,8 @@ export class RawClient {
 		this.put(writeRangesFrame(FRAME.ack, ranges));
 	}
 
-	ping(mark = 1): void {
-		this.put(writePing(FRAME.ping, mark));
+	ping(mark = 1, nextMs = 55_000): void {
+		this.put(writePing({ mark, nextMs }));
 	}
 
 	finish(): void {

@@ -12,7 +12,7 @@ import {
 	readOpen,
 	readRangesBody,
 	writeListening,
-	writePing,
+	writePong,
 	writeProblem,
 	writeRangesFrame,
 	writeRefused,
@@ -154,7 +154,7 @@ function take(relay: ScriptedRelay, peer: Peer, taken: Map<string, string>, type
 	} else if (type === FRAME.send) send(relay, peer, taken, body);
 	else if (type === FRAME.listen) listen(relay, peer, body);
 	else if (type === FRAME.ack) ack(peer, body);
-	else if (type === FRAME.ping) peer.socket.send(writePing(FRAME.pong, readU32(body, 0)));
+	else if (type === FRAME.ping) peer.socket.send(writePong(readU32(body, 0)));
 	else if (type === FRAME.finish && peer.tab) {
 		const { grant, used } = peer.tab;
 		const said = relay.script.usage?.(used) ?? used;

@@ -4,7 +4,7 @@
  */
 
 import { toHex } from "#contracts/bytes";
-import { readOpen, readPing, writePing, writeProblem } from "#contracts/control";
+import { readOpen, readPing, writePong, writeProblem } from "#contracts/control";
 import { advance, type Cursor, cursor, FRAME } from "#contracts/frame";
 import { type Hello, helloHash } from "#contracts/handshake";
 import { isProblem, type Problem, type ProblemCode, problem } from "#contracts/problem";
@@ -275,9 +275,9 @@ export class Session {
 	}
 
 	private ping(body: Uint8Array): undefined {
-		const mark = readPing(body);
-		if (mark === undefined) return this.malformed();
-		this.line.outbox.frame(writePing(FRAME.pong, mark));
+		const ping = readPing(body);
+		if (!ping) return this.malformed();
+		this.line.outbox.frame(writePong(ping.mark));
 	}
 
 	/** Counts what costs a verification or a commit; false when there were too many. */

@@ -16,23 +16,28 @@ import {
 	readListening,
 	readOpen,
 	readPing,
+	readPong,
 	readProblem,
 	readRangesBody,
 	readRefused,
 	readRenew,
+	readWindow,
 	writeCredited,
 	writeEmpty,
 	writeListen,
 	writeListening,
 	writeOpen,
 	writePing,
+	writePong,
 	writeProblem,
 	writeRangesFrame,
 	writeRefused,
 	writeRenew,
 	writeUsageFrame,
 	writeVoucherFrame,
+	writeWindow,
 } from "#contracts/control";
+import { type Fan, readFan, sendsOf, writeFan } from "#contracts/fan";
 import { advance, cursor, FRAME, frame, mailFrame, rewriteToDeliver } from "#contracts/frame";
 import type { Crypto } from "#contracts/identity";
 import { tokenHash } from "#contracts/identity";
@@ -316,6 +321,22 @@ export function frameVectors(): VectorFile {
 		["a good frame and half of one", [9, 0, 3]],
 	];
 	const send = mailFrame(FRAME.send, 7, 42, of(3));
+	const fans: [string, Fan][] = [
+		["three copies", { seq: 42, handles: [7, 0, 0xffffffff], payload: of(3) }],
+		["one copy", { seq: 42, handles: [7], payload: of(3) }],
+		["one handle twice: two copies", { seq: 42, handles: [7, 7], payload: of(3) }],
+		["up to the last number", { seq: 0xfffffffe, handles: [7, 8], payload: of(3) }],
+	];
+	const fan = body(writeFan({ seq: 42, handles: [7, 8], payload: of(3) }));
+	const badFans: [string, Uint8Array][] = [
+		...lengths(fan).slice(0, 1),
+		["a count alone", Uint8Array.of(0)],
+		["no payload", fan.slice(0, -3)],
+		["fewer handles than its count", patch(fan, 0, Uint8Array.of(2))],
+		["a count of 256 and two handles", patch(fan, 0, Uint8Array.of(255))],
+		["numbers past 2^32-1", patch(fan, 1, new Uint8Array(4).fill(0xff))],
+		["a payload of 61,441 bytes", new Uint8Array([...fan.slice(0, 13), ...of(61_441)])],
+	];
 	const deliver = send.slice();
 	const c = cursor();
 	advance(deliver, c);
@@ -328,6 +349,8 @@ export function frameVectors(): VectorFile {
 		messages: messages.map(([name, message]) => accepted(name, { bytes: message, frames: walk(message) })),
 		messagesRefused: bad.map(([name, list]) => refused(name, Uint8Array.from(list), walk(Uint8Array.from(list)))),
 		send: accepted("handle 7, seq 42", { handle: 7, seq: 42, payload: of(3), bytes: send }),
+		fans: fans.map(([name, fan]) => accepted(name, { ...fan, bytes: writeFan(fan), means: sendsOf(fan) })),
+		fanBodiesRefused: badFans.map(([name, bytes]) => refused(name, bytes, readFan(bytes))),
 		deliver: accepted("the same, rewritten in place", {
 			handle: 0xffffffff,
 			number: 1,
@@ -350,6 +373,8 @@ export function controlVectors(crypto: Crypto): VectorFile {
 	const listening = { handle: 1, waiting: 3, waitingBytes: 49_152, droppedTtl: 2, droppedQuota: 1 };
 	const renew = { grant: w.grant.bytes, final: w.voucher, signature: new Uint8Array(64).fill(0xee) };
 	const refusal = { code: "unpaid" as const, ranges: [[5, 9]] as Range[] };
+	const ping = { mark: 0x01020304, nextMs: 120_000 };
+	const window = { frames: 16, bytes: 65_536 };
 	const said = problem("draining", "Back in a moment.", { retryAfterMs: 1_500 });
 	const fixed: [string, Uint8Array, (body: Uint8Array) => unknown][] = [
 		["open", writeOpen(open), readOpen],
@@ -357,7 +382,9 @@ export function controlVectors(crypto: Crypto): VectorFile {
 		["listening", writeListening(listening), readListening],
 		["renew", writeRenew(renew), readRenew],
 		["credited", writeCredited(1_014_000n), readCredited],
-		["ping", writePing(FRAME.ping, 0x01020304), readPing],
+		["ping", writePing(ping), readPing],
+		["pong", writePong(ping.mark), readPong],
+		["window", writeWindow(window), readWindow],
 		["problem", writeProblem(FRAME.problem, said), readProblemBody],
 		["refused", writeRefused(refusal), readRefused],
 		["ack", writeRangesFrame(FRAME.ack, [[1, 9]]), readRangesBody],
@@ -396,8 +423,13 @@ export function controlVectors(crypto: Crypto): VectorFile {
 			accepted("usage", { usage: w.usage.bytes, bytes: writeUsageFrame(w.usage.bytes) }),
 			accepted("refused", { ...refusal, bytes: writeRefused(refusal) }),
 			accepted("credited", { nanos: 1_014_000n, bytes: writeCredited(1_014_000n) }),
-			accepted("ping", { mark: 0x01020304, bytes: writePing(FRAME.ping, 0x01020304) }),
-			accepted("pong", { mark: 0x01020304, bytes: writePing(FRAME.pong, 0x01020304) }),
+			accepted("ping", { ...ping, bytes: writePing(ping) }),
+			accepted("pong", { mark: ping.mark, bytes: writePong(ping.mark) }),
+			accepted("window", { window, bytes: writeWindow(window) }),
+			accepted("a window that pauses", {
+				window: { frames: 0, bytes: 0 },
+				bytes: writeWindow({ frames: 0, bytes: 0 }),
+			}),
 			accepted("problem", { says: { ...said }, bytes: writeProblem(FRAME.problem, said) }),
 			accepted("bye", { says: { ...said }, bytes: writeProblem(FRAME.bye, said) }),
 		],
