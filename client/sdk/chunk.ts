@@ -10,7 +10,7 @@ import { PAYLOAD, padme } from "#contracts/envelope";
 import { HASH_BYTES, KEY_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
-import type { Sodium } from "./device.ts";
+import type { Aead } from "./device.ts";
 
 /** What a sealed manifest says. */
 export type Manifest = {
@@ -110,7 +110,7 @@ function nonce(index: number, last: boolean): Uint8Array {
 }
 
 /** Writes a chunk's payload: `2 · stream 16 · index u32 · ciphertext`, with the stream's id as additional data. */
-export function writeChunk(sodium: Sodium, manifest: Manifest, index: number, content: Uint8Array): Uint8Array {
+export function writeChunk(sodium: Aead, manifest: Manifest, index: number, content: Uint8Array): Uint8Array {
 	const last = index === manifest.count - 1;
 	if (index >= manifest.count || content.length !== contentBytes(manifest, index))
 		throw new RangeError("not this chunk's content");
@@ -141,7 +141,7 @@ export function chunkHead(payload: Uint8Array): { stream: Uint8Array; index: num
 
 /** Opens a chunk. Total: any bytes give its content or `seal-broken`. */
 export function readChunk(
-	sodium: Sodium,
+	sodium: Aead,
 	manifest: Manifest,
 	payload: Uint8Array,
 ): { index: number; content: Uint8Array } | Problem {

@@ -11,6 +11,12 @@ import type { Storage } from "./storage.ts";
 /** libsodium itself, for what {@link Crypto} does not cover: sealing, files, hashing in pieces. */
 export type Sodium = Awaited<ReturnType<typeof loadSodium>>;
 
+/** The part of it that encrypts chunks and published cards. */
+export type Aead = Pick<
+	Sodium,
+	"crypto_aead_xchacha20poly1305_ietf_encrypt" | "crypto_aead_xchacha20poly1305_ietf_decrypt"
+>;
+
 /** The part of a browser's WebSocket that is used; Node's own and the `ws` package's both fit. */
 export interface Socket {
 	binaryType: string;

@@ -14,10 +14,13 @@ import {
 	writeMessage,
 } from "#contracts/envelope";
 import { type Problem, problem } from "#contracts/problem";
-import type { Device } from "./device.ts";
+import type { Device, Sodium } from "./device.ts";
 import type { Identity } from "./identity.ts";
 
 type Tools = Pick<Device, "crypto" | "sodium">;
+
+/** What opening takes of libsodium. */
+type Opener = { readonly crypto: Device["crypto"]; readonly sodium: Pick<Sodium, "crypto_box_seal_open"> };
 
 /** A payload that only the recipient opens, and its message's id. Seal once and keep the payload: a retry must not change. */
 export function seal(
@@ -34,10 +37,10 @@ export function seal(
 
 /** Opens a sealed payload that came from a mailbox of mine. Total: any bytes give a message or `seal-broken`. */
 export function open(
-	{ crypto, sodium }: Tools,
+	{ crypto, sodium }: Opener,
 	payload: Uint8Array,
 	mailbox: Uint8Array,
-	mine: Identity,
+	mine: Pick<Identity, "seal">,
 ): Message | Problem {
 	if (payload[0] !== PAYLOAD.sealed || payload.length < 1 + SEAL_BYTES) return problem("seal-broken");
 	let plain: Uint8Array;

@@ -6,21 +6,21 @@ import { fromHex } from "#contracts/bytes";
 import { readGrant, verifyGrant } from "#contracts/grant";
 import { readMarketKey } from "#contracts/market";
 import { isProblem, PROBLEMS } from "#contracts/problem";
-import { crypto as native } from "#host/crypto";
-import { loadCrypto } from "#sdk/crypto";
+import { nativeEngine, wasmEngine } from "#test/contracts/vectors/engine";
 import { vectorFiles } from "#test/contracts/vectors/make";
 import { must } from "#test/contracts/world";
 
 const folder = new URL("../../contracts/vectors/", import.meta.url);
-const wasm = await loadCrypto();
+const wasmOnes = await wasmEngine();
+const [native, wasm] = [nativeEngine.crypto, wasmOnes.crypto];
 const committed = new Map(
 	readdirSync(folder)
 		.filter((name) => name.endsWith(".json"))
 		.map((name) => [name, readFileSync(new URL(name, folder), "utf8")]),
 );
 
-for (const [who, crypto] of Object.entries({ "sodium-native": native, "libsodium-wrappers": wasm })) {
-	const made = vectorFiles(crypto);
+for (const [who, engine] of Object.entries({ "sodium-native": nativeEngine, "libsodium-wrappers": wasmOnes })) {
+	const made = vectorFiles(engine);
 	for (const [name, text] of made)
 		test(`${who} gives exactly the bytes and refusals of ${name}`, () => {
 			assert.equal(text, committed.get(name), "run `node test/contracts/vectors/write.ts` and read what changed");

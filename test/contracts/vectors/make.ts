@@ -1,6 +1,7 @@
 /** All vector files by name, computed with one implementation of the cryptography. */
-import type { Crypto } from "#contracts/identity";
 import type { VectorFile } from "./case.ts";
+import type { Engine } from "./engine.ts";
+import { cardVectors, chunkVectors, envelopeVectors } from "./sealed.ts";
 import {
 	disputeVectors,
 	grantVectors,
@@ -23,7 +24,8 @@ import {
 } from "./wire.ts";
 
 /** The text of each file in `contracts/vectors/`. */
-export function vectorFiles(crypto: Crypto): Map<string, string> {
+export function vectorFiles(engine: Engine): Map<string, string> {
+	const { crypto } = engine;
 	const files: VectorFile[] = [
 		bytesVectors(),
 		amountVectors(),
@@ -41,6 +43,9 @@ export function vectorFiles(crypto: Crypto): Map<string, string> {
 		listingVectors(crypto),
 		handshakeVectors(crypto),
 		disputeVectors(crypto),
+		cardVectors(engine),
+		envelopeVectors(engine),
+		chunkVectors(engine),
 	];
 	return new Map(files.map((file) => [`${file.contract}.json`, `${JSON.stringify(file, null, "\t")}\n`]));
 }
