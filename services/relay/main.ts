@@ -26,7 +26,7 @@ export async function runRelay(
 	const relay = await startRelay(config, { crypto, clock, random: Math.random, fetch, log, onDeath });
 	if (isProblem(relay)) return relay;
 	stopping.add("relay", () => relay.stop());
-	log.info({ url: relay.url }, "the relay is open");
+	log.info({ url: relay.url, port: relay.port }, "the relay is open");
 	onReady(relay);
 	await stopOnSignal(stopping);
 	return undefined;

@@ -163,7 +163,8 @@ export class Place {
 		);
 		return {
 			url,
-			port: Number(new URL(url).port),
+			// behind a proxy the address that people know has another port
+			port: portIn(log) ?? Number(new URL(url).port),
 			pid: child.pid ?? 0,
 			log: () => log,
 			ended: done.promise,
@@ -213,6 +214,12 @@ function addressIn(log: string): string | undefined {
 		if (said.host && said.port) return `http://${said.host}:${said.port}`;
 	}
 	return undefined;
+}
+
+/** The port that a service says it listens on. */
+function portIn(log: string): number | undefined {
+	const found = /"port":(\d+)/.exec(log)?.[1];
+	return found === undefined ? undefined : Number(found);
 }
 
 /** A problem as a user's mistake must be met: by its code, an exit code that is not 0, and never a stack trace. */
