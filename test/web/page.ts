@@ -2,19 +2,59 @@
 
 import { type Client, createClient } from "#sdk/client";
 import { bytesSink } from "#sdk/file";
+import { type IndexedDbStorage, indexedDbStorage } from "#sdk/indexeddb";
 
 type Heard = { text: string } | { name: string; bytes: number; first: number; last: number };
 
 const clients = new Map<string, Client>();
 const heard: Heard[] = [];
 
+const storages = new Map<string, IndexedDbStorage>();
+
+function storage(name: string): IndexedDbStorage {
+	const found = storages.get(name) ?? indexedDbStorage(name);
+	storages.set(name, found);
+	return found;
+}
+
 const page = {
+	/** The storage by name, in what a test can hand over: numbers for bytes. */
+	storage: {
+		get: async (name: string, key: string) => {
+			const value = await storage(name).get(key);
+			return value && [...value];
+		},
+		put: (name: string, key: string, value: readonly number[]) => storage(name).put(key, Uint8Array.from(value)),
+		delete: (name: string, key: string) => storage(name).delete(key),
+		list: (name: string, prefix: string) => storage(name).list(prefix),
+	},
+	/** Puts the middle of a buffer and writes over it at once. */
+	async storeView() {
+		const view = Uint8Array.of(1, 2, 3, 4, 5).subarray(1, 4);
+		const putting = storage("view").put("view", view);
+		view.fill(9);
+		await putting;
+		const kept = await storage("view").get("view");
+		return { bytes: [...(kept ?? [])], bufferBytes: kept?.buffer.byteLength };
+	},
+	/** Deletes a database that is open, as another tab would, then uses the storage again. */
+	async deletedUnderneath() {
+		await storage("gone").put("key", Uint8Array.of(1));
+		await new Promise((resolve, reject) => {
+			const request = indexedDB.deleteDatabase("gone");
+			request.onsuccess = resolve;
+			request.onerror = reject;
+			request.onblocked = () => reject(new Error("the storage holds its database open"));
+		});
+		return (await storage("gone").get("key")) ? "the old one" : "a new one";
+	},
 	async start(name: string, market: string, nanos: string) {
-		const client = await createClient({ market });
+		const client = await createClient({ market, storage: indexedDbStorage(name) });
 		clients.set(name, client);
 		if (nanos !== "0") await client.market.api.funding.play.mutate({ id: "start-money", amount: nanos });
 		return client.account;
 	},
+	account: (name: string) => client(name).account,
 	card: (name: string) => client(name).card({ name }),
 	async send(name: string, card: string, text: string) {
 		const { tick, cost } = await client(name).send(card, text);
