@@ -153,8 +153,8 @@ export type Job = {
 /** What one drive gave. CPU seconds are of the server, over exactly the time in which the payloads were counted. */
 export type Drive = { payloads: number; seconds: number; cpuSeconds: number; generatorCpuSeconds: number };
 
-/** Runs the generator against a server that already listens, and watches the server's CPU meanwhile. */
-export function drive(serverPid: number, job: Job): Promise<Drive> {
+/** Runs the generator against a server that already listens, and watches the server's CPU meanwhile; `onStart` is told when it is warm. */
+export function drive(serverPid: number, job: Job, onStart?: () => void): Promise<Drive> {
 	const generator = start(CORE.generator, [`${import.meta.dirname}/generator.ts`]);
 	generator.stdin?.end(JSON.stringify(job));
 	return new Promise((resolve, reject) => {
@@ -165,7 +165,10 @@ export function drive(serverPid: number, job: Job): Promise<Drive> {
 		generator.stdout?.setEncoding("utf8").on("data", (text: string) => {
 			said += text;
 			try {
-				if (before === undefined && said.includes("START\n")) before = cpuSeconds(serverPid);
+				if (before === undefined && said.includes("START\n")) {
+					before = cpuSeconds(serverPid);
+					onStart?.();
+				}
 				const told = /^\{.*\}$/m.exec(said);
 				if (told && before !== undefined && !drove)
 					drove = { ...(JSON.parse(told[0]) as Omit<Drive, "cpuSeconds">), cpuSeconds: cpuSeconds(serverPid) - before };

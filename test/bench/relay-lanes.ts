@@ -3,7 +3,7 @@
  * is signed when half of a full step (1 MiB) is used, and never beyond what was answered and a step, as `client/sdk/purse.ts` does.
  */
 import type { Socket } from "node:net";
-import { fromHex, join } from "#contracts/bytes";
+import { fromHex, join, toHex } from "#contracts/bytes";
 import {
 	readProblem,
 	readRangesBody,
@@ -38,6 +38,10 @@ export type RelayJob = {
 	readonly recipients: number;
 	/** Bytes of frames gathered into one WebSocket message, at least one frame. */
 	readonly messageBytes: number;
+	/** The readers listen once and go: all mail is kept on disk, and an arrival is an answer `kept`. */
+	readonly nobodyReads?: boolean;
+	/** Seeds of the mailboxes' keys, in hex, for who wants to read them afterwards; left out, nobody can. */
+	readonly mailboxes?: readonly string[];
 };
 
 /** Bytes of ready-made messages that one write may take. */
@@ -58,7 +62,7 @@ type Sink = {
 const COMING_MAX = 64;
 
 /** Does something for each, so many at a time, in order. */
-async function each<T, R>(all: readonly T[], work: (one: T, i: number) => Promise<R>): Promise<R[]> {
+export async function each<T, R>(all: readonly T[], work: (one: T, i: number) => Promise<R>): Promise<R[]> {
 	const done: R[] = [];
 	for (let at = 0; at < all.length; at += COMING_MAX)
 		done.push(...(await Promise.all(all.slice(at, at + COMING_MAX).map((one, i) => work(one, at + i)))));
@@ -66,7 +70,7 @@ async function each<T, R>(all: readonly T[], work: (one: T, i: number) => Promis
 }
 
 /** Walks frames as they come, in pieces or many at once, without copying a payload. */
-function walk(socket: Socket, sink: Sink): void {
+export function walk(socket: Socket, sink: Sink): void {
 	const head = new Uint8Array(4 + MAIL_HEAD_BYTES + 1);
 	let have = 0;
 	/** Bytes of the frame's body that are still to come, and where they go if it is no delivery. */
@@ -124,21 +128,21 @@ function walk(socket: Socket, sink: Sink): void {
 	});
 }
 
-function bytes(hex: string): Uint8Array {
+export function bytes(hex: string): Uint8Array {
 	const read = fromHex(hex);
 	if (!read) throw new Error("not hex");
 	return read;
 }
 
 /** A frame that has no place in a run ends it: a refusal, a problem, a goodbye. */
-function unexpected(type: number, body: Uint8Array): never {
+export function unexpected(type: number, body: Uint8Array): never {
 	if (type === FRAME.refused) throw new Error(`the relay refused sends: ${readRefused(body)?.code}`);
 	const said = type === FRAME.problem || type === FRAME.bye ? readProblem(body) : undefined;
 	throw new Error(`the relay said ${said ? `${said.problem}: ${said.detail}` : `frame ${type}`}`);
 }
 
 /** A connection with its hello said. */
-async function greet(port: number, relay: Uint8Array, session: KeyPair, grant?: Grant, tag = crypto.random(16)) {
+export async function greet(port: number, relay: Uint8Array, session: KeyPair, grant?: Grant, tag = crypto.random(16)) {
 	const socket = await open(port, "/", SUBPROTOCOL);
 	const said = { tag, atMs: Date.now(), nonce: crypto.random(16), grant: grant?.bytes };
 	const hello = signHello(crypto, said, relay, session);
@@ -147,10 +151,20 @@ async function greet(port: number, relay: Uint8Array, session: KeyPair, grant?: 
 }
 
 export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived) => {
-	const { relay: relayHex, tabs, ttlS, recipients, messageBytes } = more as RelayJob;
+	const {
+		relay: relayHex,
+		tabs,
+		ttlS,
+		recipients,
+		messageBytes,
+		nobodyReads = false,
+		mailboxes: seeds = [],
+	} = more as RelayJob;
 	const relay = bytes(relayHex);
 	const token = crypto.random(16);
-	const mailboxes = Array.from({ length: pairs }, () => crypto.keyPair(crypto.random(32)));
+	const mailboxes = Array.from({ length: pairs }, (_, i) =>
+		crypto.keyPair(bytes(seeds[i] ?? toHex(crypto.random(32)))),
+	);
 	const acking = ttlS > 0;
 
 	const readers = await each(mailboxes, async (mailbox, i) => {
@@ -194,6 +208,7 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 		});
 		socket.write(message(writeListen({ handle: i, ...scope, signature })));
 		await listening.promise;
+		if (nobodyReads) socket.destroy();
 		return socket;
 	});
 
@@ -203,7 +218,7 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 		if (!tab || !grant || isProblem(grant)) throw new Error("no tab for a lane");
 		const session = crypto.keyPair(bytes(tab.seed));
 		const { socket } = await greet(port, relay, session, grant);
-		let [answered, sent, paid] = [0, 0, 0];
+		let [answered, sent, paid, kept] = [0, 0, 0, 0];
 		const pay = (): Buffer => {
 			paid = answered + STEP;
 			const total = { bytes: BigInt(paid), byteSeconds: BigInt(paid) * BigInt(ttlS) };
@@ -215,13 +230,20 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 		walk(socket, {
 			deliver: () => unexpected(FRAME.deliver, new Uint8Array(0)),
 			other(type, body) {
-				if (type === FRAME.passed || type === FRAME.kept) answered += sizeOf(readRangesBody(body) ?? []) * size;
-				else if (type === FRAME.credited) credited.resolve();
+				if (type === FRAME.passed || type === FRAME.kept) {
+					const count = sizeOf(readRangesBody(body) ?? []);
+					answered += count * size;
+					if (nobodyReads) kept += count;
+				} else if (type === FRAME.credited) credited.resolve();
 				else if (type !== FRAME.welcome) unexpected(type, body);
 			},
 		});
 		// an answer may make room for a voucher
-		socket.on("data", () => arrived(i, 0));
+		socket.on("data", () => {
+			const count = kept;
+			kept = 0;
+			arrived(i, count);
+		});
 		const opens = Array.from({ length: recipients }, (_, handle) => {
 			const mailbox = mailboxes[(i + handle) % pairs] as KeyPair;
 			return writeOpen({ handle, ttlS, mailbox: mailbox.publicKey, token });
@@ -239,7 +261,7 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 		let seq = 0;
 		return {
 			socket,
-			reader,
+			reader: nobodyReads ? socket : reader,
 			send(payloadsMax: number): number {
 				const affordable = Math.floor((answered + STEP - sent) / size);
 				const wanted = Math.min(payloadsMax, affordable, batch.seqAt.length);

@@ -14,7 +14,20 @@ export type Terms = { runs: number; quick: boolean };
 /** A benchmark's module. `about` is one line for the list. */
 export type Bench = { about: string; bench(terms: Terms): Promise<Result> };
 
-const PARTS = new Set(["run", "measure", "generator", "wire", "bare", "bare-lanes", "relay-lanes", "relay-process"]);
+const PARTS = new Set([
+	"run",
+	"measure",
+	"generator",
+	"wire",
+	"bare",
+	"bare-lanes",
+	"relay-lanes",
+	"relay-process",
+	"bare-store",
+	"seam-store",
+	"loop-probe",
+	"mail-scenes",
+]);
 const { values, positionals } = parseArgs({
 	allowPositionals: true,
 	options: {
