@@ -64,7 +64,7 @@ export class Mailbox {
 	/** The reader, for mail that is live or nothing. It may overtake what waits on disk. */
 	readerNow(): Reader | undefined {
 		const { reader } = this;
-		return reader && !reader.outbox.congested ? reader : undefined;
+		return reader && !reader.paused && !reader.outbox.congested ? reader : undefined;
 	}
 
 	/** The handle that the reader chose. */
@@ -180,6 +180,8 @@ export class Mailbox {
 			if (this.reader !== reader) return;
 			for (const mail of mails) {
 				if (mail.position <= this.cursor) continue;
+				// another of its mailboxes may have filled the window meanwhile
+				if (!reader.room(mail.payload.length)) return;
 				reader.deliver(this, this.handle, mail);
 				this.cursor = mail.position;
 			}

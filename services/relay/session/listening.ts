@@ -1,7 +1,7 @@
 /** The reading half of a session: which mailboxes it listens on, and its acknowledgements (PROTOCOL.md, "Reading"; threats 11 and 23). */
 
 import { toHex } from "#contracts/bytes";
-import { readListen, readRangesBody, writeListening, writeProblem } from "#contracts/control";
+import { readListen, readRangesBody, readWindow, type Window, writeListening, writeProblem } from "#contracts/control";
 import { FRAME } from "#contracts/frame";
 import { type Hello, verifyListen } from "#contracts/handshake";
 import { LIMIT } from "#contracts/limit";
@@ -16,6 +16,7 @@ export class Listening {
 	private readonly outbox: Outbox;
 	private readonly address: string;
 	private reader: Reader | undefined;
+	private window: Window | undefined;
 	private ended = false;
 
 	constructor(parts: RelayParts, outbox: Outbox, address: string) {
@@ -43,12 +44,29 @@ export class Listening {
 	/** Takes an ack frame's body; false when it is none. */
 	ack(body: Uint8Array): boolean {
 		const ranges = readRangesBody(body);
-		if (ranges) this.reader?.ack(ranges);
-		return ranges !== undefined;
+		if (!ranges || !this.reader) return ranges !== undefined;
+		this.reader.ack(ranges);
+		// what one mailbox gave back another may use
+		if (this.reader.mailboxes.size > 1) this.pump();
+		return true;
+	}
+
+	/** Takes a window frame's body; false when it is none. It holds for all mailboxes of the connection, those to come too. */
+	narrow(body: Uint8Array): boolean {
+		const window = readWindow(body);
+		if (!window) return false;
+		this.window = window;
+		this.reader?.narrow(window);
+		this.pump();
+		return true;
 	}
 
 	/** The socket took something, so there may be room again. */
 	drained(): void {
+		this.pump();
+	}
+
+	private pump(): void {
 		if (this.reader) for (const mailbox of this.reader.mailboxes.values()) mailbox.pump();
 	}
 
@@ -88,6 +106,7 @@ export class Listening {
 
 	private makeReader(): Reader {
 		const reader = new Reader(this.outbox);
+		if (this.window) reader.narrow(this.window);
 		// one device in this version: who listens last has the mailbox
 		reader.onReplaced = (mailbox) => {
 			for (const [handle, known] of reader.mailboxes) if (known === mailbox) reader.mailboxes.delete(handle);

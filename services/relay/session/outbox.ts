@@ -5,6 +5,8 @@
 
 import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
+import { writeDeliverHead } from "#contracts/fan";
+import { MAIL_HEAD_BYTES } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { RelayLimits } from "#relay/limit";
 
@@ -14,6 +16,10 @@ const COPY_BYTES_MAX = LIMIT.sliceBytes - 1;
 /** Slabs kept for the next turn: a relay has few busy readers at one moment. */
 const POOL_MAX = 64;
 const BINARY = { binary: true, fin: true, compress: false, mask: false };
+/** The first piece of a message that goes on. */
+const PIECE = { ...BINARY, fin: false };
+/** A delivery's type, length, handle and number. */
+const DELIVER_HEAD_BYTES_MAX = 4 + MAIL_HEAD_BYTES;
 
 /** The outboxes that have something to send this turn. One per relay. */
 export class Post {
@@ -121,6 +127,26 @@ export class Outbox {
 		this.written(length);
 	}
 
+	/**
+	 * Adds a delivery whose payload stands between `start` and `end` of bytes that do not change any more and that others are
+	 * sent too. A large one is not copied: its head and a view of it are two pieces of one WebSocket message.
+	 */
+	deliver(handle: number, number: number, bytes: Uint8Array, start: number, end: number): void {
+		const length = end - start;
+		const large = length > COPY_BYTES_MAX;
+		if (large && this.slab) this.close();
+		const slab = this.room(large ? DELIVER_HEAD_BYTES_MAX : DELIVER_HEAD_BYTES_MAX + length);
+		const head = writeDeliverHead(slab, this.to, handle, number, length);
+		this.written(head);
+		if (large) {
+			this.close(PIECE);
+			this.write(bytes.subarray(start, end));
+		} else {
+			slab.set(bytes.subarray(start, end), this.to);
+			this.written(length);
+		}
+	}
+
 	/** Adds one frame. */
 	frame(bytes: Uint8Array): void {
 		this.pass(bytes, 0, bytes.length);
@@ -163,21 +189,21 @@ export class Outbox {
 		this.lent = false;
 	}
 
-	private close(): void {
+	private close(options = BINARY): void {
 		const { slab, from, to } = this;
 		if (!slab || to === from) return;
 		const message = slab.subarray(from, to);
 		this.from = to;
 		// behind something that waits, a few bytes must not hold a whole slab
 		if (this.behind && message.length < SLAB_BYTES / 2) {
-			this.write(new Uint8Array(message));
+			this.write(new Uint8Array(message), options);
 			return;
 		}
 		this.lent = true;
-		this.write(message);
+		this.write(message, options);
 	}
 
-	private write(message: Uint8Array): void {
-		if (this.ws.readyState === this.ws.OPEN) this.ws.send(message, BINARY, this.taken);
+	private write(message: Uint8Array, options = BINARY): void {
+		if (this.ws.readyState === this.ws.OPEN) this.ws.send(message, options, this.taken);
 	}
 }

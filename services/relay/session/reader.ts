@@ -1,8 +1,10 @@
 /**
  * A reader's window: what was delivered to one connection and not yet acknowledged, under session-wide delivery numbers
- * (PROTOCOL.md, "Reading"; threat 11). It holds at most 1,024 deliveries or 1 MiB; more waits on the disk.
+ * (PROTOCOL.md, "Reading"; threat 11). It holds at most 1,024 deliveries or 1 MiB, or less if the reader says so; more waits
+ * on the disk.
  */
 
+import type { Window } from "#contracts/control";
 import { FRAME, MAIL_HEAD_BYTES, writeHead, writeU32 } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { Range } from "#contracts/ranges";
@@ -30,17 +32,30 @@ export class Reader {
 	private oldest = 1;
 	private frames = 0;
 	private bytes = 0;
+	private framesMax: number = LIMIT.windowFrames;
+	private bytesMax: number = LIMIT.windowBytes;
 
 	constructor(outbox: Outbox) {
 		this.outbox = outbox;
 	}
 
-	/** Whether a delivery of this size fits the window and the socket. */
+	/** The reader wants less under way to it than the relay's own window, or nothing (0 frames). */
+	narrow(window: Window): void {
+		this.framesMax = Math.min(window.frames, LIMIT.windowFrames);
+		this.bytesMax = Math.min(window.bytes, LIMIT.windowBytes);
+	}
+
+	/** Whether it wants nothing now. */
+	get paused(): boolean {
+		return this.framesMax === 0;
+	}
+
+	/** Whether a delivery of this size fits the window and the socket. What is larger than the window alone comes alone. */
 	room(size: number): boolean {
 		return (
-			this.frames < LIMIT.windowFrames &&
+			this.frames < this.framesMax &&
 			this.next - this.oldest < SLOTS &&
-			this.bytes + size + COPY_BYTES <= LIMIT.windowBytes &&
+			(this.frames === 0 || this.bytes + size + COPY_BYTES <= this.bytesMax) &&
 			!this.outbox.congested
 		);
 	}
@@ -48,8 +63,8 @@ export class Reader {
 	/** How much may be read from the disk for this reader now. */
 	get page(): { readonly count: number; readonly bytes: number } {
 		return {
-			count: Math.min(LIMIT.windowFrames - this.frames, SLOTS - (this.next - this.oldest)),
-			bytes: LIMIT.windowBytes - this.bytes,
+			count: Math.min(this.framesMax - this.frames, SLOTS - (this.next - this.oldest)),
+			bytes: this.bytesMax - this.bytes,
 		};
 	}
 

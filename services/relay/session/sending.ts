@@ -3,10 +3,10 @@
  * 12 and 24). Vouchers are in `paying.ts`.
  */
 
-import { same, toHex } from "#contracts/bytes";
+import { same } from "#contracts/bytes";
 import type { Open } from "#contracts/control";
-import { type Cursor, MAIL_HEAD_BYTES, readU32, rewriteToDeliver } from "#contracts/frame";
-import { tokenHash } from "#contracts/identity";
+import { fanCopies, fanHandle, fanPayload, fanSeq } from "#contracts/fan";
+import { type Cursor, FRAME, MAIL_HEAD_BYTES, readU32, rewriteToDeliver } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { ProblemCode } from "#contracts/problem";
 import type { Mailbox } from "#relay/mailbox/mailbox";
@@ -15,26 +15,9 @@ import type { RelayParts } from "#relay/parts";
 import { fingerprint, type Tag } from "#relay/tag/dedupe";
 import type { TurnAnswers } from "./answers.ts";
 import { Copy, type Origin } from "./copy.ts";
+import { type Binding, Handles } from "./handles.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Paying } from "./paying.ts";
-
-/** What a handle stands for on one connection. */
-type Binding = {
-	readonly id: string;
-	/** Part of the fingerprint: the same bytes for another mailbox are another send. */
-	readonly salt: number;
-	readonly ttlS: number;
-	/** Undefined for a stranger. */
-	readonly token: Uint8Array | undefined;
-	mailbox: Mailbox | undefined;
-	/** Who sends and who pays; made anew when the tab or the card changes. */
-	origin: Origin | undefined;
-	/** What the store knew of the mailbox when this moment's message was begun. */
-	state: MailboxState | undefined;
-	stateAt: Moment | undefined;
-	/** The mailbox's token for which `origin.byCard` was decided. */
-	checked: Uint8Array | undefined;
-};
 
 /** The moment at which a message is worked on. */
 export type Moment = { readonly nowMs: number; readonly elapsedMs: number };
@@ -47,14 +30,14 @@ export class Sending {
 	private readonly parts: RelayParts;
 	private readonly paying: Paying;
 	private readonly answers: TurnAnswers;
-	private readonly handles = new Map<number, Binding>();
+	private readonly handles: Handles;
+	private ended = false;
 	/** Frames for one reader that stand together in the message, not yet passed on. */
 	private runTo: Outbox | undefined;
 	private runStart = 0;
 	private runEnd = 0;
-	/** The handle of the last send: most come in rows for one. */
-	private lastHandle = -1;
-	private lastBinding: Binding | undefined;
+	/** The copy of a fan that had to wait: those before it are done with. */
+	private fanNext = 0;
 	/** A message of which something is held, and what is held instead of it. */
 	private message: Uint8Array | undefined;
 	private held: Uint8Array | undefined;
@@ -63,54 +46,55 @@ export class Sending {
 		this.parts = parts;
 		this.paying = paying;
 		this.answers = answers;
+		this.handles = new Handles(parts);
 	}
 
 	/** Binds a handle. False when a bound was reached. */
 	open(open: Open): boolean {
-		const { router, limits, crypto } = this.parts;
-		const before = this.handles.get(open.handle);
-		if (!before && (this.handles.size >= LIMIT.handlesMax || router.handles >= limits.handlesMax)) return false;
-		if (before) this.unbind(before);
-		else router.handles++;
-		this.lastHandle = -1;
-		const id = toHex(open.mailbox);
-		this.handles.set(open.handle, {
-			id,
-			salt: readU32(open.mailbox, 0),
-			ttlS: open.ttlS,
-			token: open.token.some((byte) => byte !== 0) ? tokenHash(crypto, open.token) : undefined,
-			mailbox: undefined,
-			origin: undefined,
-			state: undefined,
-			stateAt: undefined,
-			checked: undefined,
-		});
-		return true;
+		return this.handles.open(open);
 	}
 
 	/** Works on the `send` at the cursor. */
 	send(message: Uint8Array, c: Cursor, moment: Moment): Sent {
-		const size = c.end - c.start - MAIL_HEAD_BYTES;
+		const from = c.start + MAIL_HEAD_BYTES;
+		const size = c.end - from;
 		// an empty payload would cost nothing and still take a row
 		if (size < 1 || size > LIMIT.payloadBytesMax) return "malformed";
-		const seq = readU32(message, c.start + 4);
-		const handle = readU32(message, c.start);
-		if (handle !== this.lastHandle) {
-			this.lastBinding = this.handles.get(handle);
-			this.lastHandle = handle;
+		return this.copy(message, c, from, readU32(message, c.start), readU32(message, c.start + 4), moment);
+	}
+
+	/** Works on the `fan` at the cursor as on its sends, from the copy that had to wait. */
+	fan(message: Uint8Array, c: Cursor, moment: Moment): Sent {
+		const copies = fanCopies(message, c);
+		if (copies === 0) return "malformed";
+		// what stands before it in the message goes before it to its reader too
+		this.passRun(message);
+		const from = fanPayload(c.start, copies);
+		const seq = fanSeq(message, c.start);
+		for (let i = this.fanNext; i < copies && !this.ended; i++) {
+			const sent = this.copy(message, c, from, fanHandle(message, c.start, i), seq + i, moment);
+			this.fanNext = i;
+			if (sent !== "done") return sent;
 		}
-		const binding = this.lastBinding;
+		this.fanNext = 0;
+		return "done";
+	}
+
+	/** One copy of the payload that begins at `from` and ends with the frame at the cursor. */
+	private copy(message: Uint8Array, c: Cursor, from: number, handle: number, seq: number, moment: Moment): Sent {
+		const size = c.end - from;
+		const binding = this.handles.get(handle);
 		const { tag, tab } = this.paying;
 		if (!tag || !tab) return this.refuse("grant-needed", seq);
 		if (!binding) return this.refuse("handle-unknown", seq);
 		if (binding.ttlS > LIMIT.ttlSMax) return this.refuse("ttl-too-long", seq);
-		const print = fingerprint(message, c.start + MAIL_HEAD_BYTES, c.end, binding.salt);
+		const print = fingerprint(message, from, c.end, binding.salt);
 		const known = tag.check(seq, print);
 		if (known !== "new") return this.again(known, seq, binding.ttlS);
 		if (tag.backTo !== undefined && seq > tag.backTo) return this.unpaid(tag, seq, size);
 		if (tab.finished) return this.refuse("tab-finished", seq);
 		if (moment.nowMs >= this.paying.untilMs) return this.refuse("grant-expired", seq);
-		const mailbox = binding.mailbox ?? this.bind(binding);
+		const mailbox = this.handles.mailbox(binding);
 		if (binding.stateAt !== moment) {
 			binding.state = mailbox?.state;
 			binding.stateAt = moment;
@@ -119,8 +103,8 @@ export class Sending {
 		if (!mailbox || !state) return this.refuse("mailbox-unknown", seq);
 		const origin = this.originOf(binding, state);
 		return binding.ttlS === 0
-			? this.pass(message, c, seq, print, size, mailbox, origin)
-			: this.keep(message, c, seq, print, size, mailbox, state, origin, moment);
+			? this.pass(message, c, from, seq, print, mailbox, origin)
+			: this.keep(message, c, from, seq, print, mailbox, state, origin, moment);
 	}
 
 	/** Passes on the frames gathered for one reader, and lets go of the message. */
@@ -137,16 +121,13 @@ export class Sending {
 
 	/** The tab changed: who pays is looked at anew. */
 	forgetOrigins(): void {
-		for (const binding of this.handles.values()) binding.origin = undefined;
+		this.handles.forgetOrigins();
 	}
 
 	/** The connection ended. */
 	end(): void {
-		for (const binding of this.handles.values()) this.unbind(binding);
-		this.parts.router.handles -= this.handles.size;
-		this.handles.clear();
-		this.lastHandle = -1;
-		this.lastBinding = undefined;
+		this.ended = true;
+		this.handles.end();
 		this.message = undefined;
 		this.held = undefined;
 	}
@@ -155,18 +136,19 @@ export class Sending {
 	private pass(
 		message: Uint8Array,
 		c: Cursor,
+		from: number,
 		seq: number,
 		print: number,
-		size: number,
 		mailbox: Mailbox,
 		origin: Origin,
 	): Sent {
+		const size = c.end - from;
 		if (!origin.byCard) return this.refuse("token-needed", seq);
 		const reader = mailbox.readerNow();
 		if (!reader) return this.refuse("gone", seq);
 		if (!origin.tab.charge(size, 0)) return this.cover(message, c, seq, size, 0, origin.tag);
 		this.accepted(origin.tag, seq, print);
-		this.run(message, c, reader.outbox, mailbox.readerHandle, 0);
+		this.hand(message, c, from, reader.outbox, mailbox.readerHandle, 0);
 		origin.tab.settle(size, 0);
 		origin.tag.settle(seq);
 		this.parts.tags.mark(origin.tag, seq);
@@ -180,24 +162,26 @@ export class Sending {
 	private keep(
 		message: Uint8Array,
 		c: Cursor,
+		from: number,
 		seq: number,
 		print: number,
-		size: number,
 		mailbox: Mailbox,
 		state: MailboxState,
 		origin: Origin,
 		moment: Moment,
 	): Sent {
+		const size = c.end - from;
 		const full = mailbox.admits(size, origin.byCard, state);
 		if (full) return this.refuse(full, seq);
 		if (!origin.tab.charge(size, origin.ttlS)) return this.cover(message, c, seq, size, origin.ttlS, origin.tag);
 		this.accepted(origin.tag, seq, print);
 		const expiresAtMs = moment.nowMs + origin.ttlS * 1_000;
-		const copy = new Copy(mailbox, origin, seq, print, expiresAtMs, size, this.owned(message), c.start);
+		const start = from - MAIL_HEAD_BYTES;
+		const copy = new Copy(mailbox, origin, seq, print, expiresAtMs, size, this.owned(message), start);
 		const reader = mailbox.readerFor(size);
 		if (reader) {
 			const number = mailbox.deliver(copy, reader, moment.elapsedMs);
-			this.run(message, c, reader.outbox, mailbox.readerHandle, number);
+			this.hand(message, c, from, reader.outbox, mailbox.readerHandle, number);
 			this.parts.counts.live++;
 			this.parts.counts.liveBytes += size;
 		} else {
@@ -206,6 +190,12 @@ export class Sending {
 			this.parts.counts.diskBytes += size;
 		}
 		return "done";
+	}
+
+	/** Hands a copy to its reader: a send as the frame that it came in, one of a fan's behind a head of its own. */
+	private hand(message: Uint8Array, c: Cursor, from: number, to: Outbox, handle: number, number: number): void {
+		if (c.type === FRAME.send) this.run(message, c, to, handle, number);
+		else to.deliver(handle, number, this.owned(message), from, c.end);
 	}
 
 	/** Rewrites the frame for its reader where it stands, and lengthens the run. */
@@ -257,17 +247,6 @@ export class Sending {
 	private refuse(code: ProblemCode, seq: number): Sent {
 		this.answers.refused(code, seq);
 		return "done";
-	}
-
-	private bind(binding: Binding): Mailbox | undefined {
-		binding.mailbox = this.parts.router.find(binding.id);
-		if (binding.mailbox) binding.mailbox.bound++;
-		return binding.mailbox;
-	}
-
-	private unbind(binding: Binding): void {
-		if (binding.mailbox) binding.mailbox.bound--;
-		binding.mailbox = undefined;
 	}
 
 	private originOf(binding: Binding, state: MailboxState): Origin {

@@ -7,31 +7,25 @@ import { toHex } from "#contracts/bytes";
 import { readOpen, readPing, writePong, writeProblem } from "#contracts/control";
 import { advance, type Cursor, cursor, FRAME } from "#contracts/frame";
 import { type Hello, helloHash } from "#contracts/handshake";
-import { isProblem, type Problem, type ProblemCode, problem } from "#contracts/problem";
+import { LIMIT } from "#contracts/limit";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { RelayParts } from "#relay/parts";
 import type { Tag } from "#relay/tag/dedupe";
 import { TurnAnswers } from "./answers.ts";
+import type { Line } from "./line.ts";
 import { Listening } from "./listening.ts";
-import type { Outbox } from "./outbox.ts";
 import { Paying } from "./paying.ts";
 import { type Moment, Sending } from "./sending.ts";
 
-/** The socket as a session sees it. */
-export interface Line {
-	readonly outbox: Outbox;
-	/** Where it comes from; for bounds only, never written down. */
-	readonly address: string;
-	/** Reads no more, and reads on. */
-	pause(): void;
-	resume(): void;
-	/** Sends what waits and closes. */
-	close(reason: ProblemCode): void;
-}
+/** A connection is over when it was silent for this many of the rounds it spoke of: one may be lost on the way. */
+const IDLE_ROUNDS = 2.2;
 
 /** A connection's conversation. */
 export class Session {
 	/** When a whole message was last heard, on the clock that never jumps. */
 	heardAtMs: number;
+	/** How long it may be silent, as its last ping agreed on; undefined before the first. */
+	idleMs: number | undefined;
 	private readonly parts: RelayParts;
 	private readonly line: Line;
 	private readonly answers: TurnAnswers;
@@ -170,8 +164,8 @@ export class Session {
 		const { clock } = this.parts;
 		const moment: Moment = { nowMs: clock.nowMs(), elapsedMs: clock.elapsedMs() };
 		while (advance(message, c)) {
-			if (c.type === FRAME.send && this.hello) {
-				const sent = sending.send(message, c, moment);
+			if ((c.type === FRAME.send || c.type === FRAME.fan) && this.hello) {
+				const sent = c.type === FRAME.send ? sending.send(message, c, moment) : sending.fan(message, c, moment);
 				if (this.ended) return undefined;
 				if (sent === "done") continue;
 				sending.endRun(message);
@@ -197,6 +191,8 @@ export class Session {
 				return this.paying.voucher(body) ? undefined : this.malformed();
 			case FRAME.ack:
 				return this.listening.ack(body) ? undefined : this.malformed();
+			case FRAME.window:
+				return this.listening.narrow(body) ? undefined : this.malformed();
 			case FRAME.open:
 				return this.open(body);
 			case FRAME.listen: {
@@ -277,6 +273,7 @@ export class Session {
 	private ping(body: Uint8Array): undefined {
 		const ping = readPing(body);
 		if (!ping) return this.malformed();
+		this.idleMs = Math.min(Math.max(ping.nextMs * IDLE_ROUNDS, LIMIT.idleMsMin), LIMIT.idleMsMax);
 		this.line.outbox.frame(writePong(ping.mark));
 	}
 

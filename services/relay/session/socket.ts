@@ -56,7 +56,7 @@ export class Connection {
 	sweep(elapsedMs: number, helloMs: number, idleMs: number): void {
 		const { session, outbox, parts } = this;
 		if (!session.introduced && elapsedMs - this.openedAtMs > helloMs) session.bye(problem("hello-late"));
-		else if (elapsedMs - session.heardAtMs > idleMs) session.bye(problem("idle"));
+		else if (elapsedMs - session.heardAtMs > (session.idleMs ?? idleMs)) session.bye(problem("idle"));
 		else if (outbox.overflown || (outbox.unsentBytes > 0 && elapsedMs - outbox.movedAtMs > parts.limits.unsentMsMax))
 			session.bye(problem("reader-slow"));
 	}
