@@ -6,7 +6,7 @@
 import { Reader, Writer } from "./bytes.ts";
 import { FRAME, frame } from "./frame.ts";
 import { GRANT_BYTES } from "./grant.ts";
-import { HASH_BYTES, KEY_BYTES, SIGNATURE_BYTES, TOKEN_BYTES } from "./identity.ts";
+import { DEVICE_BYTES, HASH_BYTES, KEY_BYTES, SIGNATURE_BYTES, TOKEN_BYTES } from "./identity.ts";
 import { LIMIT } from "./limit.ts";
 import {
 	PROBLEMS,
@@ -28,20 +28,22 @@ export type Open = {
 	readonly mailbox: Uint8Array;
 	readonly token: Uint8Array;
 };
-/** Reads a mailbox; `tokenHash` (zeros: no card is out) replaces what the mailbox had; the signature is the mailbox key's. */
+/** Reads a mailbox as one of its devices; `tokenHash` (zeros: no card is out) replaces what the mailbox had; the signature is the mailbox key's. */
 export type Listen = {
 	readonly handle: number;
 	readonly mailbox: Uint8Array;
+	readonly device: Uint8Array;
 	readonly tokenHash: Uint8Array;
 	readonly signature: Uint8Array;
 };
-/** What waits, and what was lost since the reader last listened. */
+/** What waits for this device, and what was lost since it was last told; `fresh` when it was not known before: it begins with what is still there. */
 export type Listening = {
 	readonly handle: number;
 	readonly waiting: number;
 	readonly waitingBytes: number;
 	readonly droppedTtl: number;
 	readonly droppedQuota: number;
+	readonly fresh: boolean;
 };
 /**
  * A new grant, the final voucher for everything under the old one, and the new session key's signature for this very hello:
@@ -81,9 +83,10 @@ export function readOpen(body: Uint8Array): Open | undefined {
 }
 
 export function writeListen(listen: Listen): Uint8Array {
-	const body = new Writer(136)
+	const body = new Writer(152)
 		.u32(listen.handle)
 		.put(listen.mailbox, KEY_BYTES)
+		.put(listen.device, DEVICE_BYTES)
 		.put(listen.tokenHash, HASH_BYTES)
 		.put(listen.signature, SIGNATURE_BYTES)
 		.finish();
@@ -95,6 +98,7 @@ export function readListen(body: Uint8Array): Listen | undefined {
 	const listen = {
 		handle: reader.u32(),
 		mailbox: reader.take(KEY_BYTES),
+		device: reader.take(DEVICE_BYTES),
 		tokenHash: reader.take(HASH_BYTES),
 		signature: reader.take(SIGNATURE_BYTES),
 	};
@@ -102,12 +106,13 @@ export function readListen(body: Uint8Array): Listen | undefined {
 }
 
 export function writeListening(listening: Listening): Uint8Array {
-	const body = new Writer(24)
+	const body = new Writer(25)
 		.u32(listening.handle)
 		.u32(listening.waiting)
 		.u64(listening.waitingBytes)
 		.u32(listening.droppedTtl)
 		.u32(listening.droppedQuota)
+		.u8(listening.fresh ? 1 : 0)
 		.finish();
 	return frame(FRAME.listening, body);
 }
@@ -121,7 +126,8 @@ export function readListening(body: Uint8Array): Listening | undefined {
 		droppedTtl: reader.u32(),
 		droppedQuota: reader.u32(),
 	};
-	return reader.done ? listening : undefined;
+	const fresh = reader.u8();
+	return reader.done && fresh <= 1 ? { ...listening, fresh: fresh === 1 } : undefined;
 }
 
 export function writeVoucherFrame(voucher: Voucher): Uint8Array {

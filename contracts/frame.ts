@@ -24,6 +24,7 @@ export const FRAME = {
 	ping: 10,
 	fan: 11,
 	window: 12,
+	forget: 13,
 	welcome: 64,
 	clock: 65,
 	deliver: 66,
@@ -36,6 +37,7 @@ export const FRAME = {
 	pong: 73,
 	problem: 74,
 	bye: 75,
+	devices: 77,
 } as const;
 
 /** Where a walk stands: the type and the body's bounds of the frame just read, and where the next begins. */

@@ -162,17 +162,18 @@ export function readClock(crypto: Crypto, body: Uint8Array, relay: Uint8Array, h
 		: problem("signature-bad", "The relay did not sign its time.");
 }
 
-/** What a mailbox key signs to be read: for one relay, one hello, one session, one mailbox. */
+/** What a mailbox key signs to be read: for one relay, one hello, one session, one mailbox, by one device. */
 export type ListenScope = {
 	readonly relay: Uint8Array;
 	readonly helloHash: Uint8Array;
 	readonly session: Uint8Array;
 	readonly mailbox: Uint8Array;
+	readonly device: Uint8Array;
 	readonly tokenHash: Uint8Array;
 };
 
 function listenBody(scope: ListenScope): Uint8Array {
-	return join(scope.relay, scope.helloHash, scope.session, scope.mailbox, scope.tokenHash);
+	return join(scope.relay, scope.helloHash, scope.session, scope.mailbox, scope.device, scope.tokenHash);
 }
 
 /** Signs a listen with the mailbox key. */

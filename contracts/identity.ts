@@ -30,6 +30,7 @@ export const TAB_BYTES = 16;
 export const TAG_BYTES = 16;
 export const NONCE_BYTES = 16;
 export const TOKEN_BYTES = 16;
+export const DEVICE_BYTES = 16;
 export const KEY_ID_BYTES = 8;
 
 /** Signs `body` for one purpose only. */

@@ -57,6 +57,10 @@ export const LIMIT = {
 	mailboxBytesMax: 512 * MIB,
 	/** Messages one mailbox may hold: at a row's overhead this is as much disk as the bytes. */
 	mailboxMessagesMax: 100_000,
+	/** Devices of one mailbox: a person's phones and machines; what waits is kept until all have it. */
+	devicesMax: 8,
+	/** How long a device may stay away before it is given up (30 days): as long as the longest mail is kept. */
+	deviceMs: 30 * DAY,
 	/** The part of a mailbox that people without its card may fill: a tenth. */
 	strangerShare: 10,
 	/** The highest cap of a tab, $1,000,000: with both fees at their most it is still far from what an amount can hold. */

@@ -6,6 +6,7 @@
 import { SUBPROTOCOL } from "#contracts/frame";
 import type { Crypto } from "#contracts/identity";
 import { loadCrypto, loadSodium } from "./crypto.ts";
+import { installOf } from "./install.ts";
 import type { Storage } from "./storage.ts";
 
 /** libsodium itself, for what {@link Crypto} does not cover: sealing, files, hashing in pieces. */
@@ -32,6 +33,8 @@ export interface Device {
 	readonly crypto: Crypto;
 	readonly sodium: Sodium;
 	readonly storage: Storage;
+	/** What tells this installation from others of the account ({@link installOf}). */
+	readonly install: Uint8Array;
 	/** This machine's clock, Unix milliseconds. May be wrong: each relay's answer corrects it for that relay. */
 	nowMs(): number;
 	/** Runs something later; the answer takes it back. */
@@ -46,8 +49,10 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** A device of what every modern runtime has, with what is given put over it. */
 export async function device(given: { storage: Storage } & Partial<Device>): Promise<Device> {
+	const crypto = given.crypto ?? (await loadCrypto());
 	return {
-		crypto: await loadCrypto(),
+		crypto,
+		install: given.install ?? (await installOf(crypto, given.storage)),
 		sodium: await loadSodium(),
 		nowMs: () => Date.now(),
 		after(delayMs, run) {

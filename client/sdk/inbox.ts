@@ -4,6 +4,7 @@
  */
 
 import { readListening, readRangesBody, writeListen, writeRangesFrame } from "#contracts/control";
+import { deviceAt } from "#contracts/device";
 import { FRAME, MAIL_HEAD_BYTES, readU32 } from "#contracts/frame";
 import { signListen } from "#contracts/handshake";
 import { type KeyPair, SEED_BYTES, TAG_BYTES, tokenHash } from "#contracts/identity";
@@ -23,6 +24,8 @@ export type MailboxReport = {
 	readonly waitingBytes: number;
 	readonly droppedTtl: number;
 	readonly droppedQuota: number;
+	/** The relay did not know this device: what others of the account had all read before is not there any more. */
+	readonly fresh: boolean;
 };
 
 export type InboxEvents = {
@@ -54,6 +57,7 @@ function listenFrame(device: Device, identity: Identity, session: Session): Uint
 		helloHash: session.helloHash,
 		session: session.key.publicKey,
 		mailbox: mailbox.publicKey,
+		device: deviceAt(device.crypto, device.install, session.relay.key),
 		tokenHash: tokenHash(device.crypto, cardToken(device, identity)),
 	};
 	return writeListen({ handle: HANDLE, ...scope, signature: signListen(device.crypto, scope, mailbox.secretKey) });

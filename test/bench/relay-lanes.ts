@@ -175,6 +175,7 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 			helloHash: hash,
 			session: session.publicKey,
 			mailbox: mailbox.publicKey,
+			device: crypto.random(16),
 			tokenHash: tokenHash(crypto, token),
 		};
 		const signature = signListen(crypto, scope, mailbox.secretKey);
@@ -192,7 +193,7 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 			},
 			other(type, body) {
 				if (type === FRAME.listening) listening.resolve();
-				else if (type !== FRAME.welcome) unexpected(type, body);
+				else if (type !== FRAME.welcome && type !== FRAME.devices) unexpected(type, body);
 			},
 		});
 		// once a read and not once a payload

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { AMOUNT_MAX, amount, parseAmount, parseDollars, portion } from "#contracts/amount";
 import { Reader, same, toHex } from "#contracts/bytes";
 import { readProblem, readRenew, writeProblem, writeRenew, writeUsageFrame } from "#contracts/control";
+import { signForget, verifyForget } from "#contracts/device";
 import { advance, cursor, FRAME, frame } from "#contracts/frame";
 import { admitGrant, type Grant, readGrant, signGrant, type Terms, verifyGrant } from "#contracts/grant";
 import {
@@ -436,6 +437,7 @@ test("threat 23: a hello, a listen, a welcome or a clock seen at one relay is wo
 		helloHash: helloHash(crypto, hello),
 		session: w.session.publicKey,
 		mailbox: w.mailbox.publicKey,
+		device: w.device,
 		tokenHash: new Uint8Array(32),
 	};
 	const listen = signListen(crypto, scope, w.mailbox.secretKey);
@@ -445,9 +447,21 @@ test("threat 23: a hello, a listen, a welcome or a clock seen at one relay is wo
 		{ helloHash: new Uint8Array(32) },
 		{ session: w.other.publicKey },
 		{ mailbox: w.other.publicKey },
+		{ device: new Uint8Array(16) },
 		{ tokenHash: new Uint8Array(32).fill(1) },
 	])
 		assert.ok(!verifyListen(crypto, { ...scope, ...change }, listen), Object.keys(change).join());
+	const forget = signForget(crypto, scope, w.mailbox.secretKey);
+	assert.ok(verifyForget(crypto, scope, forget));
+	assert.ok(!verifyForget(crypto, scope, listen) && !verifyListen(crypto, scope, forget), "neither is the other");
+	for (const change of [
+		{ relay: w.other.publicKey },
+		{ helloHash: new Uint8Array(32) },
+		{ session: w.other.publicKey },
+		{ mailbox: w.other.publicKey },
+		{ device: new Uint8Array(16) },
+	])
+		assert.ok(!verifyForget(crypto, { ...scope, ...change }, forget), Object.keys(change).join());
 	const bounds = { messageBytesMax: 65_536, stepBytesMax: 65_536, idleMs: 1_000, ttlSMax: 60 };
 	const welcome = signWelcome(crypto, { helloHash: scope.helloHash, atMs: NOW_MS, tab: undefined, ...bounds }, w.relay);
 	assert.ok(!isProblem(readWelcome(crypto, welcome, w.relay.publicKey, hello)));

@@ -157,6 +157,7 @@ export function world(crypto: Crypto) {
 		tag: new Uint8Array(16).fill(0xbb),
 		nonce: new Uint8Array(16).fill(0xcc),
 		token: new Uint8Array(16).fill(0xdd),
+		device: new Uint8Array(16).fill(0xee),
 		marketKey,
 		nextMarketKey,
 		keys: [marketKey, nextMarketKey],

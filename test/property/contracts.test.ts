@@ -25,6 +25,7 @@ import {
 	writeRenew,
 	writeWindow,
 } from "#contracts/control";
+import { readDevices, readForget, writeDevices, writeForget } from "#contracts/device";
 import { readDispute } from "#contracts/dispute";
 import { fanBytes, fanCopies, readFan, sendsOf, writeDeliverHead, writeFan } from "#contracts/fan";
 import { advance, cursor, FRAME, frame, mailFrame, readU32, rewriteToDeliver, writeHead } from "#contracts/frame";
@@ -131,6 +132,8 @@ const PLAIN: Record<string, (body: Uint8Array) => unknown> = {
 	open: readOpen,
 	listen: readListen,
 	listening: readListening,
+	forget: readForget,
+	devices: readDevices,
 	renew: readRenew,
 	ranges: readRangesBody,
 	refused: readRefused,
@@ -297,8 +300,11 @@ test("a renewal's, listen's, open's, listening's and claim's bytes mean one thin
 	};
 	const back: [(bytes: Uint8Array) => unknown, (value: never) => Uint8Array, number][] = [
 		[readOpen, (value) => body(writeOpen(value)), 56],
-		[readListen, (value) => body(writeListen(value)), 132],
-		[readListening, (value) => body(writeListening(value)), 24],
+		[readListen, (value) => body(writeListen(value)), 148],
+		[readListening, (value) => body(writeListening(value)), 25],
+		[readForget, (value) => body(writeForget(value)), 84],
+		[readDevices, (value) => body(writeDevices(value)), 5],
+		[readDevices, (value) => body(writeDevices(value)), 29],
 		[readRenew, (value) => body(writeRenew(value)), 389],
 		[readPing, (value) => body(writePing(value)), 8],
 		[readWindow, (value) => body(writeWindow(value)), 8],

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import WebSocket from "ws";
-import { join as joinBytes } from "#contracts/bytes";
+import { join as joinBytes, toHex } from "#contracts/bytes";
 import {
 	readCredited,
 	readListening,
@@ -16,6 +16,7 @@ import {
 	writeRangesFrame,
 	writeVoucherFrame,
 } from "#contracts/control";
+import { readDevices, signForget, writeForget } from "#contracts/device";
 import { advance, cursor, FRAME, frame, MAIL_HEAD_BYTES, mailFrame, readU32 } from "#contracts/frame";
 import type { Grant } from "#contracts/grant";
 import { helloHash, readWelcome, signHello, signListen, type Welcome } from "#contracts/handshake";
@@ -32,6 +33,9 @@ export const PATIENCE_MS = 10_000;
 
 export type Frame = { readonly type: number; readonly body: Uint8Array };
 export type Delivery = { readonly handle: number; readonly number: number; readonly payload: Uint8Array };
+
+/** The device that a test means when it speaks of none. */
+export const DEVICE = new Uint8Array(16).fill(1);
 
 export const keys = (): KeyPair => crypto.keyPair(crypto.random(32));
 
@@ -135,17 +139,30 @@ export class RawClient {
 		return this.voucherFrame({ bytes: BigInt(bytes), byteSeconds: BigInt(bytes) * BigInt(ttlS) });
 	}
 
-	listenFrame(handle: number, mailbox: KeyPair, token?: Uint8Array): Uint8Array {
+	listenFrame(handle: number, mailbox: KeyPair, token?: Uint8Array, device = DEVICE): Uint8Array {
 		const hash = token ? tokenHash(crypto, token) : new Uint8Array(32);
 		const scope = {
 			relay: this.relay,
 			helloHash: this.hash,
 			session: this.session.publicKey,
 			mailbox: mailbox.publicKey,
+			device,
 			tokenHash: hash,
 		};
 		const signature = signListen(crypto, scope, mailbox.secretKey);
-		return writeListen({ handle, mailbox: mailbox.publicKey, tokenHash: hash, signature });
+		return writeListen({ handle, mailbox: mailbox.publicKey, device, tokenHash: hash, signature });
+	}
+
+	/** Gives up a device of a mailbox that this connection listens on. */
+	forgetFrame(handle: number, mailbox: KeyPair, device: Uint8Array): Uint8Array {
+		const scope = {
+			relay: this.relay,
+			helloHash: this.hash,
+			session: this.session.publicKey,
+			mailbox: mailbox.publicKey,
+			device,
+		};
+		return writeForget({ handle, device, signature: signForget(crypto, scope, mailbox.secretKey) });
 	}
 
 	ack(...ranges: Range[]): void {
@@ -221,6 +238,13 @@ export class RawClient {
 		const read = readListening((await this.next(FRAME.listening, n)).body);
 		assert(read);
 		return read;
+	}
+
+	/** The devices of a mailbox as the relay last said, in hex. */
+	async devices(n = 0): Promise<string[]> {
+		const read = readDevices((await this.next(FRAME.devices, n)).body);
+		assert(read);
+		return read.devices.map(({ device }) => toHex(device));
 	}
 
 	async usage(n = 0, grant: Grant | undefined = this.grant): Promise<Usage> {

@@ -281,7 +281,14 @@ function listen(relay: ScriptedRelay, peer: Peer, body: Uint8Array): void {
 	box.reader = peer;
 	const waitingBytes = box.mail.reduce((sum, { payload }) => sum + payload.length, 0);
 	peer.socket.send(
-		writeListening({ handle: read.handle, waiting: box.mail.length, waitingBytes, droppedTtl: 0, droppedQuota: 0 }),
+		writeListening({
+			handle: read.handle,
+			waiting: box.mail.length,
+			waitingBytes,
+			droppedTtl: 0,
+			droppedQuota: 0,
+			fresh: false,
+		}),
 	);
 	for (const { payload } of box.mail) deliver(peer, box, payload);
 }

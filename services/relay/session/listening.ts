@@ -30,8 +30,8 @@ export class Listening {
 		const { crypto, relay } = this.parts;
 		const listen = readListen(body);
 		if (!listen) return "malformed";
-		const { handle, mailbox, tokenHash, signature } = listen;
-		const scope = { relay: relay.publicKey, helloHash, session: hello.session, mailbox, tokenHash };
+		const { handle, mailbox, device, tokenHash, signature } = listen;
+		const scope = { relay: relay.publicKey, helloHash, session: hello.session, mailbox, device, tokenHash };
 		if (!verifyListen(crypto, scope, signature))
 			return this.refuse("signature-bad", "The mailbox's key did not sign this listen.");
 		const id = toHex(mailbox);
@@ -99,7 +99,7 @@ export class Listening {
 		mailbox.attach(reader, handle);
 		reader.mailboxes.set(handle, mailbox);
 		const { messages: waiting, bytes: waitingBytes, droppedTtl, droppedQuota } = state;
-		this.outbox.frame(writeListening({ handle, waiting, waitingBytes, droppedTtl, droppedQuota }));
+		this.outbox.frame(writeListening({ handle, waiting, waitingBytes, droppedTtl, droppedQuota, fresh: false }));
 		store.told(id).catch((error: unknown) => this.parts.log.warn({ err: error }, "losses could not be noted as told"));
 		mailbox.pump();
 	}

@@ -1,6 +1,7 @@
 /** The vectors of what is signed: keys, certificates, grants, vouchers, redemption, orders, listings, hellos, dispute files. */
 import { amount } from "#contracts/amount";
 import { domain, join, toHex } from "#contracts/bytes";
+import { deviceAt, signForget, verifyForget } from "#contracts/device";
 import { type DisputeParts, readDispute, verdictLines, writeDispute } from "#contracts/dispute";
 import { admitGrant, CURRENCY, GRANT_BYTES, readGrant, signGrant, verifyGrant } from "#contracts/grant";
 import {
@@ -110,6 +111,11 @@ export function identityVectors(crypto: Crypto): VectorFile {
 				accountSeed: seed(4),
 				relay: w.relay.publicKey,
 				...mailboxKey(crypto, seed(4), w.relay.publicKey),
+			}),
+			accepted("device of an installation at a relay", {
+				install: seed(5),
+				relay: w.relay.publicKey,
+				device: deviceAt(crypto, seed(5), w.relay.publicKey),
 			}),
 			accepted("seed of the sealing key", { accountSeed: seed(4), sealSeed: sealSeed(crypto, seed(4)) }),
 			accepted("hash of a card's token", { token: w.token, hash: tokenHash(crypto, w.token) }),
@@ -670,6 +676,7 @@ export function handshakeVectors(crypto: Crypto): VectorFile {
 		helloHash: hash,
 		session: w.session.publicKey,
 		mailbox: w.mailbox.publicKey,
+		device: w.device,
 		tokenHash: tokenHash(crypto, w.token),
 	};
 	const listen = signListen(crypto, scope, w.mailbox.secretKey);
@@ -678,7 +685,17 @@ export function handshakeVectors(crypto: Crypto): VectorFile {
 		["after another hello", { ...scope, helloHash: flip(hash, 0) }],
 		["in another session", { ...scope, session: w.other.publicKey }],
 		["of another mailbox", { ...scope, mailbox: w.other.publicKey }],
+		["by another device", { ...scope, device: new Uint8Array(16) }],
 		["with another token", { ...scope, tokenHash: new Uint8Array(32) }],
+	];
+	const { tokenHash: _token, ...giveUp } = scope;
+	const forget = signForget(crypto, giveUp, w.mailbox.secretKey);
+	const badForget: [string, typeof giveUp][] = [
+		["at another relay", { ...giveUp, relay: w.other.publicKey }],
+		["after another hello", { ...giveUp, helloHash: flip(hash, 0) }],
+		["in another session", { ...giveUp, session: w.other.publicKey }],
+		["of another mailbox", { ...giveUp, mailbox: w.other.publicKey }],
+		["of another device", { ...giveUp, device: new Uint8Array(16) }],
 	];
 	const renewal = { relay: w.relay.publicKey, helloHash: hash, grant: w.grant.bytes };
 	const renew = signRenew(crypto, renewal, w.session.secretKey);
@@ -730,6 +747,18 @@ export function handshakeVectors(crypto: Crypto): VectorFile {
 		listenRefused: badListen.map(([name, other]) =>
 			refused(name, { ...other, signature: listen }, verifyListen(crypto, other, listen)),
 		),
+		forget: accepted("signed by the mailbox key", {
+			...giveUp,
+			mailboxSecretKey: w.mailbox.secretKey,
+			signature: forget,
+			good: verifyForget(crypto, giveUp, forget),
+		}),
+		forgetRefused: [
+			...badForget.map(([name, other]) =>
+				refused(name, { ...other, signature: forget }, verifyForget(crypto, other, forget)),
+			),
+			refused("a listen's signature", { ...giveUp, signature: listen }, verifyForget(crypto, giveUp, listen)),
+		],
 		renew: accepted("signed by the new grant's session key", {
 			...renewal,
 			session: w.session.publicKey,

@@ -37,6 +37,7 @@ import {
 	writeVoucherFrame,
 	writeWindow,
 } from "#contracts/control";
+import { readDevices, readForget, writeDevices, writeForget } from "#contracts/device";
 import { type Fan, readFan, sendsOf, writeFan } from "#contracts/fan";
 import { advance, cursor, FRAME, frame, mailFrame, rewriteToDeliver } from "#contracts/frame";
 import type { Crypto } from "#contracts/identity";
@@ -47,7 +48,7 @@ import { type Range, readRanges, writeRanges } from "#contracts/ranges";
 import { bill } from "#contracts/tab";
 import { price, type Tariff } from "#contracts/tariff";
 import { readVoucher, writeVoucher } from "#contracts/voucher";
-import { patch, u64, world } from "#test/contracts/world";
+import { NOW_MS, patch, u64, world } from "#test/contracts/world";
 import { accepted, lengths, refused, type VectorFile } from "./case.ts";
 
 const U64_MAX = 2n ** 64n - 1n;
@@ -367,10 +368,19 @@ export function controlVectors(crypto: Crypto): VectorFile {
 	const listen = {
 		handle: 1,
 		mailbox: w.mailbox.publicKey,
+		device: w.device,
 		tokenHash: tokenHash(crypto, w.token),
 		signature: new Uint8Array(64).fill(0xee),
 	};
-	const listening = { handle: 1, waiting: 3, waitingBytes: 49_152, droppedTtl: 2, droppedQuota: 1 };
+	const listening = { handle: 1, waiting: 3, waitingBytes: 49_152, droppedTtl: 2, droppedQuota: 1, fresh: false };
+	const forget = { handle: 1, device: w.device, signature: new Uint8Array(64).fill(0xee) };
+	const devices = {
+		handle: 1,
+		devices: [
+			{ device: w.device, seenMs: NOW_MS },
+			{ device: new Uint8Array(16), seenMs: 0 },
+		],
+	};
 	const renew = { grant: w.grant.bytes, final: w.voucher, signature: new Uint8Array(64).fill(0xee) };
 	const refusal = { code: "unpaid" as const, ranges: [[5, 9]] as Range[] };
 	const ping = { mark: 0x01020304, nextMs: 120_000 };
@@ -380,6 +390,8 @@ export function controlVectors(crypto: Crypto): VectorFile {
 		["open", writeOpen(open), readOpen],
 		["listen", writeListen(listen), readListen],
 		["listening", writeListening(listening), readListening],
+		["forget", writeForget(forget), readForget],
+		["devices", writeDevices(devices), readDevices],
 		["renew", writeRenew(renew), readRenew],
 		["credited", writeCredited(1_014_000n), readCredited],
 		["ping", writePing(ping), readPing],
@@ -395,6 +407,9 @@ export function controlVectors(crypto: Crypto): VectorFile {
 			patch(body(writeListening(listening)), 8, u64(2n ** 53n)),
 			readListening,
 		],
+		["listening with fresh 2", patch(body(writeListening(listening)), 24, Uint8Array.of(2)), readListening],
+		["devices with nine of them", new Uint8Array([...new Uint8Array(4), 9, ...new Uint8Array(9 * 24)]), readDevices],
+		["devices with one seen at 2^53", patch(body(writeDevices(devices)), 21, u64(2n ** 53n)), readDevices],
 		["renew with a voucher of 2^63 nano-dollars", patch(body(writeRenew(renew)), 237 + 16, u64(2n ** 63n)), readRenew],
 		["problem with retry 2", patch(body(writeProblem(FRAME.problem, said)), 1, Uint8Array.of(2)), readProblemBody],
 		["problem with spent 3", patch(body(writeProblem(FRAME.problem, said)), 2, Uint8Array.of(3)), readProblemBody],
@@ -414,6 +429,14 @@ export function controlVectors(crypto: Crypto): VectorFile {
 			accepted("voucher", { voucher: writeVoucher(w.voucher), bytes: writeVoucherFrame(w.voucher) }),
 			accepted("listen", { ...listen, bytes: writeListen(listen) }),
 			accepted("listening", { ...listening, bytes: writeListening(listening) }),
+			accepted("listening of a new device", {
+				...listening,
+				fresh: true,
+				bytes: writeListening({ ...listening, fresh: true }),
+			}),
+			accepted("forget", { ...forget, bytes: writeForget(forget) }),
+			accepted("devices", { ...devices, bytes: writeDevices(devices) }),
+			accepted("devices, none", { handle: 2, devices: [], bytes: writeDevices({ handle: 2, devices: [] }) }),
 			accepted("ack", { ranges: [[1, 9]], bytes: writeRangesFrame(FRAME.ack, [[1, 9]]) }),
 			accepted("kept", { ranges: [[0, 0]], bytes: writeRangesFrame(FRAME.kept, [[0, 0]]) }),
 			accepted("passed", { ranges: [], bytes: writeRangesFrame(FRAME.passed, []) }),
