@@ -132,6 +132,7 @@ async function resume(seed: string): Promise<void> {
 		helloHash: hash,
 		session: session.publicKey,
 		mailbox: keys.publicKey,
+		device: crypto.random(16),
 		tokenHash: hashed,
 	};
 	const all = Promise.withResolvers<void>();
@@ -143,7 +144,7 @@ async function resume(seed: string): Promise<void> {
 			count++;
 		},
 		other(type, body) {
-			if (type !== FRAME.listening && type !== FRAME.welcome) unexpected(type, body);
+			if (type !== FRAME.listening && type !== FRAME.welcome && type !== FRAME.devices) unexpected(type, body);
 		},
 	});
 	socket.on("data", () => {
