@@ -15,6 +15,8 @@ export class Counts {
 	liveBytes = 0;
 	toDisk = 0;
 	diskBytes = 0;
+	/** Copies handed to the worker that has their mailbox. */
+	crossed = 0;
 	/** Sends that had been accepted before. */
 	retries = 0;
 	/** Vouchers that counted. */
@@ -48,6 +50,7 @@ const TOTALS: readonly (readonly [keyof Counts & string, name: string, help: str
 	["liveBytes", "live_bytes_total", "Payload bytes handed straight to readers."],
 	["toDisk", "copies_disk_total", "Copies sent to the disk at once."],
 	["diskBytes", "disk_bytes_total", "Payload bytes sent to the disk at once."],
+	["crossed", "copies_crossed_total", "Copies handed to the worker that has their mailbox."],
 	["retries", "retries_total", "Sends that had been accepted before and were answered again."],
 	["vouchers", "vouchers_total", "Vouchers that counted."],
 	["expired", "mail_expired_total", "Mail, dedupe records and mailboxes dropped because their time was over."],

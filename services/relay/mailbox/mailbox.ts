@@ -121,7 +121,7 @@ export class Mailbox {
 			this.reserve(copy, -1);
 			copy.letGo();
 			copy.settle();
-			if (copy.origin) this.desk.tags.mark(copy.origin.tag, copy.seq);
+			copy.origin?.mark(copy.seq);
 		} else if (copy.stored) this.desk.remove(this.id, copy.position);
 		this.pump();
 	}

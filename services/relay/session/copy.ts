@@ -4,11 +4,19 @@ import { MAIL_HEAD_BYTES } from "#contracts/frame";
 import type { ProblemCode } from "#contracts/problem";
 import type { Mailbox } from "#relay/mailbox/mailbox";
 import type { Mail } from "#relay/mailbox/store";
-import type { Tab } from "#relay/tab/tab";
-import type { Tag } from "#relay/tag/dedupe";
 
-/** Who sent a copy and who pays for it. */
-export type Origin = { readonly tab: Tab; readonly tag: Tag; readonly ttlS: number; readonly byCard: boolean };
+/** Who sent a copy and who pays for it: a session of this process (`sender.ts`), or one of another worker (`workers/gate.ts`). */
+export interface Origin {
+	/** The sender's tag, in hex. */
+	readonly tagId: string;
+	readonly byCard: boolean;
+	/** The copy is the reader's or the disk's now: it is earned, and its sender hears `kept`. */
+	settle(seq: number, size: number): void;
+	/** It could not be kept: nothing is charged, and its number may come again. */
+	refuse(code: ProblemCode, seq: number, size: number): void;
+	/** It was taken live and is on no disk, so its number has to become durable by itself. */
+	mark(seq: number): void;
+}
 
 /** A copy that was charged, or (without an origin) one read back from the disk for its reader. */
 export class Copy {
@@ -61,7 +69,7 @@ export class Copy {
 			position: this.position,
 			expiresAtMs: this.expiresAtMs,
 			payload: message.subarray(from, from + this.size),
-			tag: origin.tag.id,
+			tag: origin.tagId,
 			seq: this.seq,
 			print: this.print,
 			byCard: origin.byCard,
@@ -75,19 +83,11 @@ export class Copy {
 
 	/** It is the reader's or the disk's now: it is earned, and its sender hears `kept`. */
 	settle(): void {
-		const { origin, seq } = this;
-		if (!origin) return;
-		origin.tab.settle(this.size, origin.ttlS);
-		origin.tag.settle(seq);
-		origin.tag.answers?.kept(seq);
+		this.origin?.settle(this.seq, this.size);
 	}
 
 	/** It could not be kept: nothing was charged, and its number may come again. */
 	refuse(code: ProblemCode): void {
-		const { origin, seq } = this;
-		if (!origin) return;
-		origin.tab.refund(this.size, origin.ttlS);
-		origin.tag.undo(seq);
-		origin.tag.answers?.refused(code, seq);
+		this.origin?.refuse(code, this.seq, this.size);
 	}
 }

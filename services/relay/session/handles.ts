@@ -8,7 +8,8 @@ import { LIMIT } from "#contracts/limit";
 import type { Mailbox } from "#relay/mailbox/mailbox";
 import type { MailboxState } from "#relay/mailbox/store";
 import type { RelayParts } from "#relay/parts";
-import type { Origin } from "./copy.ts";
+import type { Link, Route } from "./far.ts";
+import type { Sender } from "./sender.ts";
 import type { Moment } from "./sending.ts";
 
 /** What a handle stands for on one connection. */
@@ -20,8 +21,11 @@ export type Binding = {
 	/** Undefined for a stranger. */
 	readonly token: Uint8Array | undefined;
 	mailbox: Mailbox | undefined;
+	/** The link to the worker that has the mailbox, when it is not this one, and the handle's way over it. */
+	readonly link: Link | undefined;
+	route: Route | undefined;
 	/** Who sends and who pays; made anew when the tab or the card changes. */
-	origin: Origin | undefined;
+	origin: Sender | undefined;
 	/** What the store knew of the mailbox when this moment's message was begun. */
 	state: MailboxState | undefined;
 	stateAt: Moment | undefined;
@@ -55,6 +59,8 @@ export class Handles {
 			ttlS: open.ttlS,
 			token: open.token.some((byte) => byte !== 0) ? tokenHash(crypto, open.token) : undefined,
 			mailbox: undefined,
+			link: router.far?.to(open.mailbox),
+			route: undefined,
 			origin: undefined,
 			state: undefined,
 			stateAt: undefined,
@@ -82,7 +88,10 @@ export class Handles {
 
 	/** Who pays is looked at anew. */
 	forgetOrigins(): void {
-		for (const binding of this.bindings.values()) binding.origin = undefined;
+		for (const binding of this.bindings.values()) {
+			binding.origin = undefined;
+			leave(binding);
+		}
 	}
 
 	/** The connection ended. */
@@ -98,4 +107,10 @@ export class Handles {
 function unbind(binding: Binding): void {
 	if (binding.mailbox) binding.mailbox.bound--;
 	binding.mailbox = undefined;
+	leave(binding);
+}
+
+function leave(binding: Binding): void {
+	binding.route?.close();
+	binding.route = undefined;
 }

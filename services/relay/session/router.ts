@@ -6,6 +6,7 @@ import type { RelayLimits } from "#relay/limit";
 import type { Desk } from "#relay/mailbox/desk";
 import { Mailbox } from "#relay/mailbox/mailbox";
 import type { Tab } from "#relay/tab/tab";
+import type { Far } from "./far.ts";
 import type { Reader } from "./reader.ts";
 
 /** The mailboxes and readers of a relay. */
@@ -14,13 +15,16 @@ export class Router {
 	readonly readers = new Set<Reader>();
 	/** Handles open for sending, over all connections. */
 	handles = 0;
+	/** The other workers of this relay; undefined when it is one process. */
+	readonly far: Far | undefined;
 	private readonly mailboxes = new Map<string, Mailbox>();
 	private readonly desk: Desk;
 	private readonly clock: Clock;
 	private readonly limits: RelayLimits;
 	private waiting: (() => void)[] = [];
 
-	constructor(desk: Desk, clock: Clock, limits: RelayLimits) {
+	constructor(desk: Desk, clock: Clock, limits: RelayLimits, far?: Far) {
+		this.far = far;
 		this.desk = desk;
 		this.clock = clock;
 		this.limits = limits;
@@ -59,6 +63,7 @@ export class Router {
 	/** Sends what is under way on a tab to the disk, so that it is answered now. */
 	spillTab(tab: Tab): void {
 		if (tab.underWay === 0) return;
+		this.far?.spill();
 		for (const reader of this.readers) this.spill(reader, Number.POSITIVE_INFINITY);
 	}
 

@@ -6,18 +6,22 @@
 import { same } from "#contracts/bytes";
 import type { Open } from "#contracts/control";
 import { fanCopies, fanHandle, fanPayload, fanSeq } from "#contracts/fan";
-import { type Cursor, FRAME, MAIL_HEAD_BYTES, readU32, rewriteToDeliver } from "#contracts/frame";
+import { type Cursor, FRAME, MAIL_HEAD_BYTES, readU32, writeU32 } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { ProblemCode } from "#contracts/problem";
 import type { Mailbox } from "#relay/mailbox/mailbox";
 import type { MailboxState } from "#relay/mailbox/store";
 import type { RelayParts } from "#relay/parts";
+import type { Tab } from "#relay/tab/tab";
 import { fingerprint, type Tag } from "#relay/tag/dedupe";
 import type { TurnAnswers } from "./answers.ts";
-import { Copy, type Origin } from "./copy.ts";
+import { Copy } from "./copy.ts";
+import type { Link } from "./far.ts";
 import { type Binding, Handles } from "./handles.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Paying } from "./paying.ts";
+import { Run } from "./run.ts";
+import { Sender } from "./sender.ts";
 
 /** The moment at which a message is worked on. */
 export type Moment = { readonly nowMs: number; readonly elapsedMs: number };
@@ -32,15 +36,9 @@ export class Sending {
 	private readonly answers: TurnAnswers;
 	private readonly handles: Handles;
 	private ended = false;
-	/** Frames for one reader that stand together in the message, not yet passed on. */
-	private runTo: Outbox | undefined;
-	private runStart = 0;
-	private runEnd = 0;
+	private readonly run = new Run();
 	/** The copy of a fan that had to wait: those before it are done with. */
 	private fanNext = 0;
-	/** A message of which something is held, and what is held instead of it. */
-	private message: Uint8Array | undefined;
-	private held: Uint8Array | undefined;
 
 	constructor(parts: RelayParts, paying: Paying, answers: TurnAnswers) {
 		this.parts = parts;
@@ -68,7 +66,7 @@ export class Sending {
 		const copies = fanCopies(message, c);
 		if (copies === 0) return "malformed";
 		// what stands before it in the message goes before it to its reader too
-		this.passRun(message);
+		this.run.pass(message);
 		const from = fanPayload(c.start, copies);
 		const seq = fanSeq(message, c.start);
 		for (let i = this.fanNext; i < copies && !this.ended; i++) {
@@ -94,6 +92,7 @@ export class Sending {
 		if (tag.backTo !== undefined && seq > tag.backTo) return this.unpaid(tag, seq, size);
 		if (tab.finished) return this.refuse("tab-finished", seq);
 		if (moment.nowMs >= this.paying.untilMs) return this.refuse("grant-expired", seq);
+		if (binding.link) return this.cross(message, c, from, seq, print, binding, binding.link, tag, tab);
 		const mailbox = this.handles.mailbox(binding);
 		if (binding.stateAt !== moment) {
 			binding.state = mailbox?.state;
@@ -109,14 +108,7 @@ export class Sending {
 
 	/** Passes on the frames gathered for one reader, and lets go of the message. */
 	endRun(message: Uint8Array): void {
-		this.passRun(message);
-		this.message = undefined;
-		this.held = undefined;
-	}
-
-	private passRun(message: Uint8Array): void {
-		if (this.runTo) this.runTo.pass(message, this.runStart, this.runEnd);
-		this.runTo = undefined;
+		this.run.end(message);
 	}
 
 	/** The tab changed: who pays is looked at anew. */
@@ -128,8 +120,7 @@ export class Sending {
 	end(): void {
 		this.ended = true;
 		this.handles.end();
-		this.message = undefined;
-		this.held = undefined;
+		this.run.forget();
 	}
 
 	/** Live only: for holders of the card's token, while somebody listens. Charged when the reader's socket has it. */
@@ -140,7 +131,7 @@ export class Sending {
 		seq: number,
 		print: number,
 		mailbox: Mailbox,
-		origin: Origin,
+		origin: Sender,
 	): Sent {
 		const size = c.end - from;
 		if (!origin.byCard) return this.refuse("token-needed", seq);
@@ -167,7 +158,7 @@ export class Sending {
 		print: number,
 		mailbox: Mailbox,
 		state: MailboxState,
-		origin: Origin,
+		origin: Sender,
 		moment: Moment,
 	): Sent {
 		const size = c.end - from;
@@ -177,7 +168,7 @@ export class Sending {
 		this.accepted(origin.tag, seq, print);
 		const expiresAtMs = moment.nowMs + origin.ttlS * 1_000;
 		const start = from - MAIL_HEAD_BYTES;
-		const copy = new Copy(mailbox, origin, seq, print, expiresAtMs, size, this.owned(message), start);
+		const copy = new Copy(mailbox, origin, seq, print, expiresAtMs, size, this.run.owned(message), start);
 		const reader = mailbox.readerFor(size);
 		if (reader) {
 			const number = mailbox.deliver(copy, reader, moment.elapsedMs);
@@ -194,27 +185,39 @@ export class Sending {
 
 	/** Hands a copy to its reader: a send as the frame that it came in, one of a fan's behind a head of its own. */
 	private hand(message: Uint8Array, c: Cursor, from: number, to: Outbox, handle: number, number: number): void {
-		if (c.type === FRAME.send) this.run(message, c, to, handle, number);
-		else to.deliver(handle, number, this.owned(message), from, c.end);
+		if (c.type === FRAME.send) this.run.deliver(message, c, to, handle, number);
+		else to.deliver(handle, number, this.run.owned(message), from, c.end);
 	}
 
-	/** Rewrites the frame for its reader where it stands, and lengthens the run. */
-	private run(message: Uint8Array, c: Cursor, to: Outbox, handle: number, number: number): void {
-		rewriteToDeliver(message, c, handle, number);
-		if (this.runTo !== to || this.runEnd !== c.at) {
-			this.passRun(message);
-			this.runTo = to;
-			this.runStart = c.at;
-		}
-		this.runEnd = c.end;
-	}
-
-	/** What is held until its ack must not hold a socket's whole read buffer with it. One copy a message, and none of what is passed on. */
-	private owned(message: Uint8Array): Uint8Array {
-		if (this.message === message && this.held) return this.held;
-		this.message = message;
-		this.held = message.buffer.byteLength > 2 * message.length ? new Uint8Array(message) : message;
-		return this.held;
+	/** To the worker that has the mailbox, which decides what a mailbox decides. Paid for here, answered by the route. */
+	private cross(
+		message: Uint8Array,
+		c: Cursor,
+		from: number,
+		seq: number,
+		print: number,
+		binding: Binding,
+		link: Link,
+		tag: Tag,
+		tab: Tab,
+	): Sent {
+		const { id: mailbox, ttlS, token: tokenHash } = binding;
+		const size = c.end - from;
+		// what is for a worker that is away waits at the client, which is asked to send it again
+		if (!link.up) return this.refuse("disk", seq);
+		const wait = link.congestion;
+		if (wait) return wait;
+		if (!tab.charge(size, ttlS)) return this.cover(message, c, seq, size, ttlS, tag);
+		this.accepted(tag, seq, print);
+		binding.route ??= link.open({ tab, tag, mailbox, ttlS, tokenHash });
+		binding.route.hand(seq, size);
+		const { number } = binding.route;
+		if (c.type === FRAME.send) {
+			writeU32(message, c.start, number);
+			this.run.lengthen(message, c, link);
+		} else link.copy(number, seq, message, from, c.end);
+		this.parts.counts.crossed++;
+		return "done";
 	}
 
 	private accepted(tag: Tag, seq: number, print: number): void {
@@ -249,13 +252,13 @@ export class Sending {
 		return "done";
 	}
 
-	private originOf(binding: Binding, state: MailboxState): Origin {
+	private originOf(binding: Binding, state: MailboxState): Sender {
 		const { tag, tab } = this.paying;
 		if (!tag || !tab) throw new Error("a send without a tab was let in");
 		if (binding.origin && binding.checked === state.tokenHash) return binding.origin;
 		const byCard = !!binding.token && !!state.tokenHash && same(binding.token, state.tokenHash);
 		binding.checked = state.tokenHash;
-		binding.origin = { tab, tag, ttlS: binding.ttlS, byCard };
+		binding.origin = new Sender(tab, tag, this.parts.tags, binding.ttlS, byCard);
 		return binding.origin;
 	}
 }
