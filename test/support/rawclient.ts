@@ -15,6 +15,7 @@ import {
 	writePing,
 	writeRangesFrame,
 	writeVoucherFrame,
+	writeWindow,
 } from "#contracts/control";
 import { readDevices, signForget, writeForget } from "#contracts/device";
 import { advance, cursor, FRAME, frame, MAIL_HEAD_BYTES, mailFrame, readU32 } from "#contracts/frame";
@@ -171,6 +172,11 @@ export class RawClient {
 
 	ping(mark = 1, nextMs = 55_000): void {
 		this.put(writePing({ mark, nextMs }));
+	}
+
+	/** Asks for a window of its own. */
+	narrow(frames: number, bytes: number): void {
+		this.put(writeWindow({ frames, bytes }));
 	}
 
 	finish(): void {
