@@ -5,7 +5,7 @@ export type Chance = {
 	/** A whole number from `from` to `to`, both included. */
 	whole(from: number, to: number): number;
 	/** One of these. */
-	one<T>(from: readonly [T, ...T[]]): T;
+	one<const T>(from: readonly [T, ...T[]]): T;
 };
 
 export function chanceOf(seed: number): Chance {
