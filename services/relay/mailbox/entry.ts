@@ -15,8 +15,7 @@ export function newEntry(mailbox: string, seenMs: number): Entry {
 		strangerMessages: 0,
 		strangerBytes: 0,
 		tokenHash: undefined,
-		droppedTtl: 0,
-		droppedQuota: 0,
+		devices: [],
 		seenMs,
 	};
 }

@@ -1,5 +1,5 @@
 /**
- * What may reach the disk later, with the next write: numbers taken live, and counts of refused mail. Gathered here so that live mail and
+ * What may reach the disk later, with the next write: numbers taken live, counts of refused mail, and which devices are still there. Gathered here so that live mail and
  * floods against a full mailbox cost no write each; a crash loses at most what came since the last `expire`.
  */
 
@@ -12,8 +12,11 @@ export type TagMark = { readonly tag: string; readonly ranges: readonly Range[];
 /** Mail refused since the last write, by mailbox. */
 export type Drop = { readonly mailbox: string; readonly quota: number };
 
+/** A device that is still there. */
+export type Seen = { readonly mailbox: string; readonly device: string; readonly nowMs: number };
+
 /** Notes on their way to the disk. */
-export type NoteSheet = { readonly marks: readonly TagMark[]; readonly drops: readonly Drop[] };
+export type NoteSheet = { readonly marks: readonly TagMark[]; readonly drops: readonly Drop[]; readonly seen: readonly Seen[] };
 
 /** Tags that may wait: beyond it the store writes, and on a disk that takes nothing the rest is forgotten (a live retry may then be taken twice). */
 export const WAITING_TAGS_MAX = 4_096;
@@ -22,6 +25,7 @@ export const WAITING_TAGS_MAX = 4_096;
 export class Notes {
 	private readonly marks = new Map<string, { ranges: Range[]; untilMs: number }>();
 	private readonly drops = new Map<string, number>();
+	private seen: Seen[] = [];
 	private waiting: (() => void)[] = [];
 
 	/** Whether so much waits that it should be written now. */
@@ -40,17 +44,23 @@ export class Notes {
 		this.drops.set(mailbox, (this.drops.get(mailbox) ?? 0) + quota);
 	}
 
+	/** Adds that a device is still there. Each is noted once a day, and taken with the next expiry, so that connections bound this. */
+	see(seen: Seen): void {
+		this.seen.push(seen);
+	}
+
 	/** Takes all that waits, and who is to be told when it is written; undefined when nothing waits. */
 	take(): { sheet: NoteSheet; settle: () => void } | undefined {
-		if (this.marks.size === 0 && this.drops.size === 0) return undefined;
+		if (this.marks.size === 0 && this.drops.size === 0 && this.seen.length === 0) return undefined;
 		const marks = [...this.marks].map(([tag, { ranges, untilMs }]) => ({ tag, ranges, untilMs }));
 		const drops = [...this.drops].map(([mailbox, quota]) => ({ mailbox, quota }));
-		const told = this.waiting;
+		const { seen, waiting: told } = this;
 		this.marks.clear();
 		this.drops.clear();
+		this.seen = [];
 		this.waiting = [];
 		return {
-			sheet: { marks, drops },
+			sheet: { marks, drops, seen },
 			settle: () => {
 				for (const resolve of told) resolve();
 			},
@@ -60,6 +70,7 @@ export class Notes {
 	/** Puts back what a disk did not take, within the bound. */
 	giveBack(sheet: NoteSheet): void {
 		for (const mark of sheet.marks) if (!this.full || this.marks.has(mark.tag)) this.add(mark);
+		// a visit that no disk took is noted again tomorrow
 		for (const { mailbox, quota } of sheet.drops) this.drop(mailbox, quota);
 	}
 

@@ -6,6 +6,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { isProblem, type Problem } from "#contracts/problem";
 import { type Range, rangesOf } from "#contracts/ranges";
+import { LIMIT } from "#contracts/limit";
 import { openDatabase, problemOfDatabase } from "#host/database";
 import type { Opened } from "#host/writer";
 import { PRINTS_MAX, packRanges, rememberUntilMs, union, unpackRanges } from "./marks.ts";
@@ -13,7 +14,8 @@ import type { NoteSheet } from "./notes.ts";
 import { type Packed, type Parcel, unpack } from "./parcel.ts";
 import type { Filling } from "./quota.ts";
 import { MAIL_KIND, MAIL_MIGRATIONS } from "./schema.ts";
-import type { KeptMail, MailboxState } from "./store.ts";
+import { type DeviceTable, deviceTable, type DroppedDevice } from "./sqlite-devices.ts";
+import type { KeptMail, Known, Lost, MailboxState, Visit } from "./store.ts";
 
 /** What the thread is started with. */
 export type MailThreadOptions = { readonly path: string; readonly pagesMax?: number; readonly idleMs: number };
@@ -25,17 +27,43 @@ export type MailReady = { readonly epoch: number; readonly mailboxes: readonly M
 export type Gone = Filling & { readonly mailbox: string };
 
 /** What a slice of expiry dropped. */
-export type Expired = { readonly mail: readonly Gone[]; readonly tags: number; readonly mailboxes: readonly string[] };
+export type Expired = {
+	readonly mail: readonly Gone[];
+	readonly devices: readonly DroppedDevice[];
+	/** Mail that was kept only for devices that were given up. */
+	readonly trimmed: readonly Gone[];
+	readonly tags: number;
+	readonly mailboxes: readonly string[];
+};
+
+/** A device's visit; `waiting` is left out where all that is kept waits for it. */
+export type Visited = Omit<Visit, "waiting" | "waitingBytes"> & Partial<Pick<Visit, "waiting" | "waitingBytes">>;
+
+type Page = {
+	readonly mailbox: string;
+	readonly device: string;
+	readonly after: number;
+	readonly nowMs: number;
+	readonly countMax: number;
+	readonly bytesMax: number;
+};
 
 /** What may be asked of the thread. */
 export type MailCalls = {
 	keep(parcel: Parcel): { unknown: number[] };
-	create(mailbox: { mailbox: string; tokenHash: Uint8Array | undefined; nowMs: number }): "created";
-	remove(mail: { mailbox: string; positions: readonly number[] }): Gone;
+	visit(visitor: {
+		mailbox: string;
+		device: string;
+		tokenHash: Uint8Array | undefined;
+		nowMs: number;
+		present: readonly string[];
+	}): Visited | "too-many";
+	forget(device: { mailbox: string; device: string }): readonly Known[];
+	acknowledge(mail: { mailbox: string; device: string; positions: readonly number[] }): Gone;
 	note(sheet: NoteSheet): "noted";
-	told(counts: { mailbox: string; ttl: number; quota: number }): "told";
+	told(counts: { mailbox: string; device: string; lost: Lost }): "told";
 	expire(slice: { nowMs: number; countMax: number }): Expired;
-	read(page: { mailbox: string; after: number; nowMs: number; countMax: number; bytesMax: number }): KeptMail[];
+	read(page: Page): KeptMail[];
 	marks(tag: string): { ranges: Range[]; prints: Map<number, number> };
 };
 
@@ -52,7 +80,9 @@ export function open(options: MailThreadOptions): Opened | Problem {
 		database.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
 		const epoch = Number(database.prepare("UPDATE epoch SET n = n + 1 RETURNING n").get()?.n);
 		const ready: MailReady = { epoch, mailboxes: indexOf(database) };
-		return { database, writes: writesOf(database, options.idleMs), reads: readsOf(database), ready };
+		const devices = deviceTable(database);
+		const writes = writesOf(database, devices, options.idleMs);
+		return { database, writes, reads: readsOf(database, devices), ready };
 	} catch (error) {
 		const known = problemOfDatabase(error, path);
 		database.close();
@@ -63,21 +93,29 @@ export function open(options: MailThreadOptions): Opened | Problem {
 
 function indexOf(database: DatabaseSync): MailboxState[] {
 	const rows = database.prepare(
-		`SELECT mailbox, tokenHash, droppedTtl, droppedQuota, seenMs, ifnull(messages, 0) AS messages, ifnull(bytes, 0) AS bytes,
+		`SELECT mailbox, tokenHash, seenMs, ifnull(messages, 0) AS messages, ifnull(bytes, 0) AS bytes,
 			ifnull(strangerMessages, 0) AS strangerMessages, ifnull(strangerBytes, 0) AS strangerBytes
 		FROM mailboxes LEFT JOIN (
 			SELECT box, count(*) AS messages, sum(bytes) AS bytes, sum(1 - byCard) AS strangerMessages, sum(bytes * (1 - byCard)) AS strangerBytes
 			FROM mail GROUP BY box
 		) ON box = id`,
 	);
-	return rows.all().map((row) => ({ ...(row as unknown as MailboxState), tokenHash: asBytes(row.tokenHash) }));
+	const known = database.prepare(
+		"SELECT mailbox, device FROM devices JOIN mailboxes ON mailboxes.id = box ORDER BY devices.id",
+	);
+	const devices = Map.groupBy(known.all(), (row) => String(row.mailbox));
+	return rows.all().map((row) => ({
+		...(row as unknown as MailboxState),
+		tokenHash: asBytes(row.tokenHash),
+		devices: (devices.get(String(row.mailbox)) ?? []).map(({ device }) => String(device)),
+	}));
 }
 
 function asBytes(value: unknown): Uint8Array | undefined {
 	return value instanceof Uint8Array ? value : undefined;
 }
 
-function writesOf(database: DatabaseSync, idleMs: number) {
+function writesOf(database: DatabaseSync, devices: DeviceTable, idleMs: number) {
 	const boxOf = database.prepare("SELECT id FROM mailboxes WHERE mailbox = ?");
 	const tagOf = database.prepare("SELECT id, ranges, untilMs FROM tags WHERE tag = ?");
 	const newTag = database.prepare("INSERT INTO tags (tag, ranges, untilMs) VALUES (?, ?, ?)");
@@ -93,14 +131,12 @@ function writesOf(database: DatabaseSync, idleMs: number) {
 	);
 	const removeMail = database.prepare("DELETE FROM mail WHERE position = ? AND box = ? RETURNING byCard, bytes");
 	const addQuota = database.prepare("UPDATE mailboxes SET droppedQuota = droppedQuota + ? WHERE mailbox = ?");
-	const addTtl = database.prepare("UPDATE mailboxes SET droppedTtl = droppedTtl + ? WHERE id = ? RETURNING mailbox");
-	const tell = database.prepare(
-		// not below zero: a disk may have refused to note what was told all the same
-		`UPDATE mailboxes SET droppedTtl = max(0, droppedTtl - ?), droppedQuota = max(0, droppedQuota - ?) WHERE mailbox = ?`,
-	);
+	const addTtl = database.prepare("UPDATE mailboxes SET droppedTtl = droppedTtl + ? WHERE id = ?");
+	const nameOf = database.prepare("SELECT mailbox FROM mailboxes WHERE id = ?");
+	const seeBox = database.prepare("UPDATE mailboxes SET seenMs = max(seenMs, ?) WHERE id = ?");
 	const expireMail = database.prepare(
 		`DELETE FROM mail WHERE position IN
-			(SELECT position FROM mail WHERE expiresAtMs <= ? ORDER BY expiresAtMs, position LIMIT ?) RETURNING box, byCard, bytes`,
+			(SELECT position FROM mail WHERE expiresAtMs <= ? ORDER BY expiresAtMs, position LIMIT ?) RETURNING box, byCard, bytes, position`,
 	);
 	const expireTags = database.prepare(
 		"DELETE FROM tags WHERE id IN (SELECT id FROM tags WHERE untilMs <= ? ORDER BY untilMs, tag LIMIT ?)",
@@ -109,6 +145,10 @@ function writesOf(database: DatabaseSync, idleMs: number) {
 		`DELETE FROM mailboxes WHERE id IN (SELECT id FROM mailboxes AS old WHERE seenMs <= ?
 			AND NOT EXISTS (SELECT 1 FROM mail WHERE box = old.id) ORDER BY seenMs, mailbox LIMIT ?) RETURNING mailbox`,
 	);
+
+	function rowOf(mailbox: string): number | undefined {
+		return boxOf.get(mailbox)?.id as number | undefined;
+	}
 
 	/** Adds numbers to a tag's record; answers the tag's row. */
 	function remember(tag: string, ranges: readonly Range[], untilMs: number): number {
@@ -141,36 +181,68 @@ function writesOf(database: DatabaseSync, idleMs: number) {
 			}
 			return { unknown };
 		},
-		create: ({ mailbox, tokenHash, nowMs }) => {
+		visit: ({ mailbox, device, tokenHash, nowMs, present }) => {
+			const known = rowOf(mailbox);
+			const fresh = known === undefined || devices.register(known, device, nowMs, present);
+			if (fresh === "too-many") return fresh;
 			putBox.run(mailbox, tokenHash ?? null, nowMs);
-			return "created";
+			const box = rowOf(mailbox) as number;
+			if (known === undefined) devices.register(box, device, nowMs, present);
+			const all = devices.of(box);
+			const mine = all.find((other) => other.device === device);
+			if (!mine) throw new Error("a device that was registered is not there");
+			const { droppedTtl, droppedQuota } = mine;
+			return { fresh, droppedTtl, droppedQuota, devices: all.map(named), ...devices.waiting(box, mine) };
 		},
-		remove: ({ mailbox, positions }) => {
-			const box = boxOf.get(mailbox)?.id as number | undefined;
+		forget: ({ mailbox, device }) => {
+			const box = rowOf(mailbox);
+			if (box === undefined) return [];
+			const given = devices.of(box).find((known) => known.device === device);
+			if (given) devices.drop(box, given);
+			return devices.of(box).map(named);
+		},
+		acknowledge: ({ mailbox, device, positions }) => {
+			const box = rowOf(mailbox);
 			const gone = goneFrom(mailbox);
-			if (box !== undefined) for (const position of positions) count(gone, removeMail.get(position, box));
+			if (box === undefined) return gone;
+			for (const position of devices.acknowledge(box, device, positions)) count(gone, removeMail.get(position, box));
 			return gone;
 		},
-		note: ({ marks, drops }) => {
+		note: ({ marks, drops, seen }) => {
 			for (const { tag, ranges, untilMs } of marks) remember(tag, ranges, untilMs);
-			for (const { mailbox, quota } of drops) addQuota.run(quota, mailbox);
+			for (const { mailbox, quota } of drops) {
+				const box = rowOf(mailbox);
+				if (box !== undefined && !devices.refused(box, quota)) addQuota.run(quota, mailbox);
+			}
+			for (const { mailbox, device, nowMs } of seen) {
+				const box = rowOf(mailbox);
+				if (box === undefined) continue;
+				devices.see(box, device, nowMs);
+				seeBox.run(nowMs, box);
+			}
 			return "noted";
 		},
-		told: ({ mailbox, ttl, quota }) => {
-			tell.run(ttl, quota, mailbox);
+		told: ({ mailbox, device, lost }) => {
+			const box = rowOf(mailbox);
+			if (box !== undefined) devices.told(box, device, lost);
 			return "told";
 		},
 		expire: ({ nowMs, countMax }) => {
 			const rows = expireMail.all(nowMs, countMax);
 			const mail = [...Map.groupBy(rows, (row) => row.box as number)].map(([box, dropped]) => {
-				const gone = goneFrom(String(addTtl.get(dropped.length, box)?.mailbox));
-				for (const row of dropped) count(gone, row);
-				return gone;
+				const positions = dropped.map((row) => Number(row.position));
+				if (!devices.expired(box, positions)) addTtl.run(dropped.length, box);
+				return goneOf(String(nameOf.get(box)?.mailbox), dropped);
 			});
+			let left = countMax - rows.length;
+			const unseen = devices.dropUnseen(nowMs - LIMIT.deviceMs, left);
+			left -= unseen.length;
+			const trimmed = devices.trim(left).map(({ mailbox, rows }) => goneOf(mailbox, rows));
+			left -= trimmed.reduce((sum, { messages }) => sum + messages, 0);
 			// mail before records and mailboxes: what a record or a mailbox is still needed for is gone by then
-			const tags = Number(expireTags.run(nowMs, countMax - rows.length).changes);
-			const idle = expireBoxes.all(nowMs - idleMs, countMax - rows.length - tags);
-			return { mail, tags, mailboxes: idle.map((row) => String(row.mailbox)) };
+			const tags = Number(expireTags.run(nowMs, left).changes);
+			const idle = expireBoxes.all(nowMs - idleMs, left - tags);
+			return { mail, devices: unseen, trimmed, tags, mailboxes: idle.map((row) => String(row.mailbox)) };
 		},
 	} satisfies Partial<MailCalls>;
 }
@@ -179,6 +251,16 @@ type Counting = { -readonly [Key in keyof Gone]: Gone[Key] };
 
 function goneFrom(mailbox: string): Counting {
 	return { mailbox, messages: 0, bytes: 0, strangerMessages: 0, strangerBytes: 0 };
+}
+
+function goneOf(mailbox: string, rows: readonly Record<string, unknown>[]): Counting {
+	const gone = goneFrom(mailbox);
+	for (const row of rows) count(gone, row);
+	return gone;
+}
+
+function named({ device, seenMs }: Known): Known {
+	return { device, seenMs };
 }
 
 function count(gone: Counting, row: Record<string, unknown> | undefined): void {
@@ -190,21 +272,42 @@ function count(gone: Counting, row: Record<string, unknown> | undefined): void {
 	gone.strangerBytes += stranger * Number(row.bytes);
 }
 
-function readsOf(database: DatabaseSync) {
+function readsOf(database: DatabaseSync, devices: DeviceTable) {
+	const boxOf = database.prepare("SELECT id FROM mailboxes WHERE mailbox = ?");
 	const mailAfter = database.prepare(
 		`SELECT position, expiresAtMs, bytes, payload FROM mail
-		WHERE box = (SELECT id FROM mailboxes WHERE mailbox = ?) AND position > ? AND expiresAtMs > ? ORDER BY position LIMIT ?`,
+		WHERE box = ? AND position > ? AND expiresAtMs > ? ORDER BY position LIMIT ?`,
+	);
+	const mailAt = database.prepare(
+		"SELECT position, expiresAtMs, bytes, payload FROM mail WHERE position = ? AND box = ? AND expiresAtMs > ?",
 	);
 	const ranges = database.prepare("SELECT ranges FROM tags WHERE tag = ?");
 	const prints = database.prepare(
 		// of two under one number the first counts: it comes last, and is the one that stays in the map
 		"SELECT seq, print FROM mail WHERE tag = (SELECT id FROM tags WHERE tag = ?) ORDER BY seq DESC, position DESC LIMIT ?",
 	);
+
+	/** What a device has not acknowledged: its holes, then what lies behind its cursor. */
+	function* unread({ mailbox, device, after, nowMs, countMax }: Page) {
+		const box = boxOf.get(mailbox)?.id as number | undefined;
+		if (box === undefined) return;
+		const place = devices.of(box).find((known) => known.device === device);
+		let left = countMax;
+		for (const position of [...(place?.holes ?? [])].sort((a, b) => a - b)) {
+			const row = left > 0 && position > after && mailAt.get(position, box, nowMs);
+			if (!row) continue;
+			left--;
+			yield row;
+		}
+		yield* mailAfter.iterate(box, Math.max(after, place?.cursor ?? 0), nowMs, left);
+	}
+
 	return {
-		read: ({ mailbox, after, nowMs, countMax, bytesMax }) => {
+		read: (page) => {
+			const { bytesMax } = page;
 			const mails: KeptMail[] = [];
 			let bytes = 0;
-			for (const row of mailAfter.iterate(mailbox, after, nowMs, countMax)) {
+			for (const row of unread(page)) {
 				bytes += Number(row.bytes);
 				if (bytes > bytesMax && mails.length > 0) break;
 				const payload = row.payload as Uint8Array;

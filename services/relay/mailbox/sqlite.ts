@@ -124,23 +124,39 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 			return pendingBytes;
 		},
 		state: (mailbox) => index.get(mailbox),
-		create: async (mailbox, tokenHash, nowMs) => {
+		visit: async (mailbox, device, tokenHash, nowMs, present = []) => {
 			const fresh = !index.has(mailbox) && !creating.has(mailbox);
 			if (fresh && index.size + creating.size >= mailboxesMax) return "too-many";
 			if (fresh) creating.add(mailbox);
 			flush();
 			try {
 				const hash = tokenHash && owned(tokenHash);
-				const answer = await writer.call("create", { mailbox, tokenHash: hash, nowMs });
+				const answer = await writer.call("visit", { mailbox, device, tokenHash: hash, nowMs, present });
 				if (failed(answer)) return "disk";
+				if (answer === "too-many") return answer;
 				const entry = index.get(mailbox) ?? newEntry(mailbox, nowMs);
 				entry.tokenHash = hash;
 				entry.seenMs = Math.max(entry.seenMs, nowMs);
+				entry.devices = answer.devices.map((known) => known.device);
 				index.set(mailbox, entry);
-				return "created";
+				return { waiting: entry.messages, waitingBytes: entry.bytes, ...answer };
 			} finally {
 				if (fresh) creating.delete(mailbox);
 			}
+		},
+		seen: (mailbox, device, nowMs) => {
+			const entry = index.get(mailbox);
+			if (!entry) return;
+			entry.seenMs = Math.max(entry.seenMs, nowMs);
+			notes.see({ mailbox, device, nowMs });
+		},
+		forget: async (mailbox, device) => {
+			flush();
+			const answer = await writer.call("forget", { mailbox, device });
+			if (failed(answer)) return "disk";
+			const entry = index.get(mailbox);
+			if (entry) entry.devices = answer.map((known) => known.device);
+			return answer;
 		},
 		keep: (mails) => {
 			if (mails.length === 0) return Promise.resolve([]);
@@ -153,37 +169,28 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 			});
 			return promise;
 		},
-		read: async (mailbox, after, nowMs, countMax, bytesMax) => {
+		read: async (mailbox, device, after, nowMs, countMax, bytesMax) => {
 			flush();
-			const answer = await writer.call("read", { mailbox, after, nowMs, countMax, bytesMax });
+			const answer = await writer.call("read", { mailbox, device, after, nowMs, countMax, bytesMax });
 			if (failed(answer)) throw new MailFailure(answer);
 			return answer;
 		},
-		remove: async (mailbox, positions) => {
+		acknowledge: async (mailbox, device, positions) => {
 			flush();
-			const answer = await writer.call("remove", { mailbox, positions });
+			const answer = await writer.call("acknowledge", { mailbox, device, positions });
 			if (failed(answer)) return "disk";
 			const entry = index.get(mailbox);
 			if (entry) takeFrom(entry, answer);
-			return "removed";
+			return "noted";
 		},
 		dropped: (mailbox, quota) => {
-			const entry = index.get(mailbox);
-			if (!entry) return;
-			entry.droppedQuota += quota;
-			notes.drop(mailbox, quota);
+			if (index.has(mailbox)) notes.drop(mailbox, quota);
 		},
-		told: async (mailbox) => {
-			const entry = index.get(mailbox);
-			if (!entry || (entry.droppedTtl === 0 && entry.droppedQuota === 0)) return;
-			// what was told is taken off, not set to zero: what an expiry under way adds must still be told
-			const { droppedTtl: ttl, droppedQuota: quota } = entry;
-			entry.droppedTtl = 0;
-			entry.droppedQuota = 0;
+		told: async (mailbox, device, lost) => {
+			if (lost.droppedTtl === 0 && lost.droppedQuota === 0) return;
 			flush();
-			if (!failed(await writer.call("told", { mailbox, ttl, quota }))) return;
-			entry.droppedTtl += ttl;
-			entry.droppedQuota += quota;
+			// what was told is taken off, not set to zero: what an expiry under way adds must still be told
+			failed(await writer.call("told", { mailbox, device, lost }));
 		},
 		marks: async (tag) => {
 			flush();
@@ -200,13 +207,15 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 			flush();
 			const answer = await writer.call("expire", { nowMs, countMax });
 			if (failed(answer)) return 0;
-			let dropped = answer.tags + answer.mailboxes.length;
-			for (const gone of answer.mail) {
+			let dropped = answer.devices.length + answer.tags + answer.mailboxes.length;
+			for (const gone of [...answer.mail, ...answer.trimmed]) {
 				dropped += gone.messages;
 				const entry = index.get(gone.mailbox);
-				if (!entry) continue;
-				takeFrom(entry, gone);
-				entry.droppedTtl += gone.messages;
+				if (entry) takeFrom(entry, gone);
+			}
+			for (const { mailbox, device } of answer.devices) {
+				const entry = index.get(mailbox);
+				if (entry) entry.devices = entry.devices.filter((known) => known !== device);
 			}
 			for (const mailbox of answer.mailboxes) index.delete(mailbox);
 			return dropped;

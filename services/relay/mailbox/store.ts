@@ -35,11 +35,30 @@ export type MailboxState = {
 	readonly strangerMessages: number;
 	/** The hash of the card's token; undefined while no card is out. */
 	readonly tokenHash: Uint8Array | undefined;
-	/** Dropped since the reader was last told. */
-	readonly droppedTtl: number;
-	readonly droppedQuota: number;
+	/** The devices that mail is kept for, in hex, the one registered first before the others. None where nobody came for long. */
+	readonly devices: readonly string[];
 	readonly seenMs: number;
 };
+
+/** A device and when it was last there. */
+export type Known = { readonly device: string; readonly seenMs: number };
+
+/** What a device finds when it comes. */
+export type Visit = {
+	/** It was not registered before: it begins with what is still there. */
+	readonly fresh: boolean;
+	/** Kept, and not yet acknowledged by this device. */
+	readonly waiting: number;
+	readonly waitingBytes: number;
+	/** Lost to this device since it was last told. */
+	readonly droppedTtl: number;
+	readonly droppedQuota: number;
+	/** All devices of the mailbox, this one among them. */
+	readonly devices: readonly Known[];
+};
+
+/** What was lost to a device. */
+export type Lost = Pick<Visit, "droppedTtl" | "droppedQuota">;
 
 /** What became of a mail: on disk, or its mailbox is gone, or the disk refused (then nothing of it was written). */
 export type KeepResult = "kept" | "mailbox-unknown" | "disk";
@@ -68,18 +87,38 @@ export interface MailStore {
 	readonly pendingBytes: number;
 	/** From memory, a view that changes with each commit; undefined for a mailbox that nobody ever listened on. */
 	state(mailbox: string): MailboxState | undefined;
-	/** Creates a mailbox or notes that its owner was seen, with the token's hash of the newest card. */
-	create(mailbox: string, tokenHash: Uint8Array | undefined, nowMs: number): Promise<"created" | "too-many" | "disk">;
+	/**
+	 * Creates a mailbox or notes that its owner was seen, with the token's hash of the newest card; registers the device, for which the one
+	 * unseen the longest gives way where there are too many: not one of those `present`.
+	 */
+	visit(
+		mailbox: string,
+		device: string,
+		tokenHash: Uint8Array | undefined,
+		nowMs: number,
+		present?: readonly string[],
+	): Promise<Visit | "too-many" | "disk">;
+	/** Notes that a device is still there: durable with the next write or `expire`. */
+	seen(mailbox: string, device: string, nowMs: number): void;
+	/** Gives a device up: mail is not kept for it any more. Answers those that are left. */
+	forget(mailbox: string, device: string): Promise<readonly Known[] | "disk">;
 	/** Resolves when all are durable, or say why not, one result each. Calls of one turn share a commit. */
 	keep(mails: readonly Mail[]): Promise<KeepResult[]>;
-	/** Unexpired mail after a position, in order, up to either bound (but at least one where any waits). */
-	read(mailbox: string, after: number, nowMs: number, countMax: number, bytesMax: number): Promise<KeptMail[]>;
-	/** Deletes acknowledged mail. Positions that are not there are no error. */
-	remove(mailbox: string, positions: readonly number[]): Promise<"removed" | "disk">;
-	/** Notes that refused or lost mail (so many) must be told to the reader: at once in `state`, durable with the next write or `expire`. */
+	/** Unexpired mail after a position that this device has not acknowledged, in order, up to either bound (but at least one where any waits). */
+	read(
+		mailbox: string,
+		device: string,
+		after: number,
+		nowMs: number,
+		countMax: number,
+		bytesMax: number,
+	): Promise<KeptMail[]>;
+	/** A device has acknowledged mail; what all have acknowledged is deleted. Positions that are not there, and devices that are not, are no error. */
+	acknowledge(mailbox: string, device: string, positions: readonly number[]): Promise<"noted" | "disk">;
+	/** Notes that refused mail (so many) must be told to each device: durable with the next write or `expire`. */
 	dropped(mailbox: string, quota: number): void;
-	/** The counts of losses that `state` shows now were told: they start again at zero. */
-	told(mailbox: string): Promise<void>;
+	/** A device was told of so many losses: they are not told to it again. */
+	told(mailbox: string, device: string, lost: Lost): Promise<void>;
 	/** A tag's durable dedupe record, with fingerprints of what is still kept: of several under one number, the first position's. */
 	marks(tag: string): Promise<{ readonly ranges: Range[]; readonly prints: ReadonlyMap<number, number> }>;
 	/**
@@ -87,7 +126,11 @@ export interface MailStore {
 	 * no disk: it goes with the next write or `expire`, and nobody should wait for it before answering. `marks` sees it at once.
 	 */
 	mark(tag: string, ranges: readonly Range[], untilMs: number): Promise<void>;
-	/** Drops what is past its time, at most `countMax` at once: mail (counted for its reader), dedupe records, mailboxes unseen for `idleMs` and empty. Answers how much it dropped. */
+	/**
+	 * Drops what is past its time, at most `countMax` at once: mail (counted for the devices that had not acknowledged it), devices unseen for
+	 * {@link LIMIT.deviceMs}, mail that was kept for devices given up alone, dedupe records, mailboxes unseen for `idleMs` and empty.
+	 * Answers how much it dropped.
+	 */
 	expire(nowMs: number, countMax: number): Promise<number>;
 	/** Writes what waits and closes. */
 	close(): Promise<void>;
