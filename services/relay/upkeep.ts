@@ -29,6 +29,7 @@ export function startUpkeep(parts: RelayParts, market: MarketKeys, port: Port): 
 	async function expire(): Promise<void> {
 		if (expiring) return;
 		expiring = true;
+		router.noteSeen(clock.nowMs());
 		try {
 			let dropped: number;
 			do {

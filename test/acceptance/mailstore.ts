@@ -3,13 +3,16 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { LIMIT } from "#contracts/limit";
-import type { Mail, MailStore } from "#relay/mailbox/store";
+import type { Mail, MailStore, Visit } from "#relay/mailbox/store";
 
 /** Options of an engine that the suite needs. */
 export type StoreOptions = { mailboxesMax?: number; idleMs?: number };
 
 /** A mailbox's id from a small number. */
 export const box = (n: number): string => n.toString(16).padStart(64, "0");
+
+/** A device's id from a small number. */
+export const device = (n: number): string => (n + 0xd0).toString(16).padStart(32, "0");
 
 /** A tag from a small number. */
 export const tag = (n: number): string => n.toString(16).padStart(32, "0");
@@ -31,9 +34,22 @@ export function mail(position: number, more: Partial<Mail> = {}): Mail {
 	};
 }
 
-/** Everything that lies in a mailbox. */
-export const readAll = (store: MailStore, mailbox = box(1), nowMs = 0) =>
-	store.read(mailbox, 0, nowMs, 1_000_000, 2 ** 40);
+/** Everything that waits for a device. */
+export const readAll = (store: MailStore, mailbox = box(1), nowMs = 0, by = device(1)) =>
+	store.read(mailbox, by, 0, nowMs, 1_000_000, 2 ** 40);
+
+/** What a device finds when it comes, at no time and without a card. */
+export async function visit(store: MailStore, mailbox = box(1), by = device(1), nowMs = 0): Promise<Visit> {
+	const found = await store.visit(mailbox, by, undefined, nowMs);
+	assert(typeof found === "object", String(found));
+	return found;
+}
+
+/** What was lost to a device since it was told, by time and by quota. */
+export async function lost(store: MailStore, mailbox = box(1), by = device(1)): Promise<[ttl: number, quota: number]> {
+	const { droppedTtl, droppedQuota } = await visit(store, mailbox, by);
+	return [droppedTtl, droppedQuota];
+}
 
 /** The suite. `open` gives a fresh, empty store, which the suite closes. */
 export function mailStoreAcceptance(name: string, open: (options?: StoreOptions) => Promise<MailStore>): void {
@@ -49,8 +65,8 @@ export function mailStoreAcceptance(name: string, open: (options?: StoreOptions)
 		beforeEach(async () => {
 			closing = [];
 			store = await make();
-			await store.create(box(1), undefined, 1_000);
-			await store.create(box(2), undefined, 1_000);
+			await store.visit(box(1), device(1), undefined, 1_000);
+			await store.visit(box(2), device(1), undefined, 1_000);
 		});
 		afterEach(async () => {
 			for (const made of closing) await made.close();
@@ -124,10 +140,10 @@ export function mailStoreAcceptance(name: string, open: (options?: StoreOptions)
 
 		it("deletes what was acknowledged, once, and only in the mailbox that acknowledged", async () => {
 			await store.keep([mail(1), mail(2, { byCard: false }), mail(3)]);
-			assert.equal(await store.remove(box(1), [2, 2, 99]), "removed");
-			assert.equal(await store.remove(box(1), [2]), "removed");
-			assert.equal(await store.remove(box(2), [1]), "removed");
-			assert.equal(await store.remove(box(9), [1]), "removed");
+			assert.equal(await store.acknowledge(box(1), device(1), [2, 2, 99]), "noted");
+			assert.equal(await store.acknowledge(box(1), device(1), [2]), "noted");
+			assert.equal(await store.acknowledge(box(2), device(1), [1]), "noted");
+			assert.equal(await store.acknowledge(box(9), device(1), [1]), "noted");
 			assert.deepEqual(await positions(), [1, 3]);
 			const { messages, bytes, strangerMessages, strangerBytes } = store.state(box(1)) ?? assert.fail();
 			assert.deepEqual([messages, bytes, strangerMessages, strangerBytes], [2, 20, 0, 0]);
@@ -135,7 +151,7 @@ export function mailStoreAcceptance(name: string, open: (options?: StoreOptions)
 
 		it("deletes mail that is acknowledged while it is still on its way to the disk", async () => {
 			const keeping = store.keep([mail(1), mail(2)]);
-			const removing = store.remove(box(1), [1]);
+			const removing = store.acknowledge(box(1), device(1), [1]);
 			assert.deepEqual(await keeping, ["kept", "kept"]);
 			await removing;
 			assert.deepEqual(await positions(), [2]);
@@ -145,24 +161,24 @@ export function mailStoreAcceptance(name: string, open: (options?: StoreOptions)
 		it("reads after a position, up to a count or a sum of bytes, but at least one mail", async () => {
 			await store.keep([1, 2, 3, 4, 5].map((position) => mail(position)));
 			const page = async (after: number, countMax: number, bytesMax: number) =>
-				(await store.read(box(1), after, 0, countMax, bytesMax)).map(({ position }) => position);
+				(await store.read(box(1), device(1), after, 0, countMax, bytesMax)).map(({ position }) => position);
 			assert.deepEqual(await page(2, 10, 1_000), [3, 4, 5]);
 			assert.deepEqual(await page(0, 2, 1_000), [1, 2]);
 			assert.deepEqual(await page(0, 10, 30), [1, 2, 3]);
 			assert.deepEqual(await page(0, 10, 29), [1, 2]);
 			assert.deepEqual(await page(3, 10, 1), [4]);
 			assert.deepEqual(await page(5, 10, 1), []);
-			assert.deepEqual(await store.read(box(9), 0, 0, 10, 10), []);
+			assert.deepEqual(await store.read(box(9), device(1), 0, 0, 10, 10), []);
 		});
 
 		it("never gives out mail past its time, and counts it for the reader when it is dropped", async () => {
 			await store.keep([mail(1, { expiresAtMs: 100 }), mail(2, { expiresAtMs: 200 }), mail(3, { expiresAtMs: 300 })]);
 			assert.deepEqual(await positions(box(1), 199), [2, 3]);
 			assert.deepEqual(await positions(box(1), 200), [3]);
-			assert.equal(store.state(box(1))?.droppedTtl, 0);
+			assert.deepEqual(await lost(store), [0, 0]);
 			assert.equal(await store.expire(200, 100), 2);
-			const { droppedTtl, messages, bytes } = store.state(box(1)) ?? assert.fail();
-			assert.deepEqual([droppedTtl, messages, bytes], [2, 1, 10]);
+			const { messages, bytes } = store.state(box(1)) ?? assert.fail();
+			assert.deepEqual([messages, bytes, await lost(store)], [1, 10, [2, 0]]);
 			assert.equal(await store.expire(200, 100), 0);
 		});
 
@@ -172,7 +188,7 @@ export function mailStoreAcceptance(name: string, open: (options?: StoreOptions)
 			assert.deepEqual(await positions(), [1, 2, 3]);
 			assert.equal(await store.expire(1_000, 2), 2);
 			assert.equal(await store.expire(1_000, 2), 1);
-			assert.equal(store.state(box(1))?.droppedTtl, 5);
+			assert.deepEqual(await lost(store), [5, 0]);
 		});
 
 		it("tells losses once: what came after they were read stays to be told", async () => {
@@ -180,26 +196,26 @@ export function mailStoreAcceptance(name: string, open: (options?: StoreOptions)
 			store.dropped(box(1), 3);
 			store.dropped(box(9), 3);
 			await store.expire(100, 10);
-			const before = store.state(box(1)) ?? assert.fail();
+			const before = await visit(store);
 			assert.deepEqual([before.droppedTtl, before.droppedQuota], [1, 3]);
-			const telling = store.told(box(1));
+			const telling = store.told(box(1), device(1), before);
 			store.dropped(box(1), 1);
-			await Promise.all([telling, store.told(box(9))]);
+			await Promise.all([telling, store.told(box(9), device(1), before), store.told(box(1), device(9), before)]);
 			await store.expire(200, 10);
-			const after = store.state(box(1)) ?? assert.fail();
+			const after = await visit(store);
 			assert.deepEqual([after.droppedTtl, after.droppedQuota], [1, 1]);
-			await Promise.all([store.told(box(1)), store.told(box(1))]);
-			assert.deepEqual([store.state(box(1))?.droppedTtl, store.state(box(1))?.droppedQuota], [0, 0]);
+			await Promise.all([store.told(box(1), device(1), after), store.told(box(1), device(1), after)]);
+			assert.deepEqual(await lost(store), [0, 0]);
 		});
 
 		it("notes at each visit of the owner the newest card's token and the time, and keeps the mail", async () => {
 			await store.keep([mail(1)]);
 			const hash = new Uint8Array(32).fill(7);
-			assert.equal(await store.create(box(1), hash, 2_000), "created");
+			await store.visit(box(1), device(1), hash, 2_000);
 			hash.fill(0);
 			assert.deepEqual(store.state(box(1))?.tokenHash, new Uint8Array(32).fill(7));
 			assert.equal(store.state(box(1))?.seenMs, 2_000);
-			assert.equal(await store.create(box(1), undefined, 1_500), "created");
+			await store.visit(box(1), device(1), undefined, 1_500);
 			assert.equal(store.state(box(1))?.tokenHash, undefined);
 			assert.equal(store.state(box(1))?.seenMs, 2_000, "a clock that jumped back makes nobody look away longer");
 			assert.equal(store.state(box(1))?.messages, 1);
@@ -207,27 +223,30 @@ export function mailStoreAcceptance(name: string, open: (options?: StoreOptions)
 
 		it("threat 12: makes no more mailboxes than its bound, also when all are asked for at once", async () => {
 			const small = await make({ mailboxesMax: 3 });
-			const asked = [1, 2, 2, 3, 4, 5].map((n) => small.create(box(n), undefined, 0));
-			assert.deepEqual(await Promise.all(asked), ["created", "created", "created", "created", "too-many", "too-many"]);
-			assert.equal(await small.create(box(6), undefined, 0), "too-many");
-			assert.equal(await small.create(box(3), undefined, 0), "created", "those that are there go on");
+			const asked = [1, 2, 2, 3, 4, 5].map((n) => small.visit(box(n), device(1), undefined, 0));
+			assert.deepEqual(
+				(await Promise.all(asked)).map((answer) => typeof answer === "object" || answer),
+				[true, true, true, true, "too-many", "too-many"],
+			);
+			assert.equal(await small.visit(box(6), device(1), undefined, 0), "too-many");
+			assert.equal(typeof (await small.visit(box(3), device(1), undefined, 0)), "object", "those that are there go on");
 			assert.equal(small.state(box(6)), undefined);
 		});
 
 		it("forgets mailboxes that are empty and unseen for long, and then there is room for others", async () => {
 			const small = await make({ mailboxesMax: 2, idleMs: 1_000 });
-			await small.create(box(1), undefined, 0);
-			await small.create(box(2), undefined, 0);
+			await small.visit(box(1), device(1), undefined, 0);
+			await small.visit(box(2), device(1), undefined, 0);
 			await small.keep([mail(1, { expiresAtMs: 50_000 })]);
 			assert.equal(await small.expire(999, 10), 0);
 			assert.equal(await small.expire(1_000, 10), 1);
 			assert.equal(small.state(box(2)), undefined);
 			assert.equal(small.state(box(1))?.messages, 1, "one with mail stays, however long unseen");
 			assert.deepEqual(await small.keep([mail(2, { mailbox: box(2) })]), ["mailbox-unknown"]);
-			assert.equal(await small.create(box(3), undefined, 1_000), "created");
-			await small.create(box(1), undefined, 49_500);
+			assert.equal(typeof (await small.visit(box(3), device(1), undefined, 1_000)), "object");
+			await small.visit(box(1), device(1), undefined, 49_500);
 			assert.equal(await small.expire(50_000, 10), 2);
-			assert.equal(small.state(box(1))?.droppedTtl, 1);
+			assert.deepEqual(await lost(small), [1, 0]);
 			assert.equal(await small.expire(50_500, 10), 1);
 			assert.equal(small.state(box(1)), undefined);
 		});
@@ -240,7 +259,7 @@ export function mailStoreAcceptance(name: string, open: (options?: StoreOptions)
 				mail(4, { seq: 0xffffffff, tag: tag(2) }),
 			]);
 			await store.keep([mail(5, { seq: 9 })]);
-			await store.remove(box(1), [2]);
+			await store.acknowledge(box(1), device(1), [2]);
 			const { ranges, prints } = await store.marks(tag(1));
 			assert.deepEqual(ranges, [
 				[7, 9],

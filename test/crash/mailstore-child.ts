@@ -7,7 +7,7 @@ import { openSync, writeSync } from "node:fs";
 import { isProblem } from "#contracts/problem";
 import { openSqliteMailStore } from "#relay/mailbox/sqlite";
 import type { MailStore } from "#relay/mailbox/store";
-import { box, tag } from "#test/acceptance/mailstore";
+import { box, device, tag } from "#test/acceptance/mailstore";
 
 const [path = "", journalPath = "", run = "0"] = process.argv.slice(2);
 const opened = await openSqliteMailStore({ path });
@@ -16,7 +16,7 @@ const store: MailStore = opened;
 const journal = openSync(journalPath, "a");
 const say = (line: string) => writeSync(journal, `${line}\n`);
 say(`epoch ${store.epoch}`);
-for (const n of [1, 2, 3]) await store.create(box(n), undefined, 0);
+for (const n of [1, 2, 3]) await store.visit(box(n), device(1), undefined, 0);
 writeSync(1, "ready\n");
 
 let next = 0;
@@ -47,7 +47,8 @@ async function send(sender: number): Promise<never> {
 		const [first] = mails;
 		if (!first) continue;
 		say(`- ${first.seq}`);
-		if ((await store.remove(first.mailbox, [first.position])) !== "removed") throw new Error("not removed");
+		if ((await store.acknowledge(first.mailbox, device(1), [first.position])) !== "noted")
+			throw new Error("not removed");
 		say(`x ${first.seq}`);
 	}
 }

@@ -9,7 +9,7 @@ import { openMemoryMailStore } from "#relay/mailbox/memory";
 import { roomFor } from "#relay/mailbox/quota";
 import { openSqliteMailStore } from "#relay/mailbox/sqlite";
 import type { MailStore } from "#relay/mailbox/store";
-import { box, mail, readAll, tag } from "#test/acceptance/mailstore";
+import { box, device, mail, readAll, tag } from "#test/acceptance/mailstore";
 
 const folders: string[] = [];
 after(async () => {
@@ -18,8 +18,12 @@ after(async () => {
 
 const few = fc.integer({ min: 1, max: 3 });
 const time = fc.integer({ min: 0, max: 100 });
-/** Past every dedupe record's time at the far end, so that those go too. */
-const later = fc.oneof(time, fc.integer({ min: 14 * 86_400_000, max: 14 * 86_400_000 + 7_200_000 }));
+/** Past every dedupe record's time, and every device's, so that those go too. */
+const later = fc.oneof(
+	time,
+	fc.integer({ min: 14 * 86_400_000, max: 14 * 86_400_000 + 7_200_000 }),
+	fc.integer({ min: 30 * 86_400_000, max: 30 * 86_400_000 + 100 }),
+);
 const place = fc.integer({ min: 1, max: 40 });
 const command = fc.oneof(
 	{
@@ -34,11 +38,23 @@ const command = fc.oneof(
 	},
 	{
 		weight: 3,
-		arbitrary: fc.record({ is: fc.constant("create" as const), box: few, hash: fc.option(few), nowMs: later }),
+		arbitrary: fc.record({
+			is: fc.constant("visit" as const),
+			box: few,
+			by: fc.integer({ min: 1, max: 10 }),
+			present: fc.subarray([1, 2, 3, 4, 5, 6, 7, 8, 9]),
+			hash: fc.option(few),
+			nowMs: later,
+		}),
 	},
 	{
 		weight: 3,
-		arbitrary: fc.record({ is: fc.constant("remove" as const), box: few, back: fc.array(place, { maxLength: 5 }) }),
+		arbitrary: fc.record({
+			is: fc.constant("acknowledge" as const),
+			box: few,
+			by: few,
+			back: fc.array(place, { maxLength: 20 }),
+		}),
 	},
 	{
 		weight: 2,
@@ -50,10 +66,19 @@ const command = fc.oneof(
 	},
 	{ weight: 2, arbitrary: fc.record({ is: fc.constant("mark" as const), tag: few, from: place, untilMs: later }) },
 	{ weight: 1, arbitrary: fc.record({ is: fc.constant("dropped" as const), box: few, n: few }) },
-	{ weight: 1, arbitrary: fc.record({ is: fc.constant("told" as const), box: few }) },
+	{ weight: 1, arbitrary: fc.record({ is: fc.constant("told" as const), box: few, by: few, n: few }) },
+	{ weight: 1, arbitrary: fc.record({ is: fc.constant("forget" as const), box: few, by: few }) },
+	{ weight: 1, arbitrary: fc.record({ is: fc.constant("seen" as const), box: few, by: few, nowMs: later }) },
 	{
 		weight: 2,
-		arbitrary: fc.record({ is: fc.constant("read" as const), box: few, nowMs: time, countMax: few, bytesMax: place }),
+		arbitrary: fc.record({
+			is: fc.constant("read" as const),
+			box: few,
+			by: few,
+			nowMs: time,
+			countMax: few,
+			bytesMax: place,
+		}),
 	},
 	{ weight: 2, arbitrary: fc.record({ is: fc.constant("marks" as const), tag: few }) },
 	{ weight: 1, arbitrary: fc.record({ is: fc.constant("reopen" as const) }) },
@@ -63,7 +88,7 @@ type Command = typeof command extends fc.Arbitrary<infer One> ? One : never;
 /** Found by this test: one number twice in one batch, of which the engines gave different fingerprints. */
 const again = { box: 1, tag: 2, seq: 3, expiresAtMs: 0, length: 1, byCard: false };
 const twice: Command[] = [
-	{ is: "create", box: 1, hash: null, nowMs: 0 },
+	{ is: "visit", box: 1, by: 1, present: [], hash: null, nowMs: 0 },
 	{ is: "keep", mails: [again, again] },
 	{ is: "marks", tag: 2 },
 ];
@@ -82,11 +107,23 @@ function run(store: MailStore, one: Command, position: number): Promise<unknown>
 					}),
 				),
 			);
-		case "create":
-			return store.create(box(one.box), one.hash === null ? undefined : new Uint8Array(32).fill(one.hash), one.nowMs);
-		case "remove":
-			return store.remove(
+		case "visit":
+			return store.visit(
 				box(one.box),
+				device(one.by),
+				one.hash === null ? undefined : new Uint8Array(32).fill(one.hash),
+				one.nowMs,
+				one.present.map(device),
+			);
+		case "seen":
+			store.seen(box(one.box), device(one.by), one.nowMs);
+			return Promise.resolve();
+		case "forget":
+			return store.forget(box(one.box), device(one.by));
+		case "acknowledge":
+			return store.acknowledge(
+				box(one.box),
+				device(one.by),
 				one.back.map((back) => position - back),
 			);
 		case "expire":
@@ -98,9 +135,9 @@ function run(store: MailStore, one: Command, position: number): Promise<unknown>
 			store.dropped(box(one.box), one.n);
 			return Promise.resolve();
 		case "told":
-			return store.told(box(one.box));
+			return store.told(box(one.box), device(one.by), { droppedTtl: one.n, droppedQuota: 1 });
 		case "read":
-			return store.read(box(one.box), 0, one.nowMs, one.countMax, one.bytesMax);
+			return store.read(box(one.box), device(one.by), 0, one.nowMs, one.countMax, one.bytesMax);
 		case "marks":
 			return store.marks(tag(one.tag));
 		case "reopen":
@@ -111,9 +148,13 @@ function run(store: MailStore, one: Command, position: number): Promise<unknown>
 /** All that can be seen of a store. */
 async function look(store: MailStore): Promise<unknown> {
 	const boxes = [1, 2, 3].map((n) => structuredClone(store.state(box(n))));
-	const mails = await Promise.all([1, 2, 3].map((n) => readAll(store, box(n), -1)));
+	const mails = await Promise.all(
+		[1, 2, 3].flatMap((n) => [1, 2, 3].map((by) => readAll(store, box(n), -1, device(by)))),
+	);
 	const marks = await Promise.all([1, 2, 3].map((n) => store.marks(tag(n))));
-	return { boxes, mails, marks: marks.map(({ ranges, prints }) => ({ ranges, prints: [...prints.keys()] })) };
+	const known = boxes.flatMap((state, i) => (state ? [i + 1] : []));
+	const visits = await Promise.all(known.map((n) => store.visit(box(n), device(1), undefined, 0)));
+	return { boxes, mails, visits, marks: marks.map(({ ranges, prints }) => ({ ranges, prints: [...prints.keys()] })) };
 }
 
 describe("the two mail stores", () => {
@@ -136,7 +177,15 @@ describe("the two mail stores", () => {
 					let expected: Promise<unknown>[] = [];
 					for (const one of commands) {
 						// what depends on what is in memory now must have seen the answers to what went before
-						if (!atOnce || one.is === "create" || one.is === "dropped" || one.is === "told" || one.is === "reopen") {
+						if (
+							!atOnce ||
+							one.is === "visit" ||
+							one.is === "dropped" ||
+							one.is === "seen" ||
+							one.is === "forget" ||
+							one.is === "told" ||
+							one.is === "reopen"
+						) {
 							assert.deepEqual(await Promise.all(asked), await Promise.all(expected));
 							[asked, expected] = [[], []];
 						}

@@ -8,7 +8,7 @@ import { isProblem, type Problem } from "#contracts/problem";
 import { openMemoryMailStore } from "#relay/mailbox/memory";
 import { openSqliteMailStore, type SqliteMailOptions } from "#relay/mailbox/sqlite";
 import { MailFailure, type MailStore } from "#relay/mailbox/store";
-import { box, mail, mailStoreAcceptance, readAll, tag } from "#test/acceptance/mailstore";
+import { box, device, lost, mail, mailStoreAcceptance, readAll, tag, visit } from "#test/acceptance/mailstore";
 
 mailStoreAcceptance("memory", async (options) => openMemoryMailStore(options));
 
@@ -50,8 +50,8 @@ describe("the mail store's file", () => {
 	it("has everything again after it was closed and opened: mail, counts, tokens, losses, dedupe", async () => {
 		const first = await open();
 		const hash = new Uint8Array(32).fill(9);
-		await first.create(box(1), hash, 1_234);
-		await first.create(box(2), undefined, 0);
+		await first.visit(box(1), device(1), hash, 1_234);
+		await first.visit(box(2), device(1), undefined, 0);
 		await first.keep([mail(1), mail(2, { byCard: false }), mail(3, { expiresAtMs: 5 })]);
 		await first.expire(5, 10);
 		first.dropped(box(1), 4);
@@ -61,8 +61,6 @@ describe("the mail store's file", () => {
 		await marking;
 		assert.deepEqual(second.state(box(1)), before);
 		assert.deepEqual(before?.tokenHash, hash);
-		assert.equal(before?.droppedTtl, 1);
-		assert.equal(before?.droppedQuota, 4);
 		assert.equal(second.state(box(2))?.messages, 0);
 		assert.deepEqual(
 			(await readAll(second)).map(({ position }) => position),
@@ -70,16 +68,17 @@ describe("the mail store's file", () => {
 		);
 		assert.deepEqual((await second.marks(tag(1))).ranges, [[1, 3]]);
 		assert.deepEqual((await second.marks(tag(8))).ranges, [[3, 5]]);
-		await second.told(box(1));
+		const losses = await visit(second);
+		assert.deepEqual([losses.droppedTtl, losses.droppedQuota, losses.fresh], [1, 4, false]);
+		await second.told(box(1), device(1), losses);
 		const third = await open();
-		assert.equal(third.state(box(1))?.droppedTtl, 0);
-		assert.equal(third.state(box(1))?.droppedQuota, 0);
+		assert.deepEqual(await lost(third), [0, 0]);
 	});
 
 	it("remembers the latest visit and the latest time of a record on disk too, whatever comes after", async () => {
 		const first = await open({ idleMs: 1_000 });
-		await first.create(box(1), undefined, 5_000);
-		await first.create(box(1), undefined, 4_000);
+		await first.visit(box(1), device(1), undefined, 5_000);
+		await first.visit(box(1), device(1), undefined, 4_000);
 		for (const untilMs of [3_000, 6_000, 2_000]) {
 			const marking = first.mark(tag(1), [[untilMs, untilMs]], untilMs);
 			await first.expire(0, 1);
@@ -100,7 +99,7 @@ describe("the mail store's file", () => {
 
 	it("writes everything that waits before it closes, also what may come late", async () => {
 		const first = await open();
-		await first.create(box(1), undefined, 0);
+		await first.visit(box(1), device(1), undefined, 0);
 		const keeping = first.keep([mail(1)]);
 		const marking = first.mark(tag(2), [[1, 1]], 1e12);
 		await first.close();
@@ -113,11 +112,11 @@ describe("the mail store's file", () => {
 
 	it("writes numbers taken live and counts of losses with the next expiry, without a write each", async () => {
 		const first = await open();
-		await first.create(box(1), undefined, 0);
+		await first.visit(box(1), device(1), undefined, 0);
 		const other = new DatabaseSync(path, { readOnly: true });
 		const onDisk = () => [
 			other.prepare("SELECT count(*) AS n FROM tags").get()?.n,
-			other.prepare("SELECT droppedQuota AS n FROM mailboxes").get()?.n,
+			other.prepare("SELECT droppedQuota AS n FROM devices").get()?.n,
 		];
 		for (let i = 0; i < 100; i++) {
 			void first.mark(tag(i), [[1, 1]], 1e12);
@@ -140,7 +139,7 @@ describe("the mail store's file", () => {
 
 	it("splits a very large call into parcels and still answers all of it", async () => {
 		const first = await open();
-		await first.create(box(1), undefined, 0);
+		await first.visit(box(1), device(1), undefined, 0);
 		const payload = new Uint8Array(60 * 1024);
 		const mails = Array.from({ length: 1_200 }, (_, i) => mail(i + 1, i % 20 === 0 ? { payload } : {}));
 		const keeping = first.keep(mails);
@@ -152,7 +151,7 @@ describe("the mail store's file", () => {
 
 	it("threat 14: answers disk to mail beyond what may wait, and takes more once the disk has caught up", async () => {
 		const first = await open();
-		await first.create(box(1), undefined, 0);
+		await first.visit(box(1), device(1), undefined, 0);
 		const payload = new Uint8Array(60 * 1024);
 		const calls = Array.from({ length: 640 }, (_, i) => first.keep([mail(i + 1, { payload })]));
 		const results = (await Promise.all(calls)).flat();
@@ -167,7 +166,7 @@ describe("the mail store's file", () => {
 	it("threat 14: a full disk takes nothing, changes nothing, and the store works when there is room again", async () => {
 		const troubles: Problem[] = [];
 		const first = await open({ pagesMax: 100, onTrouble: (why) => troubles.push(why) });
-		await first.create(box(1), undefined, 0);
+		await first.visit(box(1), device(1), undefined, 0);
 		const payload = new Uint8Array(60 * 1024).fill(1);
 		let position = 0;
 		let result: string | undefined = "kept";
@@ -187,7 +186,7 @@ describe("the mail store's file", () => {
 			[[1, position - 1]],
 			"no number of refused mail is remembered",
 		);
-		assert.equal(await first.remove(box(1), [1, 2]), "removed");
+		assert.equal(await first.acknowledge(box(1), device(1), [1, 2]), "noted");
 		assert.deepEqual(await first.keep([mail(600, { payload })]), ["kept"]);
 		const again = await open();
 		assert.equal(again.state(box(1))?.messages, position - 2);
@@ -195,7 +194,7 @@ describe("the mail store's file", () => {
 
 	it("threat 14: on a disk that takes nothing, losses and live numbers stay in mind until it does", async () => {
 		const first = await open({ pagesMax: 60 });
-		await first.create(box(1), undefined, 0);
+		await first.visit(box(1), device(1), undefined, 0);
 		const fill = new Uint8Array(30 * 1024);
 		let position = 0;
 		while ((await first.keep([mail(++position, { payload: fill })]))[0] === "kept");
@@ -207,17 +206,16 @@ describe("the mail store's file", () => {
 		const marking = first.mark(tag(7), ranges, 1e12);
 		await first.expire(0, 1);
 		await marking;
-		assert.equal(first.state(box(1))?.droppedQuota, 7);
-		await first.remove(box(1), [1, 2, 3]);
+		await first.acknowledge(box(1), device(1), [1, 2, 3]);
 		await first.expire(0, 1);
 		const again = await open();
-		assert.equal(again.state(box(1))?.droppedQuota, 7);
+		assert.deepEqual(await lost(again), [0, 7]);
 		assert.equal((await again.marks(tag(7))).ranges.length, 3_000);
 	});
 
 	it("threat 14: another process that holds the file makes a slow disk, not a crash", async () => {
 		const first = await open();
-		await first.create(box(1), undefined, 0);
+		await first.visit(box(1), device(1), undefined, 0);
 		const other = new DatabaseSync(path);
 		other.exec("BEGIN IMMEDIATE");
 		const keeping = first.keep([mail(1)]);
@@ -232,7 +230,7 @@ describe("the mail store's file", () => {
 
 	it("says that the disk cannot be read instead of giving nothing", async () => {
 		const first = await open();
-		await first.create(box(1), undefined, 0);
+		await first.visit(box(1), device(1), undefined, 0);
 		await first.keep(Array.from({ length: 200 }, (_, i) => mail(i + 1, { payload: new Uint8Array(60_000) })));
 		await open();
 		await store?.close();
@@ -269,7 +267,7 @@ describe("the mail store's file", () => {
 
 	it("gives the problem of a file whose header is whole and whose tables are not", async () => {
 		const first = await open();
-		await first.create(box(1), undefined, 0);
+		await first.visit(box(1), device(1), undefined, 0);
 		await first.close();
 		store = undefined;
 		const file = await openFile(path, "r+");

@@ -264,7 +264,8 @@ suite("PROTOCOL: Quota", () => {
 		await until("the refusal", () => alice.refused.get(0) === "mailbox-full" || undefined);
 		alice.put(alice.sendFrame(2, 1, payload(10_000)));
 		await alice.keptAll(1);
-		assert.equal(store.state(Buffer.from(mailbox.publicKey).toString("hex"))?.droppedQuota, 1);
+		const again = await listen(relay, mailbox, 1, token);
+		assert.equal((await again.listening()).droppedQuota, 1);
 	});
 
 	test("threat 12: a TTL over thirty days is refused", async (t) => {

@@ -16,6 +16,7 @@ suite("PROTOCOL: Hello, Sending, Reading", () => {
 			waitingBytes: 0,
 			droppedTtl: 0,
 			droppedQuota: 0,
+			fresh: true,
 		});
 		const alice = await relay.sender();
 		alice.put(alice.payFrame(65_536), alice.openFrame(1, mailbox.publicKey), alice.sendFrame(1, 0, payload(100)));

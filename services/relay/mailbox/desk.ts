@@ -1,4 +1,4 @@
-/** Where all mailboxes of a relay meet the store: positions, one batch a turn to the disk, one batch a turn of deletions. */
+/** Where all mailboxes of a relay meet the store: positions, one batch a turn to the disk, one batch a turn of acknowledgements. */
 
 import type { Clock } from "#host/clock";
 import { passFaultPoint } from "#host/fault";
@@ -6,6 +6,7 @@ import type { Log } from "#host/log";
 import type { RelayLimits } from "#relay/limit";
 import type { Copy } from "#relay/session/copy";
 import type { Tags } from "#relay/tag/tags";
+import type { Listener } from "./listener.ts";
 import type { KeepResult, MailStore } from "./store.ts";
 
 const EPOCH = 2 ** 32;
@@ -30,7 +31,8 @@ export class Desk {
 	private readonly deps: DeskDeps;
 	private position: number;
 	private copies: Copy[] = [];
-	private readonly acked = new Map<string, number[]>();
+	/** Devices that acknowledged something in this turn. */
+	private acking: Listener[] = [];
 	private scheduled = false;
 	private under = new Set<Promise<unknown>>();
 
@@ -64,11 +66,9 @@ export class Desk {
 		this.schedule();
 	}
 
-	/** Deletes acknowledged mail with everything else of this turn. */
-	remove(mailbox: string, position: number): void {
-		const positions = this.acked.get(mailbox);
-		if (positions) positions.push(position);
-		else this.acked.set(mailbox, [position]);
+	/** Tells the store with everything else of this turn what a device has acknowledged. */
+	acknowledge(listener: Listener, position: number): void {
+		if (listener.acked.push(position) === 1) this.acking.push(listener);
 		this.schedule();
 	}
 
@@ -100,8 +100,11 @@ export class Desk {
 			passFaultPoint("relay:before-keep");
 			this.track(this.commit(copies));
 		}
-		for (const [mailbox, positions] of this.acked) this.track(this.store.remove(mailbox, positions));
-		this.acked.clear();
+		for (const listener of this.acking) {
+			this.track(this.store.acknowledge(listener.mailbox.id, listener.device, listener.acked));
+			listener.acked = [];
+		}
+		this.acking = [];
 	}
 
 	private async commit(copies: readonly Copy[]): Promise<void> {

@@ -16,7 +16,11 @@ export type Drop = { readonly mailbox: string; readonly quota: number };
 export type Seen = { readonly mailbox: string; readonly device: string; readonly nowMs: number };
 
 /** Notes on their way to the disk. */
-export type NoteSheet = { readonly marks: readonly TagMark[]; readonly drops: readonly Drop[]; readonly seen: readonly Seen[] };
+export type NoteSheet = {
+	readonly marks: readonly TagMark[];
+	readonly drops: readonly Drop[];
+	readonly seen: readonly Seen[];
+};
 
 /** Tags that may wait: beyond it the store writes, and on a disk that takes nothing the rest is forgotten (a live retry may then be taken twice). */
 export const WAITING_TAGS_MAX = 4_096;

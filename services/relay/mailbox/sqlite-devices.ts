@@ -76,18 +76,22 @@ export function deviceTable(database: DatabaseSync) {
 		of,
 		drop,
 
-		/** Registers a device or sees it again; "too-many" when all that there are room for are present. */
-		register(box: number, device: string, nowMs: number, present: readonly string[]): boolean | "too-many" {
+		/** Whether a device is known, or there is a place for it, or one to give way that is not present. */
+		hasRoom(box: number, device: string, present: readonly string[]): boolean {
+			const all = of(box);
+			if (all.length < LIMIT.devicesMax) return true;
+			return all.some((known) => known.device === device || !present.includes(known.device));
+		},
+
+		/** Registers a device or sees it again; whether it is new. The one unseen the longest gives way, if it is not present. */
+		register(box: number, device: string, nowMs: number, present: readonly string[]): boolean {
 			const all = of(box);
 			if (all.some((known) => known.device === device)) {
 				see.run(nowMs, box, device);
 				return false;
 			}
-			if (all.length >= LIMIT.devicesMax) {
-				const [oldest] = all.filter((known) => !present.includes(known.device)).sort((a, b) => a.seenMs - b.seenMs);
-				if (!oldest) return "too-many";
-				drop(box, oldest);
-			}
+			const [oldest] = all.filter((known) => !present.includes(known.device)).sort((a, b) => a.seenMs - b.seenMs);
+			if (all.length >= LIMIT.devicesMax && oldest) drop(box, oldest);
 			const lost = all.length === 0 ? (losses.get(box) as unknown as Lost) : { droppedTtl: 0, droppedQuota: 0 };
 			insert.run(box, device, nowMs, lost.droppedTtl, lost.droppedQuota);
 			if (all.length === 0) takeLosses.run(box);

@@ -4,27 +4,25 @@
  */
 
 import type { DatabaseSync } from "node:sqlite";
+import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem } from "#contracts/problem";
 import { type Range, rangesOf } from "#contracts/ranges";
-import { LIMIT } from "#contracts/limit";
 import { openDatabase, problemOfDatabase } from "#host/database";
 import type { Opened } from "#host/writer";
+import { type Gone, goneOf } from "./gone.ts";
 import { PRINTS_MAX, packRanges, rememberUntilMs, union, unpackRanges } from "./marks.ts";
 import type { NoteSheet } from "./notes.ts";
 import { type Packed, type Parcel, unpack } from "./parcel.ts";
-import type { Filling } from "./quota.ts";
 import { MAIL_KIND, MAIL_MIGRATIONS } from "./schema.ts";
-import { type DeviceTable, deviceTable, type DroppedDevice } from "./sqlite-devices.ts";
-import type { KeptMail, Known, Lost, MailboxState, Visit } from "./store.ts";
+import { type DeviceTable, type DroppedDevice, deviceTable } from "./sqlite-devices.ts";
+import { type VisitCalls, visitsOf } from "./sqlite-visits.ts";
+import type { KeptMail, MailboxState } from "./store.ts";
 
 /** What the thread is started with. */
 export type MailThreadOptions = { readonly path: string; readonly pagesMax?: number; readonly idleMs: number };
 
 /** Told at the start: the raised epoch and the index. */
 export type MailReady = { readonly epoch: number; readonly mailboxes: readonly MailboxState[] };
-
-/** What left a mailbox. */
-export type Gone = Filling & { readonly mailbox: string };
 
 /** What a slice of expiry dropped. */
 export type Expired = {
@@ -36,9 +34,6 @@ export type Expired = {
 	readonly mailboxes: readonly string[];
 };
 
-/** A device's visit; `waiting` is left out where all that is kept waits for it. */
-export type Visited = Omit<Visit, "waiting" | "waitingBytes"> & Partial<Pick<Visit, "waiting" | "waitingBytes">>;
-
 type Page = {
 	readonly mailbox: string;
 	readonly device: string;
@@ -49,19 +44,9 @@ type Page = {
 };
 
 /** What may be asked of the thread. */
-export type MailCalls = {
+export type MailCalls = VisitCalls & {
 	keep(parcel: Parcel): { unknown: number[] };
-	visit(visitor: {
-		mailbox: string;
-		device: string;
-		tokenHash: Uint8Array | undefined;
-		nowMs: number;
-		present: readonly string[];
-	}): Visited | "too-many";
-	forget(device: { mailbox: string; device: string }): readonly Known[];
-	acknowledge(mail: { mailbox: string; device: string; positions: readonly number[] }): Gone;
 	note(sheet: NoteSheet): "noted";
-	told(counts: { mailbox: string; device: string; lost: Lost }): "told";
 	expire(slice: { nowMs: number; countMax: number }): Expired;
 	read(page: Page): KeptMail[];
 	marks(tag: string): { ranges: Range[]; prints: Map<number, number> };
@@ -125,11 +110,6 @@ function writesOf(database: DatabaseSync, devices: DeviceTable, idleMs: number) 
 	const putMail = database.prepare(
 		"INSERT INTO mail (position, box, expiresAtMs, byCard, bytes, tag, seq, print, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	);
-	const putBox = database.prepare(
-		`INSERT INTO mailboxes (mailbox, tokenHash, seenMs) VALUES (?, ?, ?)
-		ON CONFLICT (mailbox) DO UPDATE SET tokenHash = excluded.tokenHash, seenMs = max(seenMs, excluded.seenMs)`,
-	);
-	const removeMail = database.prepare("DELETE FROM mail WHERE position = ? AND box = ? RETURNING byCard, bytes");
 	const addQuota = database.prepare("UPDATE mailboxes SET droppedQuota = droppedQuota + ? WHERE mailbox = ?");
 	const addTtl = database.prepare("UPDATE mailboxes SET droppedTtl = droppedTtl + ? WHERE id = ?");
 	const nameOf = database.prepare("SELECT mailbox FROM mailboxes WHERE id = ?");
@@ -181,33 +161,7 @@ function writesOf(database: DatabaseSync, devices: DeviceTable, idleMs: number) 
 			}
 			return { unknown };
 		},
-		visit: ({ mailbox, device, tokenHash, nowMs, present }) => {
-			const known = rowOf(mailbox);
-			const fresh = known === undefined || devices.register(known, device, nowMs, present);
-			if (fresh === "too-many") return fresh;
-			putBox.run(mailbox, tokenHash ?? null, nowMs);
-			const box = rowOf(mailbox) as number;
-			if (known === undefined) devices.register(box, device, nowMs, present);
-			const all = devices.of(box);
-			const mine = all.find((other) => other.device === device);
-			if (!mine) throw new Error("a device that was registered is not there");
-			const { droppedTtl, droppedQuota } = mine;
-			return { fresh, droppedTtl, droppedQuota, devices: all.map(named), ...devices.waiting(box, mine) };
-		},
-		forget: ({ mailbox, device }) => {
-			const box = rowOf(mailbox);
-			if (box === undefined) return [];
-			const given = devices.of(box).find((known) => known.device === device);
-			if (given) devices.drop(box, given);
-			return devices.of(box).map(named);
-		},
-		acknowledge: ({ mailbox, device, positions }) => {
-			const box = rowOf(mailbox);
-			const gone = goneFrom(mailbox);
-			if (box === undefined) return gone;
-			for (const position of devices.acknowledge(box, device, positions)) count(gone, removeMail.get(position, box));
-			return gone;
-		},
+		...visitsOf(database, devices),
 		note: ({ marks, drops, seen }) => {
 			for (const { tag, ranges, untilMs } of marks) remember(tag, ranges, untilMs);
 			for (const { mailbox, quota } of drops) {
@@ -221,11 +175,6 @@ function writesOf(database: DatabaseSync, devices: DeviceTable, idleMs: number) 
 				seeBox.run(nowMs, box);
 			}
 			return "noted";
-		},
-		told: ({ mailbox, device, lost }) => {
-			const box = rowOf(mailbox);
-			if (box !== undefined) devices.told(box, device, lost);
-			return "told";
 		},
 		expire: ({ nowMs, countMax }) => {
 			const rows = expireMail.all(nowMs, countMax);
@@ -245,31 +194,6 @@ function writesOf(database: DatabaseSync, devices: DeviceTable, idleMs: number) 
 			return { mail, devices: unseen, trimmed, tags, mailboxes: idle.map((row) => String(row.mailbox)) };
 		},
 	} satisfies Partial<MailCalls>;
-}
-
-type Counting = { -readonly [Key in keyof Gone]: Gone[Key] };
-
-function goneFrom(mailbox: string): Counting {
-	return { mailbox, messages: 0, bytes: 0, strangerMessages: 0, strangerBytes: 0 };
-}
-
-function goneOf(mailbox: string, rows: readonly Record<string, unknown>[]): Counting {
-	const gone = goneFrom(mailbox);
-	for (const row of rows) count(gone, row);
-	return gone;
-}
-
-function named({ device, seenMs }: Known): Known {
-	return { device, seenMs };
-}
-
-function count(gone: Counting, row: Record<string, unknown> | undefined): void {
-	if (!row) return;
-	const stranger = 1 - Number(row.byCard);
-	gone.messages += 1;
-	gone.bytes += Number(row.bytes);
-	gone.strangerMessages += stranger;
-	gone.strangerBytes += stranger * Number(row.bytes);
 }
 
 function readsOf(database: DatabaseSync, devices: DeviceTable) {

@@ -2,8 +2,10 @@
 
 import { MAIL_HEAD_BYTES } from "#contracts/frame";
 import type { ProblemCode } from "#contracts/problem";
+import type { Listener } from "#relay/mailbox/listener";
 import type { Mailbox } from "#relay/mailbox/mailbox";
 import type { Mail } from "#relay/mailbox/store";
+import type { Outbox } from "./outbox.ts";
 
 /** Who sent a copy and who pays for it: a session of this process (`sender.ts`), or one of another worker (`workers/gate.ts`). */
 export interface Origin {
@@ -38,6 +40,13 @@ export class Copy {
 	/** The reader's delivery number, and when it was delivered (on the clock that never jumps); 0 while it was not. */
 	number = 0;
 	deliveredAtMs = 0;
+	/** Who it was delivered to. */
+	listener: Listener | undefined;
+	/** Where several devices hold it: what each holds, and what that is an echo of. */
+	echoes: Copy[] | undefined;
+	of: Copy | undefined;
+	/** Devices that have not acknowledged it. */
+	unacked = 1;
 
 	constructor(
 		mailbox: Mailbox,
@@ -74,6 +83,25 @@ export class Copy {
 			print: this.print,
 			byCard: origin.byCard,
 		};
+	}
+
+	/** Whether no disk has it, nor is on its way to have it. */
+	get inMemory(): boolean {
+		return (this.of ?? this).position === 0;
+	}
+
+	/** What one of several devices holds of it. */
+	echo(listener: Listener): Copy {
+		const echo = new Copy(this.mailbox, undefined, this.seq, this.print, this.expiresAtMs, this.size, undefined, 0);
+		echo.of = this;
+		echo.listener = listener;
+		return echo;
+	}
+
+	/** Writes it to one of several readers, behind a head of its own. */
+	handTo(outbox: Outbox, handle: number, number: number): void {
+		const from = this.start + MAIL_HEAD_BYTES;
+		if (this.message) outbox.deliver(handle, number, this.message, from, from + this.size);
 	}
 
 	/** The disk has it: the memory it came in can go. */

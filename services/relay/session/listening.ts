@@ -1,11 +1,14 @@
 /** The reading half of a session: which mailboxes it listens on, and its acknowledgements (PROTOCOL.md, "Reading"; threats 11 and 23). */
 
-import { toHex } from "#contracts/bytes";
+import { fromHex, toHex } from "#contracts/bytes";
 import { readListen, readRangesBody, readWindow, type Window, writeListening, writeProblem } from "#contracts/control";
+import { type KnownDevice, readForget, verifyForget, writeDevices } from "#contracts/device";
 import { FRAME } from "#contracts/frame";
 import { type Hello, verifyListen } from "#contracts/handshake";
 import { LIMIT } from "#contracts/limit";
-import { problem } from "#contracts/problem";
+import { type ProblemCode, problem } from "#contracts/problem";
+import type { Mailbox } from "#relay/mailbox/mailbox";
+import type { Known } from "#relay/mailbox/store";
 import type { RelayParts } from "#relay/parts";
 import type { Outbox } from "./outbox.ts";
 import { Reader } from "./reader.ts";
@@ -38,7 +41,7 @@ export class Listening {
 		const others = [...(this.reader?.mailboxes.values() ?? [])].filter((other) => other.id !== id);
 		if (others.length >= LIMIT.listensMax) return this.refuse("too-many");
 		const hash = tokenHash.some((byte) => byte !== 0) ? tokenHash : undefined;
-		return this.attach(id, handle, hash);
+		return this.attach(id, toHex(device), handle, hash);
 	}
 
 	/** Takes an ack frame's body; false when it is none. */
@@ -81,36 +84,65 @@ export class Listening {
 		this.reader = undefined;
 	}
 
-	private async attach(id: string, handle: number, tokenHash: Uint8Array | undefined): Promise<void> {
-		const { store, router, clock, newcomers } = this.parts;
+	/** Takes a forget frame's body; "malformed" when it is none. Resolves when the device is given up, or it was refused. */
+	forget(body: Uint8Array, hello: Hello, helloHash: Uint8Array): "malformed" | Promise<void> | undefined {
+		const { crypto, relay } = this.parts;
+		const forget = readForget(body);
+		if (!forget) return "malformed";
+		const { handle, device, signature } = forget;
+		const mailbox = this.reader?.mailboxes.get(handle);
+		if (!mailbox) return this.refuse("handle-unknown", "The handle is of no mailbox that this connection listens on.");
+		const key = fromHex(mailbox.id) as Uint8Array;
+		const scope = { relay: relay.publicKey, helloHash, session: hello.session, mailbox: key, device };
+		if (!verifyForget(crypto, scope, signature))
+			return this.refuse("signature-bad", "The mailbox's key did not sign that this device is given up.");
+		return this.giveUp(mailbox, handle, toHex(device));
+	}
+
+	private async giveUp(mailbox: Mailbox, handle: number, device: string): Promise<void> {
+		const left = await this.parts.store.forget(mailbox.id, device);
+		if (left === "disk") return this.refuse(left);
+		mailbox.forgotten(device);
+		if (!this.ended) this.outbox.frame(writeDevices({ handle, devices: left.map(shown) }));
+	}
+
+	private async attach(id: string, device: string, handle: number, tokenHash: Uint8Array | undefined): Promise<void> {
+		const { store, router, clock, newcomers, log } = this.parts;
 		if (!store.state(id) && !newcomers.take(this.address))
 			return this.refuse("too-many", "Too many mailboxes were made from this address; come back in an hour.");
-		const created = await store.create(id, tokenHash, clock.nowMs());
+		const visit = await store.visit(id, device, tokenHash, clock.nowMs(), router.find(id)?.present);
+		const mailbox = typeof visit === "object" ? router.find(id) : undefined;
+		// a device is registered even if its connection has ended since
+		mailbox?.recount();
 		if (this.ended) return;
-		if (created !== "created") return this.refuse(created);
-		const mailbox = router.find(id);
-		const state = mailbox?.state;
-		if (!mailbox || !state) return this.refuse("too-many");
+		if (visit === "too-many" && store.state(id))
+			return this.refuse(visit, "All devices that a mailbox can have are listening now; give one up.");
+		if (visit === "too-many" || visit === "disk") return this.refuse(visit);
+		if (!mailbox) return this.refuse("too-many");
 		const reader = this.reader ?? this.makeReader();
 		// one name for one mailbox: what had this handle, and the handle that this mailbox had, are let go
 		const before = reader.mailboxes.get(handle);
 		if (before && before !== mailbox) before.detach(reader);
 		for (const [other, known] of reader.mailboxes) if (known === mailbox) reader.mailboxes.delete(other);
-		mailbox.attach(reader, handle);
+		mailbox.attach(reader, handle, device);
 		reader.mailboxes.set(handle, mailbox);
-		const { messages: waiting, bytes: waitingBytes, droppedTtl, droppedQuota } = state;
-		this.outbox.frame(writeListening({ handle, waiting, waitingBytes, droppedTtl, droppedQuota, fresh: false }));
-		store.told(id).catch((error: unknown) => this.parts.log.warn({ err: error }, "losses could not be noted as told"));
+		const { devices, ...found } = visit;
+		this.outbox.frame(writeListening({ handle, ...found }));
+		this.outbox.frame(writeDevices({ handle, devices: devices.map(shown) }));
+		store
+			.told(id, device, visit)
+			.catch((error: unknown) => log.warn({ err: error }, "losses could not be noted as told"));
 		mailbox.pump();
 	}
 
 	private makeReader(): Reader {
 		const reader = new Reader(this.outbox);
 		if (this.window) reader.narrow(this.window);
-		// one device in this version: who listens last has the mailbox
-		reader.onReplaced = (mailbox) => {
+		// of one device, who listens last has the mailbox
+		reader.onReplaced = (mailbox, why) => {
 			for (const [handle, known] of reader.mailboxes) if (known === mailbox) reader.mailboxes.delete(handle);
-			this.refuse("conflict", "Another connection listens on this mailbox now.");
+			if (why === "replaced") this.refuse("conflict", "Another connection listens as this device now.");
+			else this.refuse("conflict", "This device was given up by its owner.");
 		};
 		this.reader = reader;
 		this.parts.router.readers.add(reader);
@@ -118,8 +150,12 @@ export class Listening {
 		return reader;
 	}
 
-	private refuse(code: "signature-bad" | "too-many" | "disk" | "conflict", detail?: string): undefined {
+	private refuse(code: ProblemCode, detail?: string): undefined {
 		this.parts.counts.refuse(code);
 		this.outbox.frame(writeProblem(FRAME.problem, problem(code, detail)));
 	}
+}
+
+function shown({ device, seenMs }: Known): KnownDevice {
+	return { device: fromHex(device) as Uint8Array, seenMs };
 }

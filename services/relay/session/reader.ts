@@ -8,6 +8,7 @@ import type { Window } from "#contracts/control";
 import { FRAME, MAIL_HEAD_BYTES, writeHead, writeU32 } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { Range } from "#contracts/ranges";
+import type { Listener } from "#relay/mailbox/listener";
 import type { Mailbox } from "#relay/mailbox/mailbox";
 import type { KeptMail } from "#relay/mailbox/store";
 import { Copy } from "./copy.ts";
@@ -25,8 +26,8 @@ export class Reader {
 	readonly mailboxes = new Map<number, Mailbox>();
 	/** Deliveries that are in memory only. */
 	live = 0;
-	/** Told when another connection took one of its mailboxes. */
-	onReplaced: ((mailbox: Mailbox) => void) | undefined;
+	/** Told when another connection took one of its mailboxes, or its device was given up. */
+	onReplaced: ((mailbox: Mailbox, why: "replaced" | "forgotten") => void) | undefined;
 	private slots: (Copy | undefined)[] = [];
 	private next = 1;
 	private oldest = 1;
@@ -76,15 +77,17 @@ export class Reader {
 		this.slots[number % SLOTS] = copy;
 		this.frames++;
 		this.bytes += copy.size + COPY_BYTES;
-		if (copy.position === 0) this.live++;
+		if (copy.inMemory) this.live++;
 		return number;
 	}
 
 	/** Delivers what was read back from the disk. */
-	deliver(mailbox: Mailbox, handle: number, mail: KeptMail): void {
+	deliver(listener: Listener, mail: KeptMail): void {
+		const { mailbox, handle } = listener;
 		const copy = new Copy(mailbox, undefined, 0, 0, mail.expiresAtMs, mail.payload.length, undefined, 0);
 		copy.position = mail.position;
 		copy.stored = true;
+		copy.listener = listener;
 		const number = this.hold(copy, 0);
 		const length = MAIL_HEAD_BYTES + mail.payload.length;
 		const { message, at } = this.outbox.claim(4 + length);
@@ -135,7 +138,7 @@ export class Reader {
 		this.slots[number % SLOTS] = undefined;
 		this.frames--;
 		this.bytes -= copy.size + COPY_BYTES;
-		if (copy.position === 0) this.live--;
+		if (copy.inMemory) this.live--;
 		return copy;
 	}
 

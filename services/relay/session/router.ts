@@ -72,6 +72,11 @@ export class Router {
 		for (const reader of this.readers) this.spill(reader, Number.POSITIVE_INFINITY);
 	}
 
+	/** Tells the store which devices are still there, so that none of them is ever given up. */
+	noteSeen(nowMs: number): void {
+		for (const reader of this.readers) for (const mailbox of reader.mailboxes.values()) mailbox.noteSeen(nowMs);
+	}
+
 	/** Forgets mailboxes that nobody uses at the moment. */
 	forget(): void {
 		for (const [id, mailbox] of this.mailboxes) if (mailbox.idle) this.mailboxes.delete(id);

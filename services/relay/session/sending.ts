@@ -139,7 +139,8 @@ export class Sending {
 		if (!reader) return this.refuse("gone", seq);
 		if (!origin.tab.charge(size, 0)) return this.cover(message, c, seq, size, 0, origin.tag);
 		this.accepted(origin.tag, seq, print);
-		this.hand(message, c, from, reader.outbox, mailbox.readerHandle, 0);
+		mailbox.passToOthers(reader, this.run.owned(message), from, c.end);
+		this.hand(message, c, from, reader.outbox, reader.handle, 0);
 		origin.tab.settle(size, 0);
 		origin.tag.settle(seq);
 		this.parts.tags.mark(origin.tag, seq);
@@ -172,10 +173,12 @@ export class Sending {
 		const reader = mailbox.readerFor(size);
 		if (reader) {
 			const number = mailbox.deliver(copy, reader, moment.elapsedMs);
-			this.hand(message, c, from, reader.outbox, mailbox.readerHandle, number);
+			this.hand(message, c, from, reader.outbox, reader.handle, number);
 			this.parts.counts.live++;
 			this.parts.counts.liveBytes += size;
 		} else {
+			// it may go to devices that something of this message goes to already
+			this.run.pass(message);
 			mailbox.keep(copy);
 			this.parts.counts.toDisk++;
 			this.parts.counts.diskBytes += size;

@@ -200,6 +200,11 @@ export class Session {
 				if (listening === "malformed") return this.malformed();
 				return listening || undefined;
 			}
+			case FRAME.forget: {
+				const forgetting = this.order() && this.listening.forget(body, this.hello, this.helloHash);
+				if (forgetting === "malformed") return this.malformed();
+				return forgetting || undefined;
+			}
 			case FRAME.renew:
 				return this.order() ? this.paying.renew(body, this.helloHash) : undefined;
 			case FRAME.ping:
