@@ -78,7 +78,13 @@ export class Desk {
 		this.deps.onDisk(false);
 	}
 
-	/** Resolves when everything given so far is on disk. */
+	/** Resolves when what was given until now is on disk, or refused; what comes meanwhile is not waited for. */
+	async written(): Promise<void> {
+		if (this.scheduled) this.flush();
+		await Promise.allSettled([...this.under]);
+	}
+
+	/** Resolves when nothing is on its way to the disk any more. */
 	async settled(): Promise<void> {
 		while (this.scheduled || this.under.size > 0) {
 			this.flush();

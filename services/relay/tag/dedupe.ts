@@ -49,6 +49,11 @@ export class Tag {
 		return this.taken.ranges;
 	}
 
+	/** Every number that was answered `kept` or `passed`. */
+	get settled(): readonly Range[] {
+		return this.answered.ranges;
+	}
+
 	/** What a number is: new, a retry of something under way or answered, or a problem. */
 	check(seq: number, print: number): "new" | "pending" | "settled" | "seq-reused" | "seq-gaps" {
 		const { end } = this.taken;
