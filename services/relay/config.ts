@@ -10,6 +10,7 @@ import type { Tariff } from "#contracts/tariff";
 import { choice, flag, readSettings, type Setting, type Sources, text, whole } from "#host/env";
 import { LOG_LEVELS, type LogLevel } from "#host/log";
 import type { RelayLimits } from "./limit.ts";
+import { WORKERS_MAX } from "./workers/share.ts";
 
 /** What a relay is told by its owner. */
 export type RelayConfig = {
@@ -95,11 +96,14 @@ export const RELAY_SETTINGS = {
 	redeemEveryMs: whole(RELAY_DEFAULTS.redeemEveryMs, 100, 86_400_000),
 	announceEveryMs: whole(RELAY_DEFAULTS.announceEveryMs, 1_000, LIMIT.listingMsMax),
 	trustProxy: flag(),
+	workers: whole(1, 1, WORKERS_MAX),
 	logLevel: choice("info", LOG_LEVELS),
 } as const;
 
 /** Reads a relay's settings; a mistake is a problem that names it. */
-export function readRelayConfig(sources: Omit<Sources, "section">): (RelayConfig & { logLevel: LogLevel }) | Problem {
+export function readRelayConfig(
+	sources: Omit<Sources, "section">,
+): (RelayConfig & { logLevel: LogLevel; workers: number }) | Problem {
 	const values = readSettings(RELAY_SETTINGS, { ...sources, section: "relay" });
 	if (isProblem(values)) return values;
 	const { marketUrl, operator, sendPerMb, storePerMbDay, ...rest } = values;
@@ -114,6 +118,11 @@ export function readRelayConfig(sources: Omit<Sources, "section">): (RelayConfig
 		tariff: { sendPerMb: amount(sendPerMb), storePerMbDay: amount(storePerMbDay) },
 	};
 	return checkRelayConfig(config) ?? config;
+}
+
+/** Where clients find a relay that listens on a port. */
+export function urlOf({ publicUrl, host }: RelayConfig, port: number): string {
+	return publicUrl ?? `ws://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** What is wrong with a configuration; undefined when nothing is. */

@@ -3,17 +3,23 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Crypto, type KeyPair, SEED_BYTES } from "#contracts/identity";
-import { type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 
 /** Reads the key, or makes it; without a folder it is a new one each time. */
 export function openRelayKey(crypto: Crypto, folder: string | undefined): KeyPair | Problem {
-	if (folder === undefined) return crypto.keyPair(crypto.random(SEED_BYTES));
+	const seed = openRelaySeed(crypto, folder);
+	return isProblem(seed) ? seed : crypto.keyPair(seed);
+}
+
+/** The seed of the key, as the file holds it. */
+export function openRelaySeed(crypto: Crypto, folder: string | undefined): Uint8Array | Problem {
+	if (folder === undefined) return crypto.random(SEED_BYTES);
 	const path = join(folder, "relay.key");
 	try {
 		mkdirSync(folder, { recursive: true, mode: 0o700 });
 		const seed = read(path) ?? make(path, crypto.random(SEED_BYTES));
 		if (seed.length !== SEED_BYTES) return problem("data-corrupt", `The key in ${path} is not 32 bytes.`);
-		return crypto.keyPair(seed);
+		return seed;
 	} catch (error) {
 		const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
 		return problem("disk", `The relay's key ${path} can be neither read nor made (${code}).`);

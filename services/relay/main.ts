@@ -10,20 +10,26 @@ import { openLog } from "#host/log";
 import { makeStopping, stopOnSignal } from "#host/stop";
 import { readRelayConfig } from "./config.ts";
 import { type RunningRelay, startRelay } from "./relay.ts";
+import { startCrew } from "./workers/parent.ts";
 
 /** Runs a relay until it is told to stop. `onReady` hears of it once it serves. A problem when it could not start. */
 export async function runRelay(
 	flags: Readonly<Record<string, string | boolean | undefined>>,
 	env: Readonly<Record<string, string | undefined>>,
-	onReady: (relay: RunningRelay) => void = () => {},
+	onReady: (relay: Pick<RunningRelay, "url">) => void = () => {},
 ): Promise<Problem | undefined> {
 	const config = readRelayConfig({ flags, env });
 	if (isProblem(config)) return config;
 	const log = openLog({ name: "relay", level: config.logLevel });
 	const clock = systemClock;
+	const parts = { crypto, clock, random: Math.random, fetch, log };
 	const stopping = makeStopping({ clock, log });
 	const onDeath = (): void => void process.kill(process.pid, "SIGTERM");
-	const relay = await startRelay(config, { crypto, clock, random: Math.random, fetch, log, onDeath });
+	const { workers, logLevel } = config;
+	const relay =
+		workers > 1
+			? await startCrew(config, workers, { ...parts, logLevel })
+			: await startRelay(config, { ...parts, onDeath });
 	if (isProblem(relay)) return relay;
 	stopping.add("relay", () => relay.stop());
 	log.info({ url: relay.url, port: relay.port }, "the relay is open");

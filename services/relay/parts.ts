@@ -20,6 +20,8 @@ export type RelayParts = {
 	readonly relay: KeyPair;
 	readonly limits: RelayLimits;
 	readonly store: MailStore;
+	/** Whether a tab or a mailbox is this process's, by its id: always, unless it is one worker of several. */
+	readonly owns: (id: Uint8Array) => boolean;
 	readonly greeter: Greeter;
 	readonly router: Router;
 	readonly newcomers: Newcomers;

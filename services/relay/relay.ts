@@ -1,23 +1,26 @@
 /** Puts a relay together and takes it apart in order. Everything else in this room is a part that knows nothing of the whole. */
 
+import type { Socket } from "node:net";
 import { join } from "node:path";
+import type { Registry } from "prom-client";
 import type { Crypto, KeyPair } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import { type Health, makeHealth } from "#host/health";
 import { type FolderLock, lockFolder } from "#host/lock";
 import type { Log } from "#host/log";
-import { checkRelayConfig, type RelayConfig } from "./config.ts";
+import { checkRelayConfig, type RelayConfig, urlOf } from "./config.ts";
 import { openRelayKey } from "./key.ts";
 import { RELAY_LIMITS, type RelayLimits } from "./limit.ts";
 import { Desk } from "./mailbox/desk.ts";
 import { openMemoryMailStore } from "./mailbox/memory.ts";
 import { openSqliteMailStore } from "./mailbox/sqlite.ts";
 import type { MailStore } from "./mailbox/store.ts";
-import { Announcer } from "./market/announce.ts";
+import { Announcer, offerOf } from "./market/announce.ts";
 import { MarketKeys } from "./market/market.ts";
 import { Redeemer } from "./market/redeemer.ts";
 import { Counts, openMetrics } from "./metrics.ts";
+import type { Part } from "./part.ts";
 import type { RelayParts } from "./parts.ts";
 import { Greeter } from "./session/hello.ts";
 import { Newcomers } from "./session/newcomers.ts";
@@ -48,6 +51,8 @@ export type RelayDeps = {
 	readonly onDeath?: (why: Error) => void;
 	/** Whether `/metrics` shows the process too; not where several relays share one. Default true. */
 	readonly processMetrics?: boolean;
+	/** Set for one worker of several. It does not listen, is handed its connections, and lists itself nowhere. */
+	readonly part?: Part;
 };
 
 /** A relay that runs. */
@@ -58,6 +63,9 @@ export type RunningRelay = {
 	readonly publicKey: Uint8Array;
 	readonly counts: Counts;
 	readonly health: Health;
+	readonly metrics: Registry;
+	/** Takes over a connection of which these bytes were read, the beginning of an upgrade. */
+	take(socket: Socket, read: Uint8Array): void;
 	/** Posts what was earned, now; the problem when the market did not answer. */
 	redeem(): Promise<Problem | undefined>;
 	/** Says to the market what it offers, now. */
@@ -82,19 +90,20 @@ export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<
 
 async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Promise<RunningRelay | Problem> {
 	const limits: RelayLimits = { ...RELAY_LIMITS, ...config.limits };
-	const relay = openRelayKey(deps.crypto, config.data);
+	const { part } = deps;
+	const relay = part?.relay ?? openRelayKey(deps.crypto, config.data);
 	if (isProblem(relay)) return relay;
 	const health = makeHealth();
 	const disks = await openDisks(config, deps, health);
 	if (isProblem(disks)) return disks;
 	const built = build(config, deps, limits, relay, disks, health);
 	await Promise.race([built.market.refresh(), pause(deps.clock)]);
-	const port = await built.port.listen();
+	const port = part ? ((await part.meet(built.parts, built.desk)) ?? 0) : await built.port.listen();
 	if (typeof port !== "number") {
 		await Promise.all([disks.store.close(), disks.till.close()]);
 		return port;
 	}
-	const url = config.publicUrl ?? `ws://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`;
+	const url = part?.url ?? urlOf(config, port);
 	const announcer = new Announcer({
 		...deps,
 		limits,
@@ -102,18 +111,10 @@ async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Pr
 		market: built.market,
 		marketUrl: config.marketUrl,
 		everyMs: config.announceEveryMs,
-		offer: () => ({
-			operator: config.operator,
-			url,
-			country: config.country,
-			bandwidthMbps: config.bandwidthMbps,
-			storageGb: config.storageGb,
-			trafficCapGb: config.trafficCapGb,
-			tariff: config.tariff,
-		}),
+		offer: () => offerOf(config, url),
 	});
-	const stopUpkeep = startUpkeep(built.parts, built.market, built.port);
-	await Promise.race([announcer.start(), pause(deps.clock)]);
+	const stopUpkeep = startUpkeep(built.parts, built.market, built.port, part);
+	if (!part) await Promise.race([announcer.start(), pause(deps.clock)]);
 	built.redeemer.start();
 	void built.redeemer.redeem();
 	let stopping: Promise<void> | undefined;
@@ -123,6 +124,8 @@ async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Pr
 		publicKey: relay.publicKey,
 		counts: built.parts.counts,
 		health,
+		metrics: built.metrics,
+		take: (socket, read) => built.port.take(socket, read),
 		redeem: () => built.redeemer.redeem(),
 		announce: () => announcer.announce(),
 		unredeemedNanos: () => built.parts.tabs.unredeemedNanos,
@@ -160,6 +163,7 @@ type Built = {
 	readonly market: MarketKeys;
 	readonly redeemer: Redeemer;
 	readonly port: Port;
+	readonly metrics: Registry;
 };
 
 function build(
@@ -178,7 +182,7 @@ function build(
 		limits,
 		marketUrl: config.marketUrl,
 		pin: config.marketKey,
-		folder: config.data,
+		folder: deps.part ? deps.part.folder : config.data,
 	});
 	const tags: Tags = new Tags(store, limits, (error) => desk.failed(error));
 	const onDisk = (works: boolean): void => {
@@ -186,9 +190,10 @@ function build(
 		router.relieve();
 	};
 	const desk: Desk = new Desk({ store, tags, clock, limits, log, onDisk });
-	const router: Router = new Router(desk, clock, limits);
+	const router: Router = new Router(desk, clock, limits, deps.part?.far);
 	const tabs = new Tabs({ crypto, till, relay }, limits);
-	const greeter = new Greeter({ crypto, relay, clock, market, limits });
+	const owns = (id: Uint8Array): boolean => deps.part?.owns(id) ?? true;
+	const greeter = new Greeter({ crypto, relay, clock, market, limits, owns });
 	const newcomers = new Newcomers(limits.newMailboxesPerHourMax, clock.elapsedMs);
 	const parts: RelayParts = {
 		crypto,
@@ -197,6 +202,7 @@ function build(
 		relay,
 		limits,
 		store,
+		owns,
 		greeter,
 		router,
 		newcomers,
@@ -230,7 +236,7 @@ function build(
 	const metrics = openMetrics(counts, gauges, deps.processMetrics ?? true);
 	const { host, port: wanted, trustProxy, helloMs, idleMs } = config;
 	const port: Port = new Port({ parts, health, metrics, host, port: wanted, trustProxy, helloMs, idleMs });
-	return { parts, desk, market, redeemer, port };
+	return { parts, desk, market, redeemer, port, metrics };
 }
 
 /** Drains: nobody new, goodbye, live mail and counts to the disk, one redemption, closed. Each step within what is left of the time. */
@@ -257,6 +263,8 @@ async function stop(
 	redeemer.stop();
 	port.drain();
 	await within("mail", desk.settled());
+	if (deps.part) await within("other workers", deps.part.settled());
+	deps.part?.leave();
 	parts.tags.flush();
 	// the count first: what is claimed and paid afterwards is noted beside it
 	await within("till", parts.tabs.stop());

@@ -2,6 +2,7 @@
 
 import type { Cancel } from "#host/clock";
 import type { MarketKeys } from "./market/market.ts";
+import type { Part } from "./part.ts";
 import type { RelayParts } from "./parts.ts";
 import type { Port } from "./session/server.ts";
 
@@ -9,7 +10,7 @@ import type { Port } from "./session/server.ts";
 const SWEEPS_PER_ROUND = 20;
 
 /** Starts looking after things; answers how to stop. */
-export function startUpkeep(parts: RelayParts, market: MarketKeys, port: Port): Cancel {
+export function startUpkeep(parts: RelayParts, market: MarketKeys, port: Port, part?: Part): Cancel {
 	const { clock, limits, router, tags, store, counts, log } = parts;
 	let sweeps = 0;
 	let expiring = false;
@@ -18,6 +19,7 @@ export function startUpkeep(parts: RelayParts, market: MarketKeys, port: Port): 
 		port.sweep();
 		router.sweep();
 		tags.flush();
+		part?.flush();
 		if (market.due) void market.refresh();
 		sweeps++;
 		if (sweeps % SWEEPS_PER_ROUND !== 0) return;

@@ -27,6 +27,7 @@ export const verb: Verb = {
 		"  --traffic-cap-gb N        how much it may carry in a month (0: no cap)",
 		"  --redeem-every-ms N       how often it redeems (60000)",
 		"  --announce-every-ms N     how often it tells the market that it is there (240000)",
+		"  --workers N               processes that share the work, one a core (1)",
 		"  --trust-proxy             believes the address that a proxy in front of it names",
 		"  --log-level LEVEL         info unless given",
 	],

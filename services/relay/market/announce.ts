@@ -7,6 +7,7 @@ import { type Offer, signListing } from "#contracts/listing";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Cancel, Clock } from "#host/clock";
 import type { Log } from "#host/log";
+import type { RelayConfig } from "#relay/config";
 import { type AskDeps, askMarket } from "./ask.ts";
 import type { MarketKeys } from "./market.ts";
 
@@ -25,6 +26,12 @@ export type AnnouncerDeps = AskDeps & {
 	/** What is offered now. */
 	readonly offer: () => Omit<Offer, "market" | "relay" | "issuedAtMs" | "validUntilMs">;
 };
+
+/** What a relay's owner offers at an address. */
+export function offerOf(config: RelayConfig, url: string): ReturnType<AnnouncerDeps["offer"]> {
+	const { operator, country, bandwidthMbps, storageGb, trafficCapGb, tariff } = config;
+	return { operator, url, country, bandwidthMbps, storageGb, trafficCapGb, tariff };
+}
 
 /** Announces. */
 export class Announcer {

@@ -108,8 +108,10 @@ export class MarketKeys {
 		const text = JSON.stringify({ market: toHex(this.rootKey), keys: this.known.map(({ bytes }) => toHex(bytes)) });
 		try {
 			mkdirSync(folder, { recursive: true });
-			writeFileSync(`${path}.new`, text, { mode: 0o600 });
-			renameSync(`${path}.new`, path);
+			// each worker of a relay writes it
+			const fresh = `${path}.${process.pid}.new`;
+			writeFileSync(fresh, text, { mode: 0o600 });
+			renameSync(fresh, path);
 		} catch (error) {
 			log.warn({ err: error }, "the market's keys could not be written down");
 		}

@@ -50,7 +50,17 @@ export type GreeterDeps = {
 	readonly clock: Clock;
 	readonly market: MarketKeys;
 	readonly limits: RelayLimits;
+	readonly owns: (id: Uint8Array) => boolean;
 };
+
+/** Says where a tab or a mailbox is. */
+export function shardWrong(id: Uint8Array): Problem {
+	const shard = toHex(id.subarray(0, 2));
+	return problem(
+		"shard-wrong",
+		`That is at another place of this relay: connect to its address with /${shard} at the end.`,
+	);
+}
 
 /** Checks hellos and grants. */
 export class Greeter {
@@ -109,7 +119,9 @@ export class Greeter {
 
 	/** Why a grant is not one to work on; undefined when it is. */
 	admit(grant: Grant): Problem | undefined {
-		const { crypto, relay, clock, market } = this.deps;
+		const { crypto, relay, clock, market, owns } = this.deps;
+		// its count, its vouchers and its hellos are another worker's
+		if (!owns(grant.tab)) return shardWrong(grant.tab);
 		const refused = admitGrant(grant, relay.publicKey, clock.nowMs());
 		if (refused) return refused;
 		const unknown = verifyGrant(crypto, grant, market.keys);

@@ -10,6 +10,7 @@ import { type ProblemCode, problem } from "#contracts/problem";
 import type { Mailbox } from "#relay/mailbox/mailbox";
 import type { Known } from "#relay/mailbox/store";
 import type { RelayParts } from "#relay/parts";
+import { shardWrong } from "./hello.ts";
 import type { Outbox } from "./outbox.ts";
 import { Reader } from "./reader.ts";
 
@@ -30,10 +31,14 @@ export class Listening {
 
 	/** Takes a listen frame's body; "malformed" when it is none. Resolves when the mailbox is the session's, or refused. */
 	listen(body: Uint8Array, hello: Hello, helloHash: Uint8Array): "malformed" | Promise<void> | undefined {
-		const { crypto, relay } = this.parts;
+		const { crypto, relay, owns } = this.parts;
 		const listen = readListen(body);
 		if (!listen) return "malformed";
 		const { handle, mailbox, device, tokenHash, signature } = listen;
+		if (!owns(mailbox)) {
+			const { problem: code, detail } = shardWrong(mailbox);
+			return this.refuse(code, detail);
+		}
 		const scope = { relay: relay.publicKey, helloHash, session: hello.session, mailbox, device, tokenHash };
 		if (!verifyListen(crypto, scope, signature))
 			return this.refuse("signature-bad", "The mailbox's key did not sign this listen.");

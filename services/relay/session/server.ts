@@ -84,6 +84,12 @@ export class Port {
 		});
 	}
 
+	/** Takes over a connection that somebody else accepted, and of which these bytes were read. */
+	take(socket: Socket, read: Uint8Array): void {
+		socket.unshift(read);
+		this.http.emit("connection", socket);
+	}
+
 	/** Ends what is overdue. */
 	sweep(): void {
 		const { parts, helloMs, idleMs } = this.deps;

@@ -11,7 +11,10 @@ import type { MailboxState } from "#relay/mailbox/store";
 import type { Origin } from "#relay/session/copy";
 import { Numbers } from "#relay/tag/numbers";
 import type { FarTag } from "./fartag.ts";
-import { type AnswerKind, type HopRoute, writeHopAnswers } from "./wire.ts";
+import { type HopRoute, writeHopAnswers } from "./wire.ts";
+
+/** What became of a copy; a refusal is its reason. */
+type Fate = "kept" | "passed" | "known" | ProblemCode;
 
 /** Who gathers what routes have to say, until the turn ends. */
 export interface Teller {
@@ -33,7 +36,7 @@ export class FarRoute {
 	private source: FarOrigin | undefined;
 	/** The mailbox's token for which the source was made. */
 	private checked: Uint8Array | undefined;
-	private readonly answers = new Map<ProblemCode | AnswerKind, Numbers>();
+	private readonly answers = new Map<Fate, Numbers>();
 
 	constructor(told: HopRoute, tag: FarTag, teller: Teller) {
 		this.told = told;
@@ -53,7 +56,7 @@ export class FarRoute {
 	}
 
 	/** Says what became of a number; a refusal by its reason. */
-	say(what: Exclude<AnswerKind, "refused"> | ProblemCode, seq: number): void {
+	say(what: Fate, seq: number): undefined {
 		const numbers = this.answers.get(what);
 		if (numbers) numbers.include(seq);
 		else this.answers.set(what, new Numbers([[seq, seq]]));
@@ -67,8 +70,10 @@ export class FarRoute {
 		this.dirty = false;
 		for (const [what, numbers] of this.answers) {
 			if (numbers.count === 0) continue;
-			const good = what === "kept" || what === "passed" || what === "known";
-			yield* writeHopAnswers(this.told.route, good ? what : "refused", good ? "internal" : what, numbers.take());
+			const { route } = this.told;
+			if (what === "kept" || what === "passed" || what === "known")
+				yield* writeHopAnswers(route, what, "internal", numbers.take());
+			else yield* writeHopAnswers(route, "refused", what, numbers.take());
 		}
 	}
 }

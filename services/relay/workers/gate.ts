@@ -126,7 +126,8 @@ export class Gate implements Teller {
 	/** The tag was read: what is asked of it is answered, and what came meanwhile is worked on in its order. */
 	private begin(route: FarRoute): void {
 		if (this.ended || this.routes.get(route.told.route) !== route) return;
-		if (route.told.resolve) for (const frame of writeHopKnown(route.told.route, route.tag.ranges)) this.pipe.frame(frame);
+		if (route.told.resolve)
+			for (const frame of writeHopKnown(route.told.route, route.tag.ranges)) this.pipe.frame(frame);
 		const waiting = route.waiting ?? [];
 		route.waiting = undefined;
 		const moment = this.now();
@@ -146,7 +147,7 @@ export class Gate implements Teller {
 	}
 
 	/** Works on the copy at the cursor. */
-	private come(message: Uint8Array, c: Cursor, moment: Moment): void {
+	private come(message: Uint8Array, c: Cursor, moment: Moment): undefined {
 		const route = this.routes.get(readU32(message, c.start));
 		if (!route) throw new Error("a copy came on no route");
 		if (route.waiting) {
@@ -172,7 +173,8 @@ export class Gate implements Teller {
 			if (!origin.byCard) return route.say("token-needed", seq);
 			const reader = mailbox.readerNow();
 			if (!reader) return route.say("gone", seq);
-			this.run.deliver(message, c, reader.outbox, mailbox.readerHandle, 0);
+			mailbox.passToOthers(reader, this.run.owned(message), from, c.end);
+			this.run.deliver(message, c, reader.outbox, reader.handle, 0);
 			tag.answered(seq);
 			tag.mark(seq);
 			route.say("passed", seq);
@@ -189,10 +191,12 @@ export class Gate implements Teller {
 		const reader = mailbox.readerFor(size);
 		if (reader) {
 			const number = mailbox.deliver(copy, reader, moment.elapsedMs);
-			this.run.deliver(message, c, reader.outbox, mailbox.readerHandle, number);
+			this.run.deliver(message, c, reader.outbox, reader.handle, number);
 			counts.live++;
 			counts.liveBytes += size;
 		} else {
+			// it may go to devices that something of these bytes goes to already
+			this.run.pass(message);
 			mailbox.keep(copy);
 			counts.toDisk++;
 			counts.diskBytes += size;

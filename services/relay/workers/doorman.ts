@@ -1,0 +1,142 @@
+/**
+ * The relay's one port when it has several workers: reads a request's head and no byte more, and hands the connection on, unread otherwise,
+ * to the worker of the shard in its path. Everything that is no upgrade is answered here.
+ *
+ * A socket can only be passed to another process while nothing of it is read meanwhile: what was read here and not told on would be lost.
+ * With a high-water mark of 0 Node reads one chunk when asked and then stops, by its public API; a test sees bytes lost without it.
+ */
+
+import {
+	createServer as createHttp,
+	type Server as HttpServer,
+	type IncomingMessage,
+	type ServerResponse,
+} from "node:http";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { LIMIT } from "#contracts/limit";
+import { type Problem, problem } from "#contracts/problem";
+import { shardOfPath } from "#contracts/shard";
+import type { Clock } from "#host/clock";
+import type { RelayLimits } from "#relay/limit";
+
+/** A request's head; as much as a worker takes. */
+const HEAD_BYTES_MAX = 8_192;
+const HEAD_END = "\r\n\r\n";
+
+/** What a doorman needs. */
+export type DoormanDeps = {
+	readonly host: string;
+	readonly port: number;
+	readonly clock: Clock;
+	readonly limits: RelayLimits;
+	/** A proxy's address says nothing of who comes. */
+	readonly trustProxy: boolean;
+	/** Hands a connection to a worker with what was read of it; false when that worker cannot take it. `shard` is undefined where the path names none. */
+	readonly hand: (shard: number | undefined, socket: Socket, read: Uint8Array) => boolean;
+	/** Answers a plain request. */
+	readonly answer: (request: IncomingMessage, response: ServerResponse) => void;
+};
+
+/** The doorman. */
+export class Doorman {
+	private readonly deps: DoormanDeps;
+	private readonly door: Server;
+	private readonly http: HttpServer;
+	/** Connections whose head is not whole yet, by the address they come from. */
+	private readonly heads = new Map<Socket, string>();
+	private readonly perAddress = new Map<string, number>();
+	private draining = false;
+
+	constructor(deps: DoormanDeps) {
+		this.deps = deps;
+		this.door = createServer({ highWaterMark: 0, pauseOnConnect: true, noDelay: true }, (socket) => this.greet(socket));
+		this.http = createHttp({ maxHeaderSize: HEAD_BYTES_MAX, connectionsCheckingInterval: 2_000 });
+		this.http.headersTimeout = LIMIT.helloMs;
+		this.http.requestTimeout = LIMIT.helloMs;
+		this.http.on("request", (request, response) => {
+			// the next request on this connection might be an upgrade, and then nobody would look where to
+			response.setHeader("connection", "close");
+			deps.answer(request, response);
+		});
+		this.http.on("clientError", (_error, socket) => socket.destroy());
+	}
+
+	/** Starts to listen; the port that was taken, or why none. */
+	listen(): Promise<number | Problem> {
+		const { host, port } = this.deps;
+		return new Promise((resolve) => {
+			this.door.once("error", (error: NodeJS.ErrnoException) => {
+				if (error.code === "EADDRINUSE") resolve(problem("port-in-use", `Another program listens on port ${port}.`));
+				else resolve(problem("unavailable", `Listening on ${host}:${port} failed (${error.code ?? "unknown"}).`));
+			});
+			this.door.listen(port, host, () => resolve((this.door.address() as AddressInfo).port));
+		});
+	}
+
+	/** Hands on nobody new; plain requests are still answered. */
+	drain(): void {
+		this.draining = true;
+	}
+
+	close(): void {
+		this.door.close();
+		for (const socket of this.heads.keys()) socket.destroy();
+		this.http.closeAllConnections();
+	}
+
+	/** Reads the head: one chunk at a time, and none after it is whole. */
+	private greet(socket: Socket): void {
+		const { clock, limits } = this.deps;
+		const address = this.deps.trustProxy ? "" : (socket.remoteAddress ?? "");
+		const others = address === "" ? 0 : (this.perAddress.get(address) ?? 0);
+		if (this.heads.size >= limits.strangersMax || others >= limits.strangersPerAddressMax) {
+			socket.destroy();
+			return;
+		}
+		this.heads.set(socket, address);
+		this.perAddress.set(address, (this.perAddress.get(address) ?? 0) + 1);
+		const late = clock.after(LIMIT.helloMs, () => socket.destroy());
+		let read: Buffer = Buffer.alloc(0);
+		const done = (): void => {
+			late();
+			socket.off("readable", take);
+			socket.off("close", done);
+			if (!this.heads.delete(socket)) return;
+			const left = (this.perAddress.get(address) ?? 1) - 1;
+			if (left > 0) this.perAddress.set(address, left);
+			else this.perAddress.delete(address);
+		};
+		const take = (): void => {
+			const chunk = socket.read() as Buffer | null;
+			if (!chunk) return;
+			read = read.length === 0 ? chunk : Buffer.concat([read, chunk]);
+			const end = read.indexOf(HEAD_END);
+			if (end < 0 && read.length <= HEAD_BYTES_MAX) {
+				// asks for the next chunk
+				socket.read(0);
+				return;
+			}
+			done();
+			if (end < 0) socket.destroy();
+			else this.pass(socket, read, read.toString("latin1", 0, end));
+		};
+		socket.on("error", () => socket.destroy());
+		socket.on("close", done);
+		socket.on("readable", take);
+		socket.read(0);
+	}
+
+	private pass(socket: Socket, read: Buffer, head: string): void {
+		const path = /^GET (\S+) HTTP\/1\.1\r\n/.exec(head)?.[1];
+		if (path === undefined || !/\r\nupgrade:[ \t]*websocket[ \t]*(\r\n|$)/i.test(head)) {
+			socket.unshift(read);
+			this.http.emit("connection", socket);
+			return;
+		}
+		if (!this.draining && this.deps.hand(shardOfPath(path), socket, read)) return;
+		socket.end(
+			"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+			() => socket.destroy(),
+		);
+	}
+}

@@ -1,0 +1,228 @@
+/**
+ * A relay of several workers: this process has the port, the folder's lock, the relay's key and its listing at the market; everything else
+ * is the workers' (docs/decisions/workers.md). It reads no WebSocket.
+ */
+
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { HASH_BYTES } from "#contracts/identity";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Clock } from "#host/clock";
+import { type HealthReport, makeHealth } from "#host/health";
+import { type FolderLock, lockFolder } from "#host/lock";
+import type { LogLevel } from "#host/log";
+import { isFromHere } from "#host/loopback";
+import { checkRelayConfig, type RelayConfig, urlOf } from "#relay/config";
+import { openRelaySeed } from "#relay/key";
+import { RELAY_LIMITS } from "#relay/limit";
+import { Announcer, offerOf } from "#relay/market/announce";
+import { MarketKeys } from "#relay/market/market";
+import type { RelayDeps } from "#relay/relay";
+import { Crew } from "./crew.ts";
+import { Doorman } from "./doorman.ts";
+import { workerOf } from "./share.ts";
+
+/** How long a start waits for a market that is slow; it goes on without it. */
+const MARKET_WAIT_MS = 2_000;
+/** A unix socket's address has 108 bytes on Linux and 104 elsewhere, its end included. */
+const SOCKET_PATH_BYTES_MAX = 100;
+
+/** What a parent is given besides its settings. */
+export type ParentDeps = Pick<RelayDeps, "crypto" | "clock" | "random" | "fetch" | "log"> & {
+	readonly logLevel: LogLevel;
+};
+
+/** A relay of several workers that runs. */
+export type RunningCrew = {
+	readonly url: string;
+	readonly port: number;
+	readonly publicKey: Uint8Array;
+	/** As `/health` says it. */
+	health(): Promise<HealthReport>;
+	/** Restarts of workers so far. */
+	readonly restarts: number;
+	/** Stops the workers in order, and then itself; within some seconds, whatever hangs. */
+	stop(): Promise<void>;
+};
+
+/** Starts a relay of so many workers, or says why not. It starts without the market too. */
+export async function startCrew(
+	config: RelayConfig,
+	workers: number,
+	deps: ParentDeps,
+): Promise<RunningCrew | Problem> {
+	const wrong = checkRelayConfig(config);
+	if (wrong) return wrong;
+	const lock = config.data === undefined ? { release: () => {} } : lockFolder(config.data);
+	if (isProblem(lock)) return lock;
+	const started = await start(config, workers, deps, lock);
+	if (isProblem(started)) lock.release();
+	return started;
+}
+
+async function start(
+	config: RelayConfig,
+	workers: number,
+	deps: ParentDeps,
+	lock: FolderLock,
+): Promise<RunningCrew | Problem> {
+	const { crypto, clock, log, logLevel } = deps;
+	const limits = { ...RELAY_LIMITS, ...config.limits };
+	const seed = openRelaySeed(crypto, config.data);
+	if (isProblem(seed)) return seed;
+	const relay = crypto.keyPair(seed);
+	const folders = foldersOf(config.data, workers);
+	if (isProblem(folders)) return folders;
+	const { marketUrl } = config;
+	const market = new MarketKeys({ ...deps, limits, marketUrl, pin: config.marketKey, folder: config.data });
+	await Promise.race([market.refresh(), pause(clock)]);
+	const sockets = socketsOf(config.data, workers);
+	const secret = crypto.random(HASH_BYTES);
+	const health = makeHealth();
+	let url = "";
+	const crew = new Crew({
+		clock,
+		log,
+		workers,
+		termsOf: (worker) => ({
+			share: { worker, workers },
+			// all workers work with the market that the first answer showed
+			config: { ...config, data: folders[worker], marketKey: market.root },
+			folder: config.data,
+			url,
+			seed,
+			paths: sockets.paths,
+			secret,
+			logLevel,
+		}),
+	});
+	let next = 0;
+	const doorman = new Doorman({
+		...config,
+		clock,
+		limits,
+		hand: (shard, socket, read) => {
+			// who names no shard may be lucky; if not, the worker says where to go
+			const worker = shard === undefined ? next++ % workers : workerOf(shard, workers);
+			return crew.hand(worker, socket, read);
+		},
+		answer: (request, response) => void answer(request, response),
+	});
+	const registry = new Registry();
+	collectDefaultMetrics({ register: registry });
+	const gauge = (name: string, help: string, value: () => number) =>
+		new Gauge({
+			name: `farelay_relay_${name}`,
+			help,
+			registers: [registry],
+			collect() {
+				this.set(value());
+			},
+		});
+	gauge("workers", "Worker processes that are up.", () => crew.up);
+	gauge("worker_restarts", "Worker processes that were started again.", () => crew.restarts);
+
+	async function healthNow(): Promise<HealthReport> {
+		const reports = await crew.reports();
+		for (const [worker, report] of reports.entries())
+			health.report(`worker-${worker}`, report ? Object.values(report.health.troubles)[0] : "unavailable");
+		return health.now();
+	}
+
+	async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+		const path = request.url?.split("?")[0];
+		response.setHeader("cache-control", "no-store").setHeader("x-content-type-options", "nosniff");
+		if (request.method !== "GET") response.writeHead(405).end();
+		else if (path === "/health") {
+			const now = await healthNow();
+			response.writeHead(now.ok ? 200 : 503, { "content-type": "application/json" }).end(JSON.stringify(now));
+		} else if (path === "/metrics" && isFromHere(request)) {
+			const reports = await crew.reports();
+			const all = [await registry.getMetricsAsJSON(), ...reports.flatMap((report) => (report ? [report.metrics] : []))];
+			const text = await AggregatorRegistry.aggregate(all).metrics();
+			response.writeHead(200, { "content-type": registry.contentType }).end(text);
+		} else response.writeHead(404).end();
+	}
+
+	const port = await doorman.listen();
+	if (isProblem(port)) {
+		sockets.remove();
+		return port;
+	}
+	url = urlOf(config, port);
+	const refused = await crew.start();
+	if (refused) {
+		doorman.close();
+		sockets.remove();
+		return refused;
+	}
+	const announcer = new Announcer({
+		...deps,
+		limits,
+		relay,
+		market,
+		marketUrl,
+		everyMs: config.announceEveryMs,
+		offer: () => offerOf(config, url),
+	});
+	await Promise.race([announcer.start(), pause(clock)]);
+	const stopRefresh = clock.every(limits.sweepEveryMs, () => {
+		if (market.due) void market.refresh();
+	});
+	let stopping: Promise<void> | undefined;
+
+	async function stop(): Promise<void> {
+		health.drain();
+		doorman.drain();
+		announcer.stop();
+		stopRefresh();
+		await crew.stop();
+		doorman.close();
+		sockets.remove();
+		lock.release();
+	}
+
+	return {
+		url,
+		port,
+		publicKey: relay.publicKey,
+		health: healthNow,
+		get restarts() {
+			return crew.restarts;
+		},
+		stop: () => {
+			stopping ??= stop();
+			return stopping;
+		},
+	};
+}
+
+/** Each worker's folder. */
+function foldersOf(data: string | undefined, workers: number): (string | undefined)[] | Problem {
+	if (data !== undefined && existsSync(join(data, "mail.db")))
+		return problem("conflict", `The mail in ${data} is that of a relay without workers; start it without --workers.`);
+	return Array.from({ length: workers }, (_, worker) =>
+		data === undefined ? undefined : join(data, `worker-${worker}`),
+	);
+}
+
+/** Where the workers' sockets are: in the data folder, or where its path is too long or it has none, in a temporary one. Only the owner may enter. */
+function socketsOf(data: string | undefined, workers: number): { paths: string[]; remove: () => void } {
+	const name = (folder: string, worker: number) => join(folder, `${worker}.sock`);
+	const own = data === undefined ? undefined : join(data, "links");
+	const fits = own !== undefined && Buffer.byteLength(name(own, workers)) <= SOCKET_PATH_BYTES_MAX;
+	const folder = fits ? own : mkdtempSync(join(tmpdir(), "farelay-"));
+	mkdirSync(folder, { recursive: true, mode: 0o700 });
+	chmodSync(folder, 0o700);
+	return {
+		paths: Array.from({ length: workers }, (_, worker) => name(folder, worker)),
+		remove: () => rmSync(folder, { recursive: true, force: true }),
+	};
+}
+
+function pause(clock: Clock): Promise<void> {
+	return new Promise((resolve) => void clock.after(MARKET_WAIT_MS, resolve));
+}

@@ -1,0 +1,121 @@
+/**
+ * One worker's process: a whole relay for its shards, told by its parent what to do. When the parent is gone it stops by itself, so that
+ * nothing of a relay outlives it.
+ */
+
+import type { Socket } from "node:net";
+import { isProblem } from "#contracts/problem";
+import { systemClock } from "#host/clock";
+import { crypto } from "#host/crypto";
+import { openLog } from "#host/log";
+import { RELAY_LIMITS, type RelayLimits } from "#relay/limit";
+import type { Part } from "#relay/part";
+import { type RunningRelay, startRelay } from "#relay/relay";
+import { Neighbours } from "./neighbours.ts";
+import { workerOfId } from "./share.ts";
+import type { ParentWord, WorkerTerms, WorkerWord } from "./word.ts";
+
+/** Bounds of the whole relay that one address could otherwise have once at each worker. */
+const SHARED: readonly (keyof RelayLimits)[] = [
+	"strangersMax",
+	"strangersPerAddressMax",
+	"acceptsPerSecondMax",
+	"newMailboxesPerHourMax",
+];
+
+/** Runs a worker until its parent says stop, or is gone. */
+export function runWorker(): void {
+	let running: Promise<RunningRelay | undefined> | undefined;
+	let relay: RunningRelay | undefined;
+	/** Connections that came while it starts. */
+	let early: { socket: Socket; read: Uint8Array }[] = [];
+	const others = Promise.withResolvers<void>();
+
+	function say(word: WorkerWord): void {
+		if (process.connected) process.send?.(word);
+	}
+
+	async function start(terms: WorkerTerms): Promise<RunningRelay | undefined> {
+		const { share, config, folder, url, seed, paths, secret, logLevel } = terms;
+		const log = openLog({ name: "relay", level: logLevel }).child({ worker: share.worker });
+		const clock = systemClock;
+		const neighbours = new Neighbours({ share, paths, secret, clock, log });
+		const part: Part = {
+			relay: crypto.keyPair(seed),
+			folder,
+			url,
+			owns: (id) => workerOfId(id, share.workers) === share.worker,
+			far: neighbours,
+			meet: (parts, desk) => {
+				neighbours.link(parts.tags);
+				return neighbours.serve(parts, desk);
+			},
+			flush: () => neighbours.flush(),
+			settled: async () => {
+				await neighbours.settled();
+				say({ say: "settled" });
+				await others.promise;
+			},
+			leave: () => neighbours.stop(),
+		};
+		const limits: Partial<RelayLimits> = { ...RELAY_LIMITS, ...config.limits };
+		for (const name of SHARED) Object.assign(limits, { [name]: Math.ceil((limits[name] as number) / share.workers) });
+		const onDeath = (): never => process.exit(1);
+		const deps = { crypto, clock, random: Math.random, fetch, log, onDeath, part };
+		const started = await startRelay({ ...config, limits }, deps);
+		if (isProblem(started)) {
+			say({ say: "refused", why: started });
+			neighbours.stop();
+			return undefined;
+		}
+		relay = started;
+		for (const { socket, read } of early) relay.take(socket, read);
+		early = [];
+		say({ say: "ready" });
+		return relay;
+	}
+
+	async function stop(): Promise<void> {
+		await (await running)?.stop();
+		process.exit(0);
+	}
+
+	process.on("message", (word: ParentWord, socket?: Socket) => {
+		switch (word.say) {
+			case "start":
+				running ??= start(word.terms);
+				break;
+			case "take":
+				say({ say: "took" });
+				// it may have ended on its way here
+				if (!socket) break;
+				if (relay) relay.take(socket, word.read);
+				else early.push({ socket, read: word.read });
+				break;
+			case "report":
+				void report(word.ask);
+				break;
+			case "stop":
+				void stop();
+				break;
+			case "close":
+				others.resolve();
+		}
+	});
+
+	async function report(ask: number): Promise<void> {
+		if (!relay) return;
+		const { health, metrics } = relay;
+		say({ say: "report", ask, report: { health: health.now(), metrics: await metrics.getMetricsAsJSON() } });
+	}
+
+	// the parent's word counts, not a terminal's that everybody hears
+	process.on("SIGINT", () => {});
+	process.on("SIGTERM", () => {});
+	process.once("disconnect", () => {
+		others.resolve();
+		void stop();
+	});
+}
+
+if (import.meta.main) runWorker();

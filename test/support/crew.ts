@@ -1,0 +1,120 @@
+/** A relay of several workers to test against: real processes, real sockets, a market that can be told what to do. */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import type { Grant } from "#contracts/grant";
+import type { KeyPair } from "#contracts/identity";
+import { isProblem } from "#contracts/problem";
+import { shardUrl } from "#contracts/shard";
+import type { RelayConfig } from "#relay/config";
+import { type RunningCrew, startCrew } from "#relay/workers/parent";
+import { workerOfId } from "#relay/workers/share";
+import { FakeMarket, type GrantWish } from "./fakemarket.ts";
+import { keys, RawClient, until } from "./rawclient.ts";
+import { relayConfig, relayDeps } from "./relay.ts";
+
+/** A mailbox key that a worker of so many has. */
+export function keysAt(worker: number, workers: number): KeyPair {
+	for (;;) {
+		const pair = keys();
+		if (workerOfId(pair.publicKey, workers) === worker) return pair;
+	}
+}
+
+export type TestCrew = RunningCrew & {
+	readonly market: FakeMarket;
+	readonly workers: number;
+	readonly folder: string;
+	/** Process ids of the workers, by their number. */
+	pids(): number[];
+	/** A connection for a tab or mailbox that has said nothing yet. */
+	connect(id: Uint8Array): Promise<RawClient>;
+	/** A connection that listens on a mailbox. */
+	reader(mailbox: KeyPair, token?: Uint8Array): Promise<RawClient>;
+	/** A grant on a tab that a worker has. */
+	grantAt(worker: number, session: KeyPair, wish?: GrantWish): Grant;
+	/** A connection with a tab at a worker, on a grant of its own or one that is given. */
+	sender(worker: number, with_?: { grant: Grant; session: KeyPair; tag?: Uint8Array }): Promise<RawClient>;
+	/** Kills a worker's process, and waits until another has taken its place. */
+	kill(worker: number): Promise<void>;
+};
+
+/** The process ids of a process's children, in the order of their start. */
+export function childrenOf(pid: number): number[] {
+	return readdirSync(`/proc/${pid}/task`)
+		.flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim().split(" "))
+		.filter((child) => child !== "")
+		.map(Number);
+}
+
+/** What a process was started with. */
+function commandOf(pid: number): string {
+	try {
+		return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+	} catch {
+		return "";
+	}
+}
+
+/** Starts a market and a relay of several workers; both are stopped when the test ends. */
+export async function startTestCrew(t: TestContext, workers = 2, change: Partial<RelayConfig> = {}): Promise<TestCrew> {
+	const market = await FakeMarket.start();
+	const folder = await mkdtemp(join(tmpdir(), "farelay-crew-"));
+	const config = relayConfig(market, { data: folder, ...change });
+	const crew = await startCrew(config, workers, { ...relayDeps(), logLevel: "silent" });
+	assert(!isProblem(crew), isProblem(crew) ? crew.detail : "");
+	const clients: RawClient[] = [];
+	t.after(async () => {
+		for (const client of clients) client.ws.terminate();
+		await crew.stop();
+		await market.stop();
+		await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+	});
+	const connect = async (id: Uint8Array): Promise<RawClient> => {
+		const client = await RawClient.connect(shardUrl(crew.url, id), crew.publicKey);
+		clients.push(client);
+		return client;
+	};
+	const grantAt = (worker: number, session: KeyPair, wish: GrantWish = {}): Grant => {
+		for (;;) {
+			const grant = market.grant(crew.publicKey, session.publicKey, wish);
+			if (workerOfId(grant.tab, workers) === worker) return grant;
+		}
+	};
+	return {
+		...crew,
+		health: () => crew.health(),
+		get restarts() {
+			return crew.restarts;
+		},
+		market,
+		workers,
+		folder,
+		pids: () => childrenOf(process.pid).filter((pid) => commandOf(pid).includes("workers/worker")),
+		connect,
+		grantAt,
+		reader: async (mailbox, token) => {
+			const client = await connect(mailbox.publicKey);
+			client.put(client.helloFrame(), client.listenFrame(1, mailbox, token));
+			await client.listening();
+			return client;
+		},
+		sender: async (worker, given) => {
+			const session = given?.session ?? keys();
+			const grant = given?.grant ?? grantAt(worker, session);
+			const client = await connect(grant.tab);
+			if (given?.tag) client.tag = given.tag;
+			client.put(client.helloFrame({ grant, session }));
+			await client.welcome();
+			return client;
+		},
+		kill: async () => assert.fail(`kill by id: ${spawnSync.name}`),
+	};
+}
+
+export { until };
