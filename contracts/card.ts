@@ -35,7 +35,8 @@ export const CARD_NAME_BYTES_MAX = 64;
 export const CARD_HOMES_MAX = 2;
 
 const SCHEME = "farelay:card#";
-const CARD_BYTES_MAX = 1 + 32 + 32 + 16 + 8 + 1 + 64 + 1 + CARD_HOMES_MAX * (64 + 2 + LIMIT.urlBytesMax) + 64;
+/** The longest card. */
+export const CARD_BYTES_MAX = 1 + 32 + 32 + 16 + 8 + 1 + 64 + 1 + CARD_HOMES_MAX * (64 + 2 + LIMIT.urlBytesMax) + 64;
 const text = new TextEncoder();
 
 /**

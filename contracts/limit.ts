@@ -89,6 +89,8 @@ export const LIMIT = {
 	requestAgeMsMax: 10 * MINUTE,
 	/** The longest a listing stays valid without being said again. */
 	listingMsMax: 15 * MINUTE,
+	/** The longest a market keeps a published card without hearing from its owner: who is away for longer has lost their mail too. */
+	publishedMsMax: 90 * DAY,
 	/** The longest relay URL: fits every browser, and a row. */
 	urlBytesMax: 256,
 	/** A problem's detail on the wire. */

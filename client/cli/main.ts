@@ -16,6 +16,7 @@ const VERBS: Record<string, () => Promise<{ verb: Verb }>> = {
 	account: () => import("./verb/account.ts"),
 	fund: () => import("./verb/fund.ts"),
 	relays: () => import("./verb/relays.ts"),
+	card: () => import("./verb/card.ts"),
 	send: () => import("./verb/send.ts"),
 	listen: () => import("./verb/listen.ts"),
 	earnings: () => import("./verb/earnings.ts"),

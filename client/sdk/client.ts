@@ -5,56 +5,33 @@
 
 import type { Amount } from "#contracts/amount";
 import { fromHex, toHex } from "#contracts/bytes";
-import { type Card, cardLink, readCard, readCardLink } from "#contracts/card";
+import { type Card, cardLink } from "#contracts/card";
 import { MESSAGE } from "#contracts/envelope";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Traffic } from "#contracts/tariff";
 import { makeCard, type Relay } from "./card.ts";
+import { Contacts } from "./contacts.ts";
 import { type Device, device as deviceOf } from "./device.ts";
 import { type MarketDoor, marketDoor } from "./door.ts";
 import { orThrow } from "./error.ts";
 import { blobSource, type FileSource } from "./file.ts";
 import type { Settlement } from "./finish.ts";
+import { homesOf } from "./home.ts";
 import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
-import { claimMailbox, Inbox } from "./inbox.ts";
+import { Inbox } from "./inbox.ts";
 import { type Handlers, Incoming } from "./incoming.ts";
 import { type Waiting, waitingOf } from "./letter.ts";
 import type { Market, RelayOffer } from "./market.ts";
+import type { CardOptions, ClientOptions, ClientSendOptions, Sendable, Tick } from "./options.ts";
 import { Outbox, type SendOptions, type Sent } from "./outbox.ts";
+import { Publishing } from "./publishing.ts";
 import type { Clocks } from "./session.ts";
 import { type Cost, Spending } from "./spending.ts";
-import { getJson, memoryStorage, putJson, type Storage } from "./storage.ts";
-import { Wallet, type WalletEvents } from "./wallet.ts";
+import { getJson, memoryStorage, putJson } from "./storage.ts";
+import { Wallet } from "./wallet.ts";
 
-export type ClientOptions = {
-	/** The marketplace: its address, and its root key in hex if known; otherwise the first key it shows is pinned. */
-	readonly market: string | { readonly url: string; readonly key: string };
-	/** Where state rests; in memory if left out, and then the account ends with the process. */
-	readonly storage?: Storage;
-	/** The account's 32-byte seed; if left out, the one in storage, or a new one that is kept there. */
-	readonly seed?: Uint8Array;
-	/** The most to spend in a day, fees included. */
-	readonly spendLimit?: Amount | undefined;
-	/** Answers messages of people whose card is known with a paid receipt, so that they see `delivered`. */
-	readonly receipts?: boolean;
-	/** Traffic that was paid for and never answered: by a crash of the relay, or of this client. */
-	readonly onLost?: WalletEvents["lost"];
-	/** A relay that claimed what was never signed: it is not used any more. */
-	readonly onDishonest?: WalletEvents["dishonest"];
-	/** Something waited to be sent until its TTL was over, and is dropped. */
-	readonly onOver?: (waiting: Waiting) => void;
-	/** Worth knowing, already dealt with. */
-	readonly onProblem?: (problem: Problem) => void;
-	/** Parts of the device, in place of what the runtime has. */
-	readonly device?: Partial<Device>;
-};
-
-/** How a message stands: on its way, at the relay, with its reader. */
-export type Tick = "waiting" | "sent" | "passed" | "delivered";
-export type ClientSendOptions = SendOptions & { readonly tick?: (tick: Tick) => void };
-/** What can be sent: a text, a file, or a browser's `File`. */
-export type Sendable = string | FileSource | Blob;
+export type { CardOptions, ClientOptions, ClientSendOptions, Sendable, Tick };
 
 /** Messages whose `delivered` is waited for: a day of much writing; beyond it the oldest are not told of any more. */
 const TICKS_MAX = 10_000;
@@ -84,6 +61,8 @@ export class Client {
 	private readonly spending: Spending;
 	private readonly wallet: Wallet;
 	private readonly outbox: Outbox;
+	private readonly contacts: Contacts;
+	private readonly publishing: Publishing;
 	private readonly ticks = new Map<string, (tick: Tick) => void>();
 	private inboxes: Inbox[] = [];
 	private incoming: Incoming[] = [];
@@ -103,9 +82,21 @@ export class Client {
 		this.wallet = new Wallet(device, identity, market, this.clocks, this.spending, {
 			lost: (relay, lost: Traffic, total) => options.onLost?.(relay, lost, total),
 			dishonest: (relay, why) => options.onDishonest?.(relay, why),
-			problem: (_relay, refusal) => options.onProblem?.(refusal),
+			problem: (relay, refusal) => {
+				options.onProblem?.(refusal);
+				if (refusal.problem === "unavailable") this.outbox.moves.unreachable(relay);
+			},
 		});
-		this.outbox = new Outbox(device, identity, this.wallet, this.spending, (waiting) => options.onOver?.(waiting));
+		this.publishing = new Publishing(device, identity, this.market);
+		this.contacts = new Contacts(device, (refusal) => options.onProblem?.(refusal));
+		this.outbox = new Outbox(
+			device,
+			identity,
+			this.wallet,
+			this.spending,
+			(waiting) => options.onOver?.(waiting),
+			(card) => this.contacts.newer(card),
+		);
 	}
 
 	/** The account: its public key in hex. */
@@ -138,42 +129,53 @@ export class Client {
 		return this.spending.spentToday();
 	}
 
-	/** The relays with one's mailboxes: those chosen before, or the cheapest one listed. */
 	private async homes(asked?: readonly Relay[]): Promise<Relay[]> {
-		type Row = { key: string; url: string };
-		const stored = (await getJson<Row[]>(this.device.storage, "homes")) ?? [];
-		const known = stored.map(({ key, url }) => ({ key: fromHex(key) as Uint8Array, url }));
-		if (!asked && known.length > 0) return known;
-		const homes = asked ?? (await this.relays()).slice(0, 1);
-		if (homes.length === 0) orThrow(problem("not-found", "No relay is listed at this market now."));
-		const claims = await Promise.all(
-			homes.map((relay) => claimMailbox(this.device, this.identity, relay, this.clocks)),
-		);
-		for (const refusal of claims) if (refusal) orThrow(refusal);
-		const rows = homes.map(({ key, url }) => ({ key: toHex(key), url }));
-		await putJson(this.device.storage, "homes", rows);
-		return homes.map(({ key, url }) => ({ key, url }));
+		return orThrow(await homesOf(this.device, this.identity, this.market, this.clocks, asked));
+	}
+
+	private async makeCard({ relay, relays, name = "" }: CardOptions): Promise<Card> {
+		return makeCard(this.device, this.identity, await this.homes(relays ?? (relay && [relay])), { name });
 	}
 
 	/** One's contact card as a link. Gives the mailbox a home at the relays named, or at the cheapest. */
-	async card(options: { relay?: Relay; relays?: readonly Relay[]; name?: string } = {}): Promise<string> {
-		const asked = options.relays ?? (options.relay && [options.relay]);
-		const homes = await this.homes(asked);
-		return cardLink(makeCard(this.device, this.identity, homes, { name: options.name ?? "" }));
+	async card(options: CardOptions = {}): Promise<string> {
+		const link = cardLink(await this.makeCard(options));
+		// a published card that names the old relays would send people to where nobody reads any more
+		if ((options.relay || options.relays) && (await this.publishing.name()) !== undefined) await this.publishCard();
+		return link;
+	}
+
+	/**
+	 * Lets the market keep one's card, sealed, and answers a link that stays the same when the card changes. It is said again by
+	 * {@link listen}, and by {@link card} when the relays change.
+	 */
+	async publishCard(options: CardOptions = {}): Promise<string> {
+		const name = options.name ?? (await this.publishing.name()) ?? "";
+		return orThrow(await this.publishing.publish(await this.makeCard({ ...options, name })));
+	}
+
+	/** Takes the published card back: its link finds nothing any more. Whoever has the card in hand can go on using it. */
+	async unpublishCard(): Promise<void> {
+		orThrow(await this.publishing.publish(undefined));
 	}
 
 	/** Remembers a person's card: receipts go to people one has a card of. */
 	async know(card: Card): Promise<void> {
-		await this.device.storage.put(`contact/${toHex(card.identity)}`, card.bytes);
+		await this.contacts.know(card);
 	}
 
-	private cardOf(card: string | Card): Card {
-		return typeof card === "string" ? orThrow(readCardLink(this.device.crypto, card)) : card;
+	/** The card that a link stands for: the one in it, or the newest that is published there. Without the market the one in hand. */
+	async resolve(link: string): Promise<Card> {
+		return orThrow(await this.contacts.resolve(link));
+	}
+
+	private async cardOf(card: string | Card): Promise<Card> {
+		return typeof card === "string" ? this.resolve(card) : card;
 	}
 
 	/** What sending something costs, before it is sent: sealed bytes, the ask, and the total with both fees. */
 	async estimate(card: string | Card, what: Sendable, { ttlS = LIMIT.ttlSDefault } = {}): Promise<Cost> {
-		return orThrow(await this.outbox.estimate(this.cardOf(card), sendable(what), ttlS));
+		return orThrow(await this.outbox.estimate(await this.cardOf(card), sendable(what), ttlS));
 	}
 
 	/**
@@ -182,8 +184,7 @@ export class Client {
 	 * when the client closed, still waits ({@link waiting}) until its TTL is over: {@link resume} sends it, and not a second `send`.
 	 */
 	async send(card: string | Card, what: Sendable, options: ClientSendOptions = {}): Promise<Sent> {
-		const to = this.cardOf(card);
-		await this.know(to);
+		const to = await this.contacts.know(await this.cardOf(card));
 		options.tick?.("waiting");
 		const thing = sendable(what);
 		const sent = orThrow(
@@ -225,6 +226,10 @@ export class Client {
 	/** Reads one's mailboxes until {@link close}. */
 	async listen(handlers: Handlers): Promise<void> {
 		const homes = await this.homes();
+		if (await this.publishing.isDue())
+			this.publishCard().catch(() =>
+				this.options.onProblem?.(problem("unavailable", "The published card is not renewed.")),
+			);
 		const all: Handlers = {
 			...handlers,
 			receipt: async (from, ids) => {
@@ -256,9 +261,8 @@ export class Client {
 	/** A paid receipt, where that is wished for and the sender's card is known. Failing costs nobody anything. */
 	private async acknowledge(from: Uint8Array, id: Uint8Array): Promise<void> {
 		if (!this.options.receipts) return;
-		const bytes = await this.device.storage.get(`contact/${toHex(from)}`);
-		const card = bytes && readCard(this.device.crypto, bytes);
-		if (!card || isProblem(card)) return;
+		const card = await this.contacts.known(from);
+		if (!card) return;
 		const sent = await this.outbox.send(card, MESSAGE.receipt, id, {});
 		if (isProblem(sent)) this.options.onProblem?.(sent);
 	}

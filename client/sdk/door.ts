@@ -27,7 +27,13 @@ const ANSWER_MS = 20_000;
 const text = new TextEncoder();
 
 /** The seam, and what only people's own clients ask: the typed tRPC client itself. */
-export type MarketDoor = Market & { readonly api: ReturnType<typeof createTRPCClient<AppRouter>> };
+export type MarketDoor = Market & {
+	readonly api: ReturnType<typeof createTRPCClient<AppRouter>>;
+	/** The market's address, without a slash at the end. */
+	readonly url: string;
+	/** Unix milliseconds by the market's clock; by this device's where the market cannot be asked. */
+	nowMs(): Promise<number>;
+};
 
 /** Opens the door to a market. `root` is its key if known (hex or bytes); otherwise the first answer is pinned in storage. */
 export function marketDoor(device: Device, identity: Identity, url: string, root?: Uint8Array): MarketDoor {
@@ -96,6 +102,11 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 
 	return {
 		api,
+		url: base,
+		async nowMs() {
+			const market = await look();
+			return device.nowMs() + (isProblem(market) ? 0 : market.aheadMs);
+		},
 		async terms() {
 			const market = await look();
 			return isProblem(market) ? market : market.terms;

@@ -32,6 +32,7 @@ import {
 	waitingOf,
 	writeLetter,
 } from "./letter.ts";
+import { MOVED, Moves, type Newer } from "./moving.ts";
 import type { Answer } from "./parcel.ts";
 import type { Plan } from "./plan.ts";
 import { seal } from "./seal.ts";
@@ -74,20 +75,25 @@ export class Outbox {
 	private readonly wallet: Wallet;
 	private readonly spending: Spending;
 	private readonly over: (waiting: Waiting) => void;
+	private readonly newer: Newer;
+	readonly moves: Moves;
 
-	/** `over` is told what waited until its end. */
+	/** `over` is told what waited until its end; `newer` knows where somebody has moved to. */
 	constructor(
 		device: Device,
 		identity: Identity,
 		wallet: Wallet,
 		spending: Spending,
 		over: (waiting: Waiting) => void = () => {},
+		newer: Newer = async () => undefined,
 	) {
 		this.device = device;
 		this.identity = identity;
 		this.wallet = wallet;
 		this.spending = spending;
 		this.over = over;
+		this.newer = newer;
+		this.moves = new Moves(newer);
 	}
 
 	/** What a payload of so many sealed bytes costs at a home. */
@@ -114,10 +120,19 @@ export class Outbox {
 		const letter = this.write(card, 0, kind, body, ttlS);
 		const answer = await this.dispatch({ letter, held: new Map(), options });
 		const second = isProblem(answer) && ELSEWHERE.includes(answer.problem) && card.homes.length > 1;
-		if (!second) return answer;
 		// Sealed anew, because a seal names its mailbox, but under the same id: whoever reads both sees one message.
-		const again = this.write(card, 1, kind, body, ttlS, letter.id);
-		return this.dispatch({ letter: again, held: new Map(), options });
+		const again = (to: Card, home: number) =>
+			this.dispatch({ letter: this.write(to, home, kind, body, ttlS, letter.id), held: new Map(), options });
+		const last = second ? await again(card, 1) : answer;
+		const moved = await this.movedTo(card, last);
+		return moved ? again(moved, 0) : last;
+	}
+
+	/** The card to use instead, where a refusal may come of a move. */
+	private async movedTo(card: Card, answer: Sent | Problem): Promise<Card | undefined> {
+		if (!isProblem(answer) || !MOVED.includes(answer.problem)) return undefined;
+		const newer = await this.newer(card);
+		return newer && !this.refuse(newer, undefined) ? newer : undefined;
 	}
 
 	/** Sends a file; goes on where an earlier attempt at the same file to the same person stopped. */
@@ -145,7 +160,11 @@ export class Outbox {
 		};
 		const file: FileProgress = { manifest, announced: false, kept: [], sentTo: 0 };
 		const sealed = this.write(card, 0, MESSAGE.file, writeManifest(manifest), options.ttlS ?? LIMIT.ttlSDefault);
-		return this.dispatch({ letter: { ...sealed, file }, source, held: new Map(), options });
+		const answer = await this.dispatch({ letter: { ...sealed, file }, source, held: new Map(), options });
+		const moved = await this.movedTo(card, answer);
+		if (!moved) return answer;
+		await dropLetter(this.device, sealed.id);
+		return this.sendFile(moved, source, options);
 	}
 
 	/** Goes on with one unfinished file by its message id; `file-changed` when the source is not that file any more. */
@@ -227,7 +246,14 @@ export class Outbox {
 		const { file } = letter;
 		const post = (payload: Uint8Array) =>
 			sender.post({ mailbox: home.mailbox, token: letter.card.token, ttlS: letter.ttlS, payload });
-		if (!file || !source) return post(letter.payload);
+		if (!file || !source) {
+			const watch = this.moves.watch(letter);
+			const moved = watch.moved.then((why) => {
+				sender.recall(letter.payload);
+				return why;
+			});
+			return Promise.race([post(letter.payload), moved]).finally(() => watch.end());
+		}
 		let announced: Answer = "kept";
 		let streamed: Promise<Problem | undefined> = Promise.resolve(undefined);
 		const announcing = file.announced ? Promise.resolve("kept" as const) : post(letter.payload);

@@ -15,16 +15,10 @@ import type { Relay } from "./card.ts";
 import { Connection } from "./connection.ts";
 import type { Device } from "./device.ts";
 import { type Answer, type Entry, Handles, isEnded, isFatal, type Parcel, type SenderEvents } from "./parcel.ts";
-import { Patience } from "./patience.ts";
+import { CREDIT_MS, FLYING_MAX, IDLE_MS, Patience } from "./patience.ts";
 import type { Purse } from "./purse.ts";
 import type { Clocks, Session } from "./session.ts";
 
-/** Frames under way at most: bounds the walk over them for each answer. */
-const FLYING_MAX = 4096;
-/** How long the word that a voucher counts may take: a relay's disk. */
-const CREDIT_MS = 500;
-/** An idle sending connection is closed: what the phone does not hold open costs no battery. */
-const IDLE_MS = 20_000;
 export class Sender {
 	private readonly device: Device;
 	private readonly events: SenderEvents;
@@ -38,7 +32,6 @@ export class Sender {
 	private readonly flying = new Map<number, Entry>();
 	private readonly handles = new Handles();
 	private stalled = false;
-	/** Going over to the next tab: first what is counted on this one drains, then it is changed. */
 	/** Goes over to the next tab once nothing is under way: this one is used up, or the relay has ended it. */
 	private rolling: boolean | "ended" = false;
 	private changing = false;
@@ -77,6 +70,13 @@ export class Sender {
 			if (!this.changing) this.connection.open();
 			this.pump();
 		});
+	}
+
+	/** Nobody waits for this payload any more; what may have gone out stays counted. For a relay that is not there. */
+	recall(payload: Uint8Array): void {
+		this.takeBack();
+		this.queue = this.queue.filter((entry) => entry.payload !== payload);
+		this.goOn();
 	}
 
 	/** Resolves when everything posted is answered. */
@@ -185,7 +185,6 @@ export class Sender {
 			const nanos = readCredited(body);
 			if (nanos !== undefined && nanos >= (this.purse.voucher?.nanos ?? 0n)) this.paidAgain();
 		}
-		// What a later version says changes nothing here.
 	}
 
 	/** The entries under way that an answer names; anything else that it names was never sent, or answered before. */

@@ -28,6 +28,8 @@ export const MARKET_SETTINGS = {
 	frozen: text(),
 	/** requests of one address in a minute */
 	requestsPerMinute: whole(1_200, 1, 10_000_000),
+	/** cards that one address may publish in an hour */
+	cardsPerHour: whole(120, 1, 10_000_000),
 	/** proxies in front whose `X-Forwarded-For` is believed; 0: none */
 	proxies: whole(0, 0, 8),
 	/** whoever asks `/metrics` from elsewhere than this machine shows it as a bearer token */
@@ -46,6 +48,7 @@ export type MarketplaceConfig = {
 	readonly capMax: Amount;
 	readonly frozen: readonly string[];
 	readonly requestsPerMinuteMax: number;
+	readonly cardsPerHourMax: number;
 	readonly proxies: number;
 	readonly metricsToken: string | undefined;
 	readonly logLevel: LogLevel;
@@ -64,6 +67,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		frozen: [],
 		// everything comes from one address here
 		requestsPerMinuteMax: 1_000_000,
+		cardsPerHourMax: 120,
 		proxies: 0,
 		metricsToken: undefined,
 		logLevel: "info",
@@ -89,6 +93,7 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		capMax,
 		frozen,
 		requestsPerMinuteMax: values.requestsPerMinute,
+		cardsPerHourMax: values.cardsPerHour,
 		proxies: values.proxies,
 		metricsToken: values.metricsToken,
 		logLevel: values.logLevel,

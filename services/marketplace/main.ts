@@ -13,6 +13,7 @@ import { problemOfDatabase } from "#host/database";
 import { makeHealth } from "#host/health";
 import { type Log, openLog } from "#host/log";
 import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
+import { openCards } from "./card/cards.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
 import { openKeys } from "./keys.ts";
 import { type Book, BookFailure } from "./ledger/book.ts";
@@ -33,7 +34,7 @@ export type MarketplaceDeps = {
 	readonly crypto: Crypto;
 	/** a book of somebody else's making, for tests; the SQLite file in the data folder when left out */
 	readonly book?: Book;
-	/** told when the ledger's thread dies by a bug: nothing more can be done, and the program should end */
+	/** told when a database's thread dies by a bug: nothing more can be done, and the program should end */
 	readonly onDeath?: (why: Error) => void;
 };
 
@@ -92,6 +93,9 @@ async function start(
 	if (isProblem(keys)) return keys;
 	const outages = await openOutages(join(config.dataPath, "outages.json"), clock.nowMs());
 	if (isProblem(outages)) return outages;
+	const cards = await openCards(crypto, join(config.dataPath, "cards.db"), { onDeath: died("cards") });
+	if (isProblem(cards)) return cards;
+	stopping.add("cards", () => cards.close());
 	const listings = makeListings(crypto, keys.market, config.privateRelays);
 	const market: Market = {
 		crypto,
@@ -100,6 +104,7 @@ async function start(
 		book,
 		keys,
 		listings,
+		cards,
 		outages,
 		health,
 		metrics: makeMetrics(() => listings.all(clock.nowMs()).length),
@@ -135,21 +140,26 @@ async function start(
 	function openBook(): Promise<Book | Problem> {
 		return openSqliteBook({
 			path: ledgerPath(config.dataPath),
-			onDeath: (error) => {
-				health.report("ledger", "internal");
-				log.fatal({ err: error }, "the ledger's thread died");
-				deps.onDeath?.(error);
-			},
+			onDeath: died("ledger"),
 		});
+	}
+
+	function died(name: string): (why: Error) => void {
+		return (error) => {
+			health.report(name, "internal");
+			log.fatal({ err: error, thread: name }, "a thread died");
+			deps.onDeath?.(error);
+		};
 	}
 }
 
 /** What the market does by the clock: marks that it is there, ends tabs that are due, renews its key. One run at a time of each. */
 function startChores(market: Market, stopping: Stopping): void {
-	const { clock, health, keys, log, outages } = market;
+	const { cards, clock, health, keys, log, outages } = market;
 	const chores = [
 		{ name: "mark", everyMs: MARK_MS, run: () => outages.mark(clock.nowMs()) },
 		{ name: "sweep", everyMs: SWEEP_MS, run: () => sweep(market) },
+		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
 		{ name: "keys", everyMs: KEYS_MS, run: () => keys.renew(clock.nowMs()) },
 	];
 	// apart from its writing, which waits for the disk: that the market is here is known when the time comes

@@ -9,6 +9,7 @@ import type { FeeRates } from "#contracts/tab";
 import type { Clock } from "#host/clock";
 import type { Health } from "#host/health";
 import type { Log } from "#host/log";
+import type { Cards } from "./card/cards.ts";
 import type { Keys } from "./keys.ts";
 import type { Book, Refusal } from "./ledger/book.ts";
 import type { Listings } from "./listing/listings.ts";
@@ -24,6 +25,7 @@ export type Market = {
 	readonly book: Book;
 	readonly keys: Keys;
 	readonly listings: Listings;
+	readonly cards: Cards;
 	readonly outages: Outages;
 	readonly metrics: Metrics;
 	readonly health: Health;

@@ -15,6 +15,7 @@ import type { MarketInfo } from "#contracts/market";
 import { PROBLEMS, type Problem, problem } from "#contracts/problem";
 import { isFromHere } from "#host/loopback";
 import { makeCallers } from "./api/caller.ts";
+import { cardRoutes } from "./api/cards.ts";
 import { relayRoutes, sendProblem } from "./api/relays.ts";
 import { appRouter } from "./api/router.ts";
 import { problemOf } from "./api/trpc.ts";
@@ -55,11 +56,12 @@ export function makeServer({ market, config }: Door): Express {
 		if (!mayReadMetrics(request, config)) return sendProblem(response, problem("unauthorized"));
 		response.type(market.metrics.registry.contentType).send(await market.metrics.registry.metrics());
 	});
-	app.use(["/.well-known/farelay.json", "/trpc"], allowOrigins);
+	app.use(["/.well-known/farelay.json", "/trpc", "/v1/card"], allowOrigins);
 	app.get("/.well-known/farelay.json", (_request, response) => {
 		response.json(describe(market));
 	});
 	app.use(relayRoutes(market));
+	app.use(cardRoutes(market, config));
 	app.use("/trpc", trpc(market));
 	app.use((_request, response) => sendProblem(response, problem("not-found")));
 	app.use(fail(market));
@@ -98,12 +100,23 @@ function tell(market: Market): RequestHandler {
 			market.metrics.seconds.observe({ route }, tookMs / 1_000);
 			market.log.info({ requestId: id, method: request.method, route, status, tookMs }, "answered");
 		});
-		market.log.trace({ requestId: id, address: request.ip, path: request.path }, "asked");
+		// who reads whose card is written down nowhere, however much is logged
+		const address = route.startsWith("/v1/card") ? undefined : request.ip;
+		market.log.trace({ requestId: id, address, path: request.path }, "asked");
 		next();
 	};
 }
 
-const ROUTES = ["/health", "/metrics", "/.well-known/farelay.json", "/v1/listing", "/v1/redeem"];
+const ROUTES = [
+	"/health",
+	"/metrics",
+	"/.well-known/farelay.json",
+	"/v1/listing",
+	"/v1/redeem",
+	"/card",
+	"/v1/card",
+	"/v1/card/read",
+];
 
 /** A fixed few names: whatever a stranger asks for must become neither a label nor a line. */
 function routeOf(path: string): string {

@@ -65,6 +65,22 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 		assert.equal((await seen("bob", "listen", "--card")).out.trim().slice(0, 20), card.slice(0, 20));
 	});
 
+	test("card: published, its link stays while the name changes, others write to it, and it can be taken back", async () => {
+		const { card: link } = await by("bob", "card", "--publish", "--name", "Bob");
+		assert.match(String(link), /^http:\/\/127\.0\.0\.1:\d+\/card#[\w-]{87}$/);
+		assert.equal((await by("bob", "card", "--publish", "--name", "Robert")).card, link);
+		const shown = await by("carol", "card", String(link));
+		assert.equal(shown.name, "Robert");
+		assert.equal(shown.account, (await by("bob", "account")).account);
+		assert.match((await seen("carol", "card", card)).out, /^Bob /);
+		assert.equal((await by("alice", "send", String(link), "By your link")).tick, "sent");
+		assert.equal((await by("bob", "listen", "--count", "1")).text, "By your link");
+		assert.equal((await by("bob", "card", "--unpublish")).published, false);
+		assert.equal((await seen("dora", "card", String(link))).code, 1);
+		assert.equal((await seen("dora", "card", "--publish", "--unpublish")).code, 2);
+		assert.match(String((await by("bob", "card")).card), /^farelay:card#/);
+	});
+
 	test("send and listen --count: a text arrives, with what it cost said before", async () => {
 		const sent = await by("alice", "send", card, "Good morning");
 		assert.equal(sent.tick, "sent");
@@ -152,7 +168,7 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 	test("--help: of all verbs and of each, and none of them shows an escape code where nobody looks", async () => {
 		const { verbs } = await place.done(["--help"]);
 		const names = (verbs as { name: string }[]).map(({ name }) => name);
-		assert.equal(names.length, 13);
+		assert.equal(names.length, 14);
 		// each is the same few lines of main.ts over another text: three calls stand for all
 		const verbsHere = names.map(async (name) => [name, (await import(`#cli/verb/${name}`)) as { verb: Verb }] as const);
 		for (const [name, { verb }] of await Promise.all(verbsHere))

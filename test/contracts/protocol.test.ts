@@ -8,6 +8,7 @@ import { GRANT_BYTES } from "#contracts/grant";
 import { LIMIT } from "#contracts/limit";
 import { MARKET_KEY_BYTES } from "#contracts/market";
 import { PROBLEMS } from "#contracts/problem";
+import { PUBLISHED_BYTES, WITHDRAWN_BYTES } from "#contracts/published";
 import { writeRanges } from "#contracts/ranges";
 import { CLAIM_BYTES, RECEIPT_BYTES, USAGE_BYTES } from "#contracts/redemption";
 import { VOUCHER_BYTES } from "#contracts/voucher";
@@ -45,8 +46,11 @@ test("the lengths in PROTOCOL.md are the contracts'", () => {
 		voucher: VOUCHER_BYTES,
 		claim: CLAIM_BYTES,
 		usage: USAGE_BYTES,
+		withdrawn: WITHDRAWN_BYTES,
 	}))
 		assert.match(document, new RegExp(`^ {4}${name} +=.* ${bytes} bytes$`, "m"));
+	assert.match(document, /^ {4}published = .* 1,177 bytes$/m);
+	assert.equal(PUBLISHED_BYTES, 1_177);
 	assert.match(document, new RegExp(`solidarity fee money · at time · signature +${RECEIPT_BYTES} bytes$`, "m"));
 	assert.ok(document.includes(`\n| ${GRANT_BYTES} | end | |\n`));
 	assert.ok(

@@ -17,6 +17,7 @@ import { NO_TRAFFIC, price, type Traffic, within } from "#contracts/tariff";
 import { signVoucher } from "#contracts/voucher";
 import { makeHealth } from "#host/health";
 import { openSilentLog } from "#host/log";
+import { type Cards, openCards } from "#marketplace/card/cards";
 import { fundPlay } from "#marketplace/funding/play";
 import { type Keys, openKeys } from "#marketplace/keys";
 import type { Book } from "#marketplace/ledger/book";
@@ -63,11 +64,16 @@ const plan = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLengt
 describe("tabs", () => {
 	let keys: Keys;
 	let folder: string;
+	let cards: Cards;
 	before(async () => {
 		folder = await mkdtemp(join(tmpdir(), "farelay-tabs-"));
 		keys = fine(await openKeys(crypto, join(folder, "keys"), heldClock().nowMs()));
+		cards = fine(await openCards(crypto, join(folder, "cards.db")));
 	});
-	after(() => rm(folder, { recursive: true, force: true }));
+	after(async () => {
+		await cards.close();
+		await rm(folder, { recursive: true, force: true });
+	});
 
 	class World {
 		readonly clock: HeldClock = heldClock();
@@ -93,6 +99,7 @@ describe("tabs", () => {
 				book,
 				keys,
 				listings: makeListings(crypto, keys.market, true),
+				cards,
 				outages: { all: () => [], see: () => {}, mark: async () => {} },
 				metrics,
 				health: makeHealth(),

@@ -1,7 +1,7 @@
 /** All vector files by name, computed with one implementation of the cryptography. */
 import type { VectorFile } from "./case.ts";
 import type { Engine } from "./engine.ts";
-import { cardVectors, chunkVectors, envelopeVectors } from "./sealed.ts";
+import { cardVectors, chunkVectors, envelopeVectors, publishedVectors } from "./sealed.ts";
 import {
 	disputeVectors,
 	grantVectors,
@@ -46,6 +46,7 @@ export function vectorFiles(engine: Engine): Map<string, string> {
 		cardVectors(engine),
 		envelopeVectors(engine),
 		chunkVectors(engine),
+		publishedVectors(engine),
 	];
 	return new Map(files.map((file) => [`${file.contract}.json`, `${JSON.stringify(file, null, "\t")}\n`]));
 }

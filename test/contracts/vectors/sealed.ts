@@ -4,7 +4,18 @@ import { cardLink, readCard, readCardLink, signCard } from "#contracts/card";
 import { BODY_BYTES_MAX, MESSAGE, type Message, padme, sealedBytes, writeMessage } from "#contracts/envelope";
 import { hashFor, mailboxKey, SEED_BYTES, sealSeed, signFor } from "#contracts/identity";
 import { isProblem } from "#contracts/problem";
+import {
+	placeKey,
+	placeLink,
+	publishedHead,
+	publishedKey,
+	readPlaceLink,
+	readPublished,
+	signPublished,
+	writePublishedPlain,
+} from "#contracts/published";
 import { CHUNK_CONTENT_BYTES, type Manifest, readChunk, readManifest, writeChunk, writeManifest } from "#sdk/chunk";
+import { openPublished } from "#sdk/published";
 import { open } from "#sdk/seal";
 import { DAY_MS, flip, NOW_MS, patch, resign, seed, u64, world } from "#test/contracts/world";
 import { accepted, lengths, refused, type VectorFile } from "./case.ts";
@@ -107,6 +118,101 @@ export function cardVectors(engine: Engine): VectorFile {
 			line: `farelay-seed:${toHex(seed(4))}${toHex(hashFor(crypto, "seed-check", seed(4)).slice(0, 4))}`,
 		}),
 	};
+}
+
+export function publishedVectors(engine: Engine): VectorFile {
+	const { crypto, sealing } = engine;
+	const w = world(crypto);
+	const pair = placeKey(crypto, seed(4));
+	const key = publishedKey(crypto, seed(4));
+	const card = signCard(crypto, cardOf(engine), w.account).bytes;
+	const nonce = new Uint8Array(24).fill(0xcd);
+	const head = { place: pair.publicKey, serial: 7, untilMs: NOW_MS + 90 * DAY_MS };
+	const seal = (plain: Uint8Array, under = key, over = head) =>
+		join(nonce, sealing.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, publishedHead(over), null, nonce, under));
+	const sign = (sealed: Uint8Array | undefined, said = head, by = pair) =>
+		signPublished(crypto, { ...said, sealed }, by).bytes;
+	const plain = writePublishedPlain(card);
+	const bytes = sign(seal(plain));
+	const withdrawn = sign(undefined, { ...head, serial: 8 });
+	const link = { url: "https://market.example", place: pair.publicKey, key };
+	const opened = (changed: Uint8Array, nowMs = NOW_MS) =>
+		openPublished({ crypto, sodium: sealing }, link, changed, nowMs);
+	const again = (at: number, over: Uint8Array) => resign(crypto, "published", patch(bytes, at, over), pair.secretKey);
+	const other = placeKey(crypto, seed(8));
+	const bad: [string, Uint8Array][] = [
+		...lengths(bytes),
+		["version 3", again(0, Uint8Array.of(3))],
+		["a withdrawal's version, and a card", again(0, Uint8Array.of(2))],
+		["a serial of 2^53", again(33, u64(2n ** 53n))],
+		["until 2^53", again(41, u64(2n ** 53n))],
+		["over already", again(41, u64(NOW_MS))],
+		["withdrawn", withdrawn],
+		[
+			"another person's place",
+			sign(seal(plain, key, { ...head, place: other.publicKey }), { ...head, place: other.publicKey }, other),
+		],
+		["signed by another key", resign(crypto, "published", bytes, w.account.secretKey)],
+		["signed for another purpose", resign(crypto, "card", bytes, pair.secretKey)],
+		["an older box under a higher serial", again(33, u64(8))],
+		["encrypted under another key", sign(seal(plain, seed(1)))],
+		["a bit of the box changed", again(49 + 24, flip(bytes.slice(73, 74), 0))],
+		["padding that is not zero", sign(seal(patch(plain, 1_023, Uint8Array.of(1))))],
+		["a card longer than its room", sign(seal(patch(plain, 0, Uint8Array.of(255, 255))))],
+		["a card that is none", sign(seal(writePublishedPlain(card.slice(0, -1))))],
+		["a bit of the signature changed", flip(bytes, bytes.length - 1)],
+	];
+	const text = placeLink(link);
+	const links: [string, string][] = [
+		["over TLS", text],
+		["on this machine", placeLink({ ...link, url: "http://127.0.0.1:8787" })],
+		["in a folder", placeLink({ ...link, url: "https://example.org/market" })],
+	];
+	const badLinks: [string, string][] = [
+		["a card's own link", cardLink(signCard(crypto, cardOf(engine), w.account))],
+		["no fragment", "https://market.example/card#"],
+		["another page", text.replace("/card#", "/cards#")],
+		["a slash too many", text.replace("/card#", "//card#")],
+		["a query", text.replace("/card#", "/card?a#")],
+		["a user", text.replace("market.", "me@market.")],
+		["capitals", text.replace("market.", "Market.")],
+		["a default port", text.replace("example/", "example:443/")],
+		["padding", `${text}=`],
+		["a character short", text.slice(0, -1)],
+		["another version", placeLink(link).replace("#A", "#B")],
+	];
+	return {
+		contract: "published",
+		section: "Cards, sealing and files",
+		accountSeed: toHex(seed(4)),
+		nowMs: NOW_MS,
+		place: accepted("of the account", { ...pair, key }),
+		published: [
+			accepted("a card", { ...head, nonce, card, plain, bytes, opens: cardIn(opened(bytes)) }),
+			accepted("a millisecond before its end", {
+				nowMs: head.untilMs - 1,
+				opens: cardIn(opened(bytes, head.untilMs - 1)),
+			}),
+		],
+		publishedRefused: bad.map(([name, changed]) => refused(name, changed, opened(changed))),
+		withdrawn: accepted("the next serial", {
+			serial: 8,
+			untilMs: head.untilMs,
+			bytes: withdrawn,
+			reads: readSerial(crypto, withdrawn),
+		}),
+		links: links.map(([name, one]) => accepted(name, { link: one, reads: readPlaceLink(one) })),
+		linksRefused: badLinks.map(([name, one]) => refused(name, { link: one }, readPlaceLink(one))),
+	};
+}
+
+function cardIn(found: ReturnType<typeof openPublished>) {
+	return isProblem(found) ? found : { name: found.card.name, serial: found.serial };
+}
+
+function readSerial(crypto: Engine["crypto"], bytes: Uint8Array) {
+	const said = readPublished(crypto, bytes);
+	return isProblem(said) ? said : { serial: said.serial, withdrawn: said.sealed === undefined };
 }
 
 /** The same bytes in a spelling that is not theirs: a bit more in the last digit. */
