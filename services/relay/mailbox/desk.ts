@@ -116,7 +116,10 @@ export class Desk {
 	private async commit(copies: readonly Copy[]): Promise<void> {
 		let results: readonly KeepResult[];
 		try {
-			results = await this.store.keep(copies.map((copy) => copy.mail));
+			const keeping = this.store.keep(copies.map((copy) => copy.mail));
+			// the store has the bytes: what they came in can go long before they are on disk
+			for (const copy of copies) copy.letGo();
+			results = await keeping;
 		} catch (error) {
 			this.failed(error);
 			results = copies.map(() => "disk");

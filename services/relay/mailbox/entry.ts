@@ -1,7 +1,7 @@
 /** One mailbox in the index in memory, and how its counts move. */
 
 import type { Filling } from "./quota.ts";
-import type { Mail, MailboxState } from "./store.ts";
+import type { MailboxState } from "./store.ts";
 
 /** A mailbox's line in the index, as its engine changes it. */
 export type Entry = { -readonly [Key in keyof MailboxState]: MailboxState[Key] };
@@ -20,13 +20,13 @@ export function newEntry(mailbox: string, seenMs: number): Entry {
 	};
 }
 
-/** Counts a mail that is now kept. */
-export function addTo(entry: Entry, mail: Pick<Mail, "payload" | "byCard">): void {
+/** Counts a mail of so many bytes that is now kept. */
+export function addTo(entry: Entry, bytes: number, byCard: boolean): void {
 	entry.messages += 1;
-	entry.bytes += mail.payload.length;
-	if (mail.byCard) return;
+	entry.bytes += bytes;
+	if (byCard) return;
 	entry.strangerMessages += 1;
-	entry.strangerBytes += mail.payload.length;
+	entry.strangerBytes += bytes;
 }
 
 /** Takes off what is no longer kept. */

@@ -39,7 +39,7 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 		if (mails.has(mail.position)) throw new Error("a position came twice");
 		mails.set(mail.position, { ...mail, payload: mail.payload.slice() });
 		remember(mail.tag, rangesOf([mail.seq]), rememberUntilMs(mail.expiresAtMs));
-		addTo(entry, mail);
+		addTo(entry, mail.payload.length, mail.byCard);
 		return "kept";
 	}
 

@@ -1,67 +1,146 @@
 /**
- * Many mails on their way to the writer's thread as two buffers that are handed over, not copied: the payloads back to back, and a
- * table of numbers. The one copy made is out of the callers' buffers.
+ * Many mails on their way to the writer's thread: payloads back to back in memory that both threads see, and a table of numbers. The one copy
+ * made is out of the callers' buffers, at once, so that what a mail came in need not live until it is on disk.
  */
 
 import type { Mail } from "./store.ts";
 
-/** Mails in a form that moves between threads for nothing. */
+/** Mails as the thread gets them. */
 export type Parcel = {
 	/** Each mailbox and tag once: a sender's batch names few. */
 	readonly mailboxes: readonly string[];
 	readonly tags: readonly string[];
+	/** {@link FIELDS} numbers of each mail. */
 	readonly numbers: Float64Array<ArrayBuffer>;
-	readonly payloads: Uint8Array<ArrayBuffer>;
+	/** Where the payloads lie, from `start` on. Nothing is written there until the parcel is answered. */
+	readonly memory: SharedArrayBuffer;
+	readonly start: number;
 };
 
-/** One mail of a parcel; `mailbox` and `tag` are indices into its lists. */
-export type Packed = Omit<Mail, "mailbox" | "tag"> & { readonly mailbox: number; readonly tag: number };
+/** Numbers of one mail in the table, and what stands where: `mailbox` and `tag` are indices into the parcel's lists. */
+export const FIELDS = 8;
+export const AT = { mailbox: 0, tag: 1, position: 2, expiresAtMs: 3, seq: 4, print: 5, byCard: 6, bytes: 7 } as const;
 
-/** Numbers of one mail in the table: mailbox, tag, position, expiry, seq, print, by card, length. */
-const FIELDS = 8;
+/** Memory that payloads are copied into, one parcel behind the other: a turn's mail is often less than this, a parcel never more. */
+const SLAB_BYTES = 1024 * 1024;
 
-/** Packs mails; their payloads are copied once. */
-export function pack(mails: readonly Mail[]): Parcel {
-	const mailboxes = new Map<string, number>();
-	const tags = new Map<string, number>();
-	const numbers = new Float64Array(mails.length * FIELDS);
-	const payloads = new Uint8Array(mails.reduce((sum, mail) => sum + mail.payload.length, 0));
-	let at = 0;
-	let field = 0;
-	for (const mail of mails) {
-		numbers[field++] = numberOf(mailboxes, mail.mailbox);
-		numbers[field++] = numberOf(tags, mail.tag);
-		numbers[field++] = mail.position;
-		numbers[field++] = mail.expiresAtMs;
-		numbers[field++] = mail.seq;
-		numbers[field++] = mail.print;
-		numbers[field++] = mail.byCard ? 1 : 0;
-		numbers[field++] = mail.payload.length;
-		payloads.set(mail.payload, at);
-		at += mail.payload.length;
+/** Slabs kept for the next burst; what is under way at once is bounded by the writer. */
+const SPARE_SLABS_MAX = 4;
+
+/** Mails of one parcel: enough to make its overhead small, little enough that the first answers come early. */
+const PARCEL_MAILS_MAX = 1_024;
+
+type Slab = {
+	readonly bytes: Uint8Array<SharedArrayBuffer>;
+	used: number;
+	/** Parcels in it that are not answered. */
+	parcels: number;
+};
+
+/** A parcel that is ready to go. */
+export type Packed = {
+	readonly parcel: Parcel;
+	/** Of its payloads, and how many there are. */
+	readonly bytes: number;
+	readonly count: number;
+	/** To be called when it was answered: its memory may be written again. */
+	release(): void;
+};
+
+/** Packs mails, in memory that is used again and again. */
+export class Packer {
+	private readonly spare: Slab[] = [];
+	private slab: Slab = newSlab(SLAB_BYTES);
+	private readonly numbers = new Float64Array(PARCEL_MAILS_MAX * FIELDS);
+	private count = 0;
+	private start = 0;
+	private mailboxes = new Names();
+	private tags = new Names();
+
+	/** Copies a mail into the open parcel; false when it does not fit there, and must come again after {@link take}. */
+	add(mail: Mail): boolean {
+		const { length } = mail.payload;
+		if (this.slab.used + length > this.slab.bytes.length) {
+			if (this.count > 0) return false;
+			this.exchange(length);
+		}
+		if (this.count >= PARCEL_MAILS_MAX) return false;
+		const { slab, numbers } = this;
+		if (this.count === 0) {
+			slab.parcels++;
+			this.start = slab.used;
+		}
+		const field = this.count * FIELDS;
+		numbers[field + AT.mailbox] = this.mailboxes.numberOf(mail.mailbox);
+		numbers[field + AT.tag] = this.tags.numberOf(mail.tag);
+		numbers[field + AT.position] = mail.position;
+		numbers[field + AT.expiresAtMs] = mail.expiresAtMs;
+		numbers[field + AT.seq] = mail.seq;
+		numbers[field + AT.print] = mail.print;
+		numbers[field + AT.byCard] = mail.byCard ? 1 : 0;
+		numbers[field + AT.bytes] = length;
+		slab.bytes.set(mail.payload, slab.used);
+		slab.used += length;
+		this.count++;
+		return true;
 	}
-	return { mailboxes: [...mailboxes.keys()], tags: [...tags.keys()], numbers, payloads };
+
+	/** The open parcel, closed; undefined when it is empty. */
+	take(): Packed | undefined {
+		const { slab, count, start } = this;
+		if (count === 0) return undefined;
+		const parcel: Parcel = {
+			mailboxes: this.mailboxes.take(),
+			tags: this.tags.take(),
+			numbers: this.numbers.slice(0, count * FIELDS),
+			memory: slab.bytes.buffer,
+			start,
+		};
+		this.count = 0;
+		return { parcel, bytes: slab.used - start, count, release: () => this.release(slab) };
+	}
+
+	private exchange(length: number): void {
+		const full = this.slab;
+		this.slab = length > SLAB_BYTES ? newSlab(length) : (this.spare.pop() ?? newSlab(SLAB_BYTES));
+		this.reuse(full);
+	}
+
+	private release(slab: Slab): void {
+		slab.parcels--;
+		this.reuse(slab);
+	}
+
+	private reuse(slab: Slab): void {
+		if (slab.parcels > 0) return;
+		slab.used = 0;
+		if (slab === this.slab || slab.bytes.length !== SLAB_BYTES || this.spare.length >= SPARE_SLABS_MAX) return;
+		this.spare.push(slab);
+	}
 }
 
-function numberOf(names: Map<string, number>, name: string): number {
-	const known = names.get(name);
-	if (known !== undefined) return known;
-	names.set(name, names.size);
-	return names.size - 1;
+function newSlab(length: number): Slab {
+	return { bytes: new Uint8Array(new SharedArrayBuffer(length)), used: 0, parcels: 0 };
 }
 
-/** The mails of a parcel in their order, payloads as views into it. */
-export function unpack({ numbers, payloads }: Parcel): Packed[] {
-	const mails: Packed[] = [];
-	let start = 0;
-	for (let at = 0; at < numbers.length; at += FIELDS) {
-		const [mailbox, tag, position, expiresAtMs, seq, print, byCard, length] = numbers.subarray(
-			at,
-			at + FIELDS,
-		) as Iterable<number> as [number, number, number, number, number, number, number, number];
-		const payload = payloads.subarray(start, start + length);
-		start += length;
-		mails.push({ mailbox, tag, position, expiresAtMs, seq, print, byCard: byCard === 1, payload });
+/** Numbers for names, in the order in which they came. Most mails in a row are of one sender for one mailbox. */
+class Names {
+	private readonly known = new Map<string, number>();
+	private last = "";
+	private lastNumber = 0;
+
+	numberOf(name: string): number {
+		if (name === this.last && this.known.size > 0) return this.lastNumber;
+		const number = this.known.get(name) ?? this.known.size;
+		if (number === this.known.size) this.known.set(name, number);
+		this.last = name;
+		this.lastNumber = number;
+		return number;
 	}
-	return mails;
+
+	take(): string[] {
+		const names = [...this.known.keys()];
+		this.known.clear();
+		return names;
+	}
 }

@@ -12,7 +12,7 @@ import type { Opened } from "#host/writer";
 import { type Gone, goneOf } from "./gone.ts";
 import { PRINTS_MAX, packRanges, rememberUntilMs, union, unpackRanges } from "./marks.ts";
 import type { NoteSheet } from "./notes.ts";
-import { type Packed, type Parcel, unpack } from "./parcel.ts";
+import { AT, FIELDS, type Parcel } from "./parcel.ts";
 import { MAIL_KIND, MAIL_MIGRATIONS } from "./schema.ts";
 import { type DeviceTable, type DroppedDevice, deviceTable } from "./sqlite-devices.ts";
 import { type VisitCalls, visitsOf } from "./sqlite-visits.ts";
@@ -142,22 +142,34 @@ function writesOf(database: DatabaseSync, devices: DeviceTable, idleMs: number) 
 
 	return {
 		keep: (parcel) => {
-			const boxes = parcel.mailboxes.map((mailbox) => boxOf.get(mailbox)?.id as number | undefined);
+			const { numbers, mailboxes, tags } = parcel;
+			const boxes = mailboxes.map((mailbox) => boxOf.get(mailbox)?.id as number | undefined);
+			const at = (mail: number, field: number) => numbers[mail * FIELDS + field] as number;
 			const unknown: number[] = [];
-			const known: Packed[] = [];
-			unpack(parcel).forEach((mail, i) => {
-				if (boxes[mail.mailbox] === undefined) unknown.push(i);
-				else known.push(mail);
-			});
-			const bySender = Map.groupBy(known, (mail) => mail.tag);
-			for (const [tag, mails] of bySender) {
-				const untilMs = Math.max(...mails.map((mail) => rememberUntilMs(mail.expiresAtMs)));
-				const row = remember(parcel.tags[tag] as string, rangesOf(mails.map((mail) => mail.seq)), untilMs);
-				for (const mail of mails) {
-					const { position, expiresAtMs, byCard, payload, seq, print } = mail;
-					const box = boxes[mail.mailbox] as number;
-					putMail.run(position, box, expiresAtMs, Number(byCard), payload.length, row, seq, print, payload);
+			const records = tags.map(() => ({ seqs: [] as number[], expiresAtMs: 0 }));
+			const count = numbers.length / FIELDS;
+			for (let i = 0; i < count; i++) {
+				if (boxes[at(i, AT.mailbox)] === undefined) {
+					unknown.push(i);
+					continue;
 				}
+				const record = records[at(i, AT.tag)] as { seqs: number[]; expiresAtMs: number };
+				record.seqs.push(at(i, AT.seq));
+				record.expiresAtMs = Math.max(record.expiresAtMs, at(i, AT.expiresAtMs));
+			}
+			const rows = records.map(({ seqs, expiresAtMs }, tag) =>
+				seqs.length === 0 ? 0 : remember(tags[tag] as string, rangesOf(seqs), rememberUntilMs(expiresAtMs)),
+			);
+			let { start } = parcel;
+			for (let i = 0; i < count; i++) {
+				const bytes = at(i, AT.bytes);
+				const payload = new Uint8Array(parcel.memory, start, bytes);
+				start += bytes;
+				const box = boxes[at(i, AT.mailbox)];
+				if (box === undefined) continue;
+				const row = rows[at(i, AT.tag)] as number;
+				const [position, expiresAtMs, byCard] = [at(i, AT.position), at(i, AT.expiresAtMs), at(i, AT.byCard)];
+				putMail.run(position, box, expiresAtMs, byCard, bytes, row, at(i, AT.seq), at(i, AT.print), payload);
 			}
 			return { unknown };
 		},

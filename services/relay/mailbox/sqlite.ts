@@ -7,7 +7,7 @@ import { isProblem, type Problem } from "#contracts/problem";
 import { owned, startWriter, type Writer } from "#host/writer";
 import { addTo, type Entry, newEntry, takeFrom } from "./entry.ts";
 import { Notes } from "./notes.ts";
-import { pack } from "./parcel.ts";
+import { AT, FIELDS, Packer, type Parcel } from "./parcel.ts";
 import type { MailCalls, MailReady, MailThreadOptions } from "./sqlite-thread.ts";
 import { IDLE_MS, type KeepResult, MAILBOXES_MAX, type Mail, MailFailure, type MailStore } from "./store.ts";
 
@@ -27,12 +27,6 @@ export type SqliteMailOptions = {
 	readonly onDeath?: (why: Error) => void;
 };
 
-/** Payload bytes of one parcel: enough to make its overhead small, little enough that the first answers come early. */
-const PARCEL_BYTES_MAX = 1024 * 1024;
-
-/** Mails of one parcel, for the same reason. */
-const PARCEL_MAILS_MAX = 1_024;
-
 /** A caller's `keep` whose answers are being gathered. */
 type Call = {
 	readonly results: KeepResult[];
@@ -40,7 +34,8 @@ type Call = {
 	resolve(results: KeepResult[]): void;
 	reject(why: unknown): void;
 };
-type Queued = { readonly mail: Mail; readonly call: Call; readonly at: number };
+/** Mails of one call that stand together in a parcel; `at` is the first one's place in the call. */
+type Span = { readonly call: Call; readonly at: number; count: number };
 
 /** Opens (and creates) a mail store's file and raises its epoch; the problem when that cannot be. */
 export async function openSqliteMailStore(options: SqliteMailOptions): Promise<MailStore | Problem> {
@@ -60,7 +55,10 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 	const index = new Map<string, Entry>(writer.ready.mailboxes.map((state) => [state.mailbox, { ...state }]));
 	const creating = new Set<string>();
 	const notes = new Notes();
-	let queue: Queued[] = [];
+	const packer = new Packer();
+	/** Whose mails are in the open parcel, in order. */
+	let spans: Span[] = [];
+	let flushing = false;
 	let pendingBytes = 0;
 
 	/** Whether an answer is the machine's trouble, which is told on. */
@@ -72,17 +70,7 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 
 	/** Sends what waits, in the order in which it was asked: called before anything else is asked of the thread. */
 	function flush(): void {
-		const waiting = queue;
-		queue = [];
-		for (let from = 0; from < waiting.length; ) {
-			let to = from;
-			for (let bytes = 0; to < waiting.length && to - from < PARCEL_MAILS_MAX; to++) {
-				bytes += (waiting[to] as Queued).mail.payload.length;
-				if (bytes > PARCEL_BYTES_MAX && to > from) break;
-			}
-			send(waiting.slice(from, to));
-			from = to;
-		}
+		send();
 		const taken = notes.take();
 		if (!taken) return;
 		writer.call("note", taken.sheet).then((answer) => {
@@ -91,31 +79,42 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 		}, taken.settle);
 	}
 
-	function send(queued: readonly Queued[]): void {
-		const parcel = pack(queued.map(({ mail }) => mail));
-		const bytes = parcel.payloads.length;
-		const load = {
-			bytes: bytes + parcel.numbers.byteLength,
-			transfer: [parcel.payloads.buffer, parcel.numbers.buffer],
-		};
-		writer.call("keep", parcel, load).then(
+	/** Sends the open parcel. */
+	function send(): void {
+		const packed = packer.take();
+		if (!packed) return;
+		const { parcel, bytes } = packed;
+		const sent = spans;
+		spans = [];
+		writer.call("keep", parcel, { bytes: bytes + parcel.numbers.byteLength }).then(
 			(answer) => {
+				packed.release();
 				pendingBytes -= bytes;
-				const unknown = failed(answer) ? undefined : new Set(answer.unknown);
-				queued.forEach(({ mail, call, at }, i) => {
-					const result = unknown === undefined ? "disk" : unknown.has(i) ? "mailbox-unknown" : "kept";
-					const entry = index.get(mail.mailbox);
-					if (result === "kept" && entry) addTo(entry, mail);
-					call.results[at] = result;
-					call.left -= 1;
+				const refused = failed(answer) ? undefined : new Set(answer.unknown);
+				if (refused) count(parcel, refused);
+				let i = 0;
+				for (const { call, at, count } of sent) {
+					for (let k = at; k < at + count; k++, i++) {
+						call.results[k] = refused === undefined ? "disk" : refused.has(i) ? "mailbox-unknown" : "kept";
+					}
+					call.left -= count;
 					if (call.left === 0) call.resolve(call.results);
-				});
+				}
 			},
 			(why) => {
 				pendingBytes -= bytes;
-				for (const { call } of queued) call.reject(why);
+				for (const { call } of sent) call.reject(why);
 			},
 		);
+	}
+
+	/** Counts in the index what is now on disk. */
+	function count({ mailboxes, numbers }: Parcel, unknown: ReadonlySet<number>): void {
+		for (let i = 0, field = 0; field < numbers.length; i++, field += FIELDS) {
+			const entry = index.get(mailboxes[numbers[field + AT.mailbox] as number] as string);
+			if (!entry || unknown.has(i)) continue;
+			addTo(entry, numbers[field + AT.bytes] as number, numbers[field + AT.byCard] === 1);
+		}
 	}
 
 	return {
@@ -160,13 +159,26 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 		},
 		keep: (mails) => {
 			if (mails.length === 0) return Promise.resolve([]);
-			if (queue.length === 0) setImmediate(flush);
+			if (!flushing) {
+				flushing = true;
+				setImmediate(() => {
+					flushing = false;
+					flush();
+				});
+			}
 			const { promise, resolve, reject } = Promise.withResolvers<KeepResult[]>();
 			const call: Call = { results: [], left: mails.length, resolve, reject };
-			mails.forEach((mail, at) => {
-				queue.push({ mail, call, at });
+			for (let at = 0; at < mails.length; at++) {
+				const mail = mails[at] as Mail;
+				if (!packer.add(mail)) {
+					send();
+					packer.add(mail);
+				}
 				pendingBytes += mail.payload.length;
-			});
+				const last = spans[spans.length - 1];
+				if (last?.call === call) last.count++;
+				else spans.push({ call, at, count: 1 });
+			}
 			return promise;
 		},
 		read: async (mailbox, device, after, nowMs, countMax, bytesMax) => {

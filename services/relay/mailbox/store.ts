@@ -102,7 +102,10 @@ export interface MailStore {
 	seen(mailbox: string, device: string, nowMs: number): void;
 	/** Gives a device up: mail is not kept for it any more. Answers those that are left. */
 	forget(mailbox: string, device: string): Promise<readonly Known[] | "disk">;
-	/** Resolves when all are durable, or say why not, one result each. Calls of one turn share a commit. */
+	/**
+	 * Resolves when all are durable, or say why not, one result each. Calls of one turn share a commit. Payloads are copied before it
+	 * returns: their memory is the caller's again at once.
+	 */
 	keep(mails: readonly Mail[]): Promise<KeepResult[]>;
 	/** Unexpired mail after a position that this device has not acknowledged, in order, up to either bound (but at least one where any waits). */
 	read(
