@@ -14,7 +14,11 @@ const BUSY_TIMEOUT_MS = 5_000;
 /** What the write-ahead log is cut back to after a checkpoint: a burst must not keep its disk space for ever. */
 const LOG_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Pages (4 KiB) in the log before it is folded into the file: fewer, larger checkpoints cost fewer fsyncs than SQLite's default of 1,000. */
+/** A page, and that of a database of large rows: fewer pages a row are fewer to check, log and copy, and three rows of 1 KiB waste a fifth of a small one. */
+const PAGE_BYTES = 4 * 1024;
+const LARGE_PAGE_BYTES = 16 * 1024;
+
+/** Pages (of 4 KiB) in the log before it is folded into the file: fewer, larger checkpoints cost fewer fsyncs than SQLite's default of 1,000. */
 const CHECKPOINT_PAGES = 4_000;
 
 /** Pages kept in memory, in KiB: SQLite's own 2 MiB are about what one group of 300 redemptions touches; more spills to the log early. */
@@ -34,6 +38,8 @@ export type DatabaseOptions = {
 	readonly bigints?: boolean;
 	/** a ceiling for the file in pages of 4 KiB; beyond it a write is refused as on a full disk. */
 	readonly pagesMax?: number;
+	/** rows of a KiB and more that come and go: a new file gets larger pages, and {@link shrink} can give back what was deleted. */
+	readonly largeRows?: boolean;
 };
 
 /** Opens (and unless `readOnly` creates and migrates) a database; a problem `data-corrupt`, `disk` or `not-found` when that cannot be. */
@@ -74,9 +80,13 @@ function prepare(database: DatabaseSync, options: DatabaseOptions): Problem | un
 		const refused = checkVersion(database, { ...options, migrations: options.migrations.slice(0, found) });
 		if (refused) return refused;
 	}
-	database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${LOG_BYTES_MAX};
-		PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-	if (options.pagesMax !== undefined) database.exec(`PRAGMA max_page_count = ${options.pagesMax}`);
+	// both count for a file that is still empty only, and before its first log
+	if (options.largeRows) database.exec(`PRAGMA page_size = ${LARGE_PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
+	database.exec("PRAGMA journal_mode = WAL");
+	const pages = PAGE_BYTES / readPragma(database, "page_size");
+	database.exec(`PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${LOG_BYTES_MAX};
+		PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES * pages}`);
+	if (options.pagesMax !== undefined) database.exec(`PRAGMA max_page_count = ${Math.ceil(options.pagesMax * pages)}`);
 	if (found === options.migrations.length) return undefined;
 	database.exec("BEGIN IMMEDIATE");
 	// read again under the lock: two processes may have opened a new file at once
@@ -99,8 +109,26 @@ function checkVersion(database: DatabaseSync, options: DatabaseOptions): Problem
 	return undefined;
 }
 
-function readPragma(database: DatabaseSync, name: "user_version" | "application_id"): number {
+type Pragma = "user_version" | "application_id" | "page_size" | "page_count" | "freelist_count";
+
+function readPragma(database: DatabaseSync, name: Pragma): number {
 	return Number(database.prepare(`PRAGMA ${name}`).get()?.[name]);
+}
+
+/** Free pages that a file may keep for what comes next, and the share of it (1 in so many) that may be free. */
+const FREE_PAGES_KEPT = 1_024;
+const FREE_SHARE = 4;
+
+/**
+ * Gives back some of what deletions left free (at most so many pages), once it is more than a quarter of the file: a file that only grows
+ * would keep the disk of its worst day. For files made with `largeRows`; of others it gives nothing. Answers how many pages.
+ */
+export function shrink(database: DatabaseSync, pagesMax: number): number {
+	const free = readPragma(database, "freelist_count");
+	const spare = free - Math.max(FREE_PAGES_KEPT, Math.ceil(readPragma(database, "page_count") / FREE_SHARE));
+	if (spare <= 0) return 0;
+	database.exec(`PRAGMA incremental_vacuum(${Math.min(spare, pagesMax)})`);
+	return free - readPragma(database, "freelist_count");
 }
 
 /** The file's mark in SQLite's header: 31 bits of a hash (FNV-1a) of what kind of database it is. */

@@ -48,8 +48,8 @@ export const RELAY_LIMITS = {
 	/** Mail read from the disk at once for one reader. */
 	pageFrames: 256,
 	pageBytes: 256 * KIB,
-	/** Dropped in one slice of expiry, so that nothing waits for it. */
-	expireCount: 1_000,
+	/** Dropped in one slice of expiry, so that who waits for the writer waits some milliseconds: between two slices it takes what others ask. */
+	expireCount: 256,
 	expireEveryMs: 5 * SECOND,
 	/** How often dues are looked for: late hellos, missing acks, idle sockets. */
 	sweepEveryMs: SECOND / 2,

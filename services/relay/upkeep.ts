@@ -37,7 +37,7 @@ export function startUpkeep(parts: RelayParts, market: MarketKeys, port: Port, p
 			do {
 				dropped = await store.expire(clock.nowMs(), limits.expireCount);
 				counts.expired += dropped;
-			} while (dropped >= limits.expireCount);
+			} while (dropped > 0);
 		} catch (error) {
 			log.error({ err: error }, "expiry failed");
 		} finally {

@@ -165,7 +165,7 @@ describe("the mail store's file", () => {
 
 	it("threat 14: a full disk takes nothing, changes nothing, and the store works when there is room again", async () => {
 		const troubles: Problem[] = [];
-		const first = await open({ pagesMax: 100, onTrouble: (why) => troubles.push(why) });
+		const first = await open({ pagesMax: 240, onTrouble: (why) => troubles.push(why) });
 		await first.visit(box(1), device(1), undefined, 0);
 		const payload = new Uint8Array(60 * 1024).fill(1);
 		let position = 0;
@@ -193,7 +193,7 @@ describe("the mail store's file", () => {
 	});
 
 	it("threat 14: on a disk that takes nothing, losses and live numbers stay in mind until it does", async () => {
-		const first = await open({ pagesMax: 60 });
+		const first = await open({ pagesMax: 200 });
 		await first.visit(box(1), device(1), undefined, 0);
 		const fill = new Uint8Array(30 * 1024);
 		let position = 0;
@@ -275,6 +275,68 @@ describe("the mail store's file", () => {
 		await file.close();
 		const answer = await openSqliteMailStore({ path });
 		assert.equal(isProblem(answer) && answer.problem, "data-corrupt");
+	});
+
+	it("drops large mail in smaller slices: about a MiB of it at once", async () => {
+		const first = await open();
+		await first.visit(box(1), device(1), undefined, 0);
+		const payload = new Uint8Array(60 * 1024);
+		await first.keep(Array.from({ length: 40 }, (_, i) => mail(i + 1, { payload, expiresAtMs: 1 })));
+		const slices: number[] = [];
+		while (slices.at(-1) !== 0) slices.push(await first.expire(1, 1_000));
+		assert.deepEqual(slices, [18, 18, 4, 0]);
+	});
+
+	it("takes what others ask between two slices of expiry", async () => {
+		const first = await open();
+		await first.visit(box(1), device(1), undefined, 0);
+		await first.keep(Array.from({ length: 1_000 }, (_, i) => mail(i + 1, { expiresAtMs: 1 })));
+		const order: ("slice" | "kept")[] = [];
+		const expiring = async () => {
+			while ((await first.expire(1, 100)) > 0) order.push("slice");
+		};
+		let expired = false;
+		const others = async () => {
+			for (let position = 2_000; !expired; position++) {
+				assert.deepEqual(await first.keep([mail(position)]), ["kept"]);
+				order.push("kept");
+			}
+		};
+		const keeping = others();
+		await expiring();
+		expired = true;
+		await keeping;
+		assert.equal(order.filter((what) => what === "slice").length, 10);
+		assert.doesNotMatch(order.join(" "), /slice slice/, "nobody waits for more than one slice");
+	});
+
+	it("gives back to the disk what deletions left, a slice at a time, and keeps some for what comes", async () => {
+		const first = await open();
+		await first.visit(box(1), device(1), undefined, 0);
+		const payload = new Uint8Array(60 * 1024);
+		await first.keep(Array.from({ length: 500 }, (_, i) => mail(i + 1, { payload, expiresAtMs: 1 })));
+		while ((await first.expire(1, 1_000)) > 0);
+		const pages = () => {
+			const other = new DatabaseSync(path, { readOnly: true });
+			const [all, free] = ["page_count", "freelist_count"].map((name) =>
+				Number(other.prepare(`PRAGMA ${name}`).get()?.[name]),
+			);
+			other.close();
+			return { all: all ?? 0, free: free ?? 0 };
+		};
+		const sizes = [pages()];
+		while (sizes.length < 3 || sizes.at(-2)?.all !== sizes.at(-1)?.all) {
+			assert.equal(await first.expire(1, 1_000), 0);
+			sizes.push(pages());
+		}
+		for (const [i, { all }] of sizes.entries()) {
+			const given = (sizes[i - 1]?.all ?? all) - all;
+			assert(given >= 0 && given <= 70, `${given} pages at once, with what tells where pages are`);
+		}
+		assert((sizes[0]?.all ?? 0) - (sizes.at(-1)?.all ?? 0) > 500);
+		assert.equal(sizes.at(-1)?.free, 1_024);
+		await first.keep([mail(9_000)]);
+		assert.equal((await readAll(await open())).length, 1);
 	});
 
 	it("counts at opening without reading a payload", async () => {

@@ -7,7 +7,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem } from "#contracts/problem";
 import { type Range, rangesOf } from "#contracts/ranges";
-import { openDatabase, problemOfDatabase } from "#host/database";
+import { openDatabase, problemOfDatabase, shrink } from "#host/database";
 import type { Opened } from "#host/writer";
 import { type Gone, goneOf } from "./gone.ts";
 import { PRINTS_MAX, packRanges, rememberUntilMs, union, unpackRanges } from "./marks.ts";
@@ -55,11 +55,17 @@ export type MailCalls = VisitCalls & {
 /** SQLite's page cache: the upper pages of the indices of ten million mails. */
 const CACHE_KIB = 16 * 1024;
 
+/** Payload bytes that one slice of expiry drops: a large mail is several pages to free, and others wait for the writer meanwhile. */
+const EXPIRED_BYTES_MAX = 1024 * 1024;
+
+/** Pages given back to the disk in a slice that found nothing to drop: some milliseconds, and still a gigabyte an hour. */
+const SHRUNK_PAGES_MAX = 64;
+
 /** Opens the mailbox's file in the thread, raises the epoch on disk and reads the index. */
 export function open(options: MailThreadOptions): Opened | Problem {
 	const { path, pagesMax } = options;
 	const size = pagesMax === undefined ? {} : { pagesMax };
-	const database = openDatabase({ path, kind: MAIL_KIND, migrations: MAIL_MIGRATIONS, ...size });
+	const database = openDatabase({ path, kind: MAIL_KIND, migrations: MAIL_MIGRATIONS, largeRows: true, ...size });
 	if (isProblem(database)) return database;
 	try {
 		database.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
@@ -114,10 +120,10 @@ function writesOf(database: DatabaseSync, devices: DeviceTable, idleMs: number) 
 	const addTtl = database.prepare("UPDATE mailboxes SET droppedTtl = droppedTtl + ? WHERE id = ?");
 	const nameOf = database.prepare("SELECT mailbox FROM mailboxes WHERE id = ?");
 	const seeBox = database.prepare("UPDATE mailboxes SET seenMs = max(seenMs, ?) WHERE id = ?");
-	const expireMail = database.prepare(
-		`DELETE FROM mail WHERE position IN
-			(SELECT position FROM mail WHERE expiresAtMs <= ? ORDER BY expiresAtMs, position LIMIT ?) RETURNING box, byCard, bytes, position`,
+	const overMail = database.prepare(
+		"SELECT position, box, byCard, bytes FROM mail WHERE expiresAtMs <= ? ORDER BY expiresAtMs, position LIMIT ?",
 	);
+	const dropMail = database.prepare("DELETE FROM mail WHERE position = ?");
 	const expireTags = database.prepare(
 		"DELETE FROM tags WHERE id IN (SELECT id FROM tags WHERE untilMs <= ? ORDER BY untilMs, tag LIMIT ?)",
 	);
@@ -189,7 +195,14 @@ function writesOf(database: DatabaseSync, devices: DeviceTable, idleMs: number) 
 			return "noted";
 		},
 		expire: ({ nowMs, countMax }) => {
-			const rows = expireMail.all(nowMs, countMax);
+			const rows: Record<string, unknown>[] = [];
+			let bytes = 0;
+			for (const row of overMail.iterate(nowMs, countMax)) {
+				if (bytes >= EXPIRED_BYTES_MAX) break;
+				bytes += Number(row.bytes);
+				rows.push(row);
+			}
+			for (const row of rows) dropMail.run(row.position as number);
 			const mail = [...Map.groupBy(rows, (row) => row.box as number)].map(([box, dropped]) => {
 				const positions = dropped.map((row) => Number(row.position));
 				if (!devices.expired(box, positions)) addTtl.run(dropped.length, box);
@@ -203,6 +216,7 @@ function writesOf(database: DatabaseSync, devices: DeviceTable, idleMs: number) 
 			// mail before records and mailboxes: what a record or a mailbox is still needed for is gone by then
 			const tags = Number(expireTags.run(nowMs, left).changes);
 			const idle = expireBoxes.all(nowMs - idleMs, left - tags);
+			if (left === countMax && tags + idle.length === 0) shrink(database, SHRUNK_PAGES_MAX);
 			return { mail, devices: unseen, trimmed, tags, mailboxes: idle.map((row) => String(row.mailbox)) };
 		},
 	} satisfies Partial<MailCalls>;

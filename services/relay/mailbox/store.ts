@@ -130,9 +130,9 @@ export interface MailStore {
 	 */
 	mark(tag: string, ranges: readonly Range[], untilMs: number): Promise<void>;
 	/**
-	 * Drops what is past its time, at most `countMax` at once: mail (counted for the devices that had not acknowledged it), devices unseen for
-	 * {@link LIMIT.deviceMs}, mail that was kept for devices given up alone, dedupe records, mailboxes unseen for `idleMs` and empty.
-	 * Answers how much it dropped.
+	 * Drops what is past its time, in a slice that nobody waits long for: at most `countMax` at once, and of large mail fewer. Mail (counted for the
+	 * devices that had not acknowledged it), devices unseen for {@link LIMIT.deviceMs}, mail that was kept for devices given up alone, dedupe
+	 * records, mailboxes unseen for `idleMs` and empty. Answers how much it dropped: 0 when nothing is left to drop.
 	 */
 	expire(nowMs: number, countMax: number): Promise<number>;
 	/** Writes what waits and closes. */
