@@ -72,6 +72,15 @@ export class Desk {
 		this.schedule();
 	}
 
+	/** Tells it now: before a device is given what waits, so that nothing comes to it that it has acknowledged. */
+	tellAcked(): void {
+		for (const listener of this.acking) {
+			this.track(this.store.acknowledge(listener.mailbox.id, listener.device, listener.acked));
+			listener.acked = [];
+		}
+		this.acking = [];
+	}
+
 	/** The store threw, which it never does for a disk's refusal. */
 	failed(error: unknown): void {
 		this.deps.log.error({ err: error }, "the mail store failed");
@@ -106,11 +115,7 @@ export class Desk {
 			passFaultPoint("relay:before-keep");
 			this.track(this.commit(copies));
 		}
-		for (const listener of this.acking) {
-			this.track(this.store.acknowledge(listener.mailbox.id, listener.device, listener.acked));
-			listener.acked = [];
-		}
-		this.acking = [];
+		this.tellAcked();
 	}
 
 	private async commit(copies: readonly Copy[]): Promise<void> {
@@ -130,6 +135,7 @@ export class Desk {
 			const copy = copies[i] as Copy;
 			copy.mailbox.committed(copy, results[i] as KeepResult);
 		}
+		for (const { mailbox } of copies) mailbox.pump();
 	}
 
 	private track(work: Promise<unknown>): void {

@@ -70,6 +70,7 @@ export class Listener {
 			const nowMs = desk.clock.nowMs();
 			const countMax = Math.min(count, pageFrames);
 			const bytesMax = Math.min(bytes, pageBytes);
+			desk.tellAcked();
 			const mails = await desk.store.read(mailbox.id, device, this.cursor, nowMs, countMax, bytesMax);
 			if (this.gone) return;
 			for (const mail of mails) {

@@ -112,7 +112,7 @@ export class Mailbox {
 			this.sink(copy);
 		}
 		for (const copy of reader.held()) {
-			if (copy.mailbox !== this || copy.position !== 0) continue;
+			if (copy.mailbox !== this || copy.of || copy.position !== 0) continue;
 			if (copy.deliveredAtMs > beforeMs) return;
 			this.sink(copy);
 		}
@@ -134,7 +134,6 @@ export class Mailbox {
 			for (const delivery of deliveries) if (delivery.number !== 0) delivery.listener?.reader.release(delivery);
 			copy.refuse(result);
 		}
-		this.pump();
 	}
 
 	/** A device acknowledged a delivery. */
