@@ -7,7 +7,7 @@ import { constants } from "node:fs";
 import { type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import { syncFolder } from "./folder.ts";
+import { syncFolder } from "./replace.ts";
 
 /** A file to send. */
 export type DiskSource = {

@@ -3,27 +3,15 @@
  * whole or not at all, and a put that was answered survives a crash. It has the shape of the SDK's storage (client/sdk/storage.ts).
  */
 
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
-import { dirname, join, relative, sep } from "node:path";
+import { readdir, rm } from "node:fs/promises";
+import { join, relative, sep } from "node:path";
+import { PART, readIfThere, replaceFile } from "./replace.ts";
 
 /** What a key may be: a short path of plain names, so that no key can leave the folder. */
 const KEY = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}(\/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}){0,4}$/;
 
-/** Ends the name of a file that is still being written. */
-const PART = ".part";
-
 function isMissing(error: unknown): boolean {
 	return (error as NodeJS.ErrnoException).code === "ENOENT";
-}
-
-/** Makes sure that a folder's own entry is on the disk too: a rename is not, until its folder is synced. */
-export async function syncFolder(path: string): Promise<void> {
-	const folder = await open(path, "r");
-	try {
-		await folder.sync();
-	} finally {
-		await folder.close();
-	}
 }
 
 /** Keys are short paths of plain names. */
@@ -37,33 +25,16 @@ export type Folder = {
 
 /** Opens a folder; it is made when the first value is put. Errors of the disk are thrown as Node has them. */
 export function openFolder(root: string): Folder {
-	let count = 0;
 	const pathOf = (key: string): string => {
 		if (!KEY.test(key) || key.endsWith(PART)) throw new RangeError(`not a storage key: ${key}`);
 		return join(root, key);
 	};
 	return {
 		async get(key) {
-			try {
-				return new Uint8Array(await readFile(pathOf(key)));
-			} catch (error) {
-				if (isMissing(error)) return undefined;
-				throw error;
-			}
+			return readIfThere(pathOf(key));
 		},
 		async put(key, value) {
-			const path = pathOf(key);
-			const part = `${path}.${process.pid}-${count++}${PART}`;
-			await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-			const file = await open(part, "w", 0o600);
-			try {
-				await file.writeFile(value);
-				await file.sync();
-			} finally {
-				await file.close();
-			}
-			await rename(part, path);
-			await syncFolder(dirname(path));
+			await replaceFile(pathOf(key), value);
 		},
 		async delete(key) {
 			await rm(pathOf(key), { force: true });

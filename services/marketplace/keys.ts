@@ -10,7 +10,7 @@ import { type Crypto, type KeyPair, SEED_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { MARKET_KEY_BYTES, type MarketKey, readMarketKey, signMarketKey } from "#contracts/market";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import { readJson, writeJson } from "./file.ts";
+import { readJson, writeJson } from "#host/replace";
 
 /** An online key is replaced when it has less than this left: longer than any grant, so a grant never outlives its key's certificate. */
 const RENEW_MS = 8 * 86_400_000;

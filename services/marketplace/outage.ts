@@ -5,7 +5,7 @@
  */
 
 import { type Problem, problem } from "#contracts/problem";
-import { readJson, writeJson } from "./file.ts";
+import { readJson, writeJson } from "#host/replace";
 
 /** A span in which nobody could redeem, Unix milliseconds. */
 export type Outage = { readonly fromMs: number; readonly untilMs: number };

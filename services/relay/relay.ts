@@ -91,14 +91,15 @@ export async function startRelay(config: RelayConfig, deps: RelayDeps): Promise<
 async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Promise<RunningRelay | Problem> {
 	const limits: RelayLimits = { ...RELAY_LIMITS, ...config.limits };
 	const { part } = deps;
-	const relay = part?.relay ?? openRelayKey(deps.crypto, config.data);
+	const relay = part?.relay ?? (await openRelayKey(deps.crypto, config.data));
 	if (isProblem(relay)) return relay;
 	const health = makeHealth();
 	const disks = await openDisks(config, deps, health);
 	if (isProblem(disks)) return disks;
 	const built = build(config, deps, limits, relay, disks, health);
-	await Promise.race([built.market.refresh(), pause(deps.clock)]);
-	const port = part ? ((await part.meet(built.parts, built.desk)) ?? 0) : await built.port.listen();
+	const forgotten = await built.market.restore();
+	if (!forgotten) await Promise.race([built.market.refresh(), pause(deps.clock)]);
+	const port = forgotten ?? (part ? ((await part.meet(built.parts, built.desk)) ?? 0) : await built.port.listen());
 	if (typeof port !== "number") {
 		await Promise.all([disks.store.close(), disks.till.close()]);
 		return port;

@@ -3,7 +3,6 @@
  * first use), and kept on disk, so that a relay starts and forwards while the market is away (PROTOCOL.md, "The market's keys").
  */
 
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromHex, same, toHex } from "#contracts/bytes";
 import { type Crypto, KEY_BYTES } from "#contracts/identity";
@@ -11,6 +10,7 @@ import { MARKET_KEY_BYTES, type MarketKey, readMarketInfo, readMarketKey } from 
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import type { Log } from "#host/log";
+import { readJson, writeJson } from "#host/replace";
 import { type AskDeps, askMarket } from "./ask.ts";
 
 /** Keys are asked for again this often: a new one is published long before it signs. */
@@ -19,6 +19,9 @@ const REFRESH_EVERY_MS = 600_000;
 const RETRY_EVERY_MS = 5_000;
 /** Old certificates that are kept: grants signed before the market changed its key are good until they end. */
 const KEYS_MAX = 16;
+
+/** Where what was learned is kept, in the relay's data folder. */
+const FILE = "market.json";
 
 /** What market keys need. */
 export type MarketDeps = AskDeps & {
@@ -42,7 +45,6 @@ export class MarketKeys {
 	constructor(deps: MarketDeps) {
 		this.deps = deps;
 		this.rootKey = deps.pin;
-		this.restore();
 	}
 
 	/** The market's root key; undefined until it was heard of for the first time. */
@@ -97,43 +99,51 @@ export class MarketKeys {
 		const old = this.known.filter(({ bytes }) => !fresh.includes(toHex(bytes)));
 		const changed = old.length + fresh.length > this.known.length;
 		this.known = [...read.keys, ...old].slice(0, KEYS_MAX);
-		if (changed) this.keep();
+		if (changed) await this.keep();
 		return undefined;
 	}
 
-	private keep(): void {
+	private async keep(): Promise<void> {
 		const { folder, log } = this.deps;
 		if (folder === undefined || !this.rootKey) return;
-		const path = join(folder, "market.json");
-		const text = JSON.stringify({ market: toHex(this.rootKey), keys: this.known.map(({ bytes }) => toHex(bytes)) });
+		const kept = { market: toHex(this.rootKey), keys: this.known.map(({ bytes }) => toHex(bytes)) };
 		try {
-			mkdirSync(folder, { recursive: true });
-			// each worker of a relay writes it
-			const fresh = `${path}.${process.pid}.new`;
-			writeFileSync(fresh, text, { mode: 0o600 });
-			renameSync(fresh, path);
+			await writeJson(join(folder, FILE), kept);
 		} catch (error) {
 			log.warn({ err: error }, "the market's keys could not be written down");
 		}
 	}
 
-	private restore(): void {
-		const { folder, crypto } = this.deps;
-		if (folder === undefined) return;
-		let json: { market?: unknown; keys?: unknown };
+	/**
+	 * Reads what was learned before. A file that is damaged is a problem, unless the operator pinned the key: a relay that forgot its
+	 * market would trust whichever answers first.
+	 */
+	async restore(): Promise<Problem | undefined> {
+		const { folder, crypto, pin } = this.deps;
+		if (folder === undefined) return undefined;
+		const path = join(folder, FILE);
+		let json: { market?: unknown; keys?: unknown } | null | undefined;
 		try {
-			json = JSON.parse(readFileSync(join(folder, "market.json"), "utf8"));
-		} catch {
-			return;
+			json = (await readJson(path)) as typeof json;
+		} catch (error) {
+			return problem("disk", `${path} cannot be read (${(error as NodeJS.ErrnoException).code}).`);
 		}
+		if (json === undefined) return undefined;
 		const root = fromHex(json?.market, KEY_BYTES);
-		if (!root || !Array.isArray(json.keys)) return;
-		if (this.rootKey && !same(this.rootKey, root)) return;
+		if (!root || !Array.isArray(json?.keys)) {
+			if (pin) return undefined;
+			return problem(
+				"data-corrupt",
+				`${path} does not say any more which market this relay works with. Give --market-key, or remove the file to trust the market at its address anew.`,
+			);
+		}
+		if (this.rootKey && !same(this.rootKey, root)) return undefined;
 		this.rootKey = root;
 		for (const hex of json.keys.slice(0, KEYS_MAX)) {
 			const bytes = fromHex(hex, MARKET_KEY_BYTES);
 			const key = bytes && readMarketKey(crypto, bytes);
 			if (key && !isProblem(key) && same(key.market, root)) this.known.push(key);
 		}
+		return undefined;
 	}
 }

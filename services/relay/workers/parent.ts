@@ -71,13 +71,15 @@ async function start(
 ): Promise<RunningCrew | Problem> {
 	const { crypto, clock, log, logLevel } = deps;
 	const limits = { ...RELAY_LIMITS, ...config.limits };
-	const seed = openRelaySeed(crypto, config.data);
+	const seed = await openRelaySeed(crypto, config.data);
 	if (isProblem(seed)) return seed;
 	const relay = crypto.keyPair(seed);
 	const folders = foldersOf(config.data, workers);
 	if (isProblem(folders)) return folders;
 	const { marketUrl } = config;
 	const market = new MarketKeys({ ...deps, limits, marketUrl, pin: config.marketKey, folder: config.data });
+	const forgotten = await market.restore();
+	if (forgotten) return forgotten;
 	await Promise.race([market.refresh(), pause(clock)]);
 	const sockets = socketsOf(config.data, workers);
 	const secret = crypto.random(HASH_BYTES);

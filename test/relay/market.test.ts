@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, suite, test } from "node:test";
+import { toHex } from "#contracts/bytes";
+import { isProblem } from "#contracts/problem";
+import { startRelay } from "#relay/relay";
+import { FakeMarket } from "#test/support/fakemarket";
+import { relayConfig, relayDeps } from "#test/support/relay";
+
+suite("the market's keys, at a relay: what was learned once is kept", () => {
+	let data: string;
+	let market: FakeMarket;
+
+	beforeEach(async () => {
+		data = await mkdtemp(join(tmpdir(), "farelay-keys-"));
+		market = await FakeMarket.start();
+	});
+	afterEach(async () => {
+		await market.stop();
+		await rm(data, { recursive: true, force: true });
+	});
+
+	const start = async (of: FakeMarket, change = {}) => startRelay(relayConfig(of, { data, ...change }), relayDeps());
+
+	async function once(of: FakeMarket, change = {}): Promise<string | undefined> {
+		const relay = await start(of, change);
+		if (isProblem(relay)) return relay.problem;
+		await relay.stop();
+		return undefined;
+	}
+
+	test("the root key is written down, whole, and no part of a write is left", async () => {
+		assert.equal(await once(market), undefined);
+		const kept = JSON.parse(await readFile(join(data, "market.json"), "utf8"));
+		assert.equal(kept.market, toHex(market.root.publicKey));
+		assert.deepEqual(
+			(await readdir(data)).filter((name) => name.includes(".part")),
+			[],
+		);
+	});
+
+	test("a relay that cannot read any more which market it works with does not trust the next one", async () => {
+		assert.equal(await once(market), undefined);
+		for (const damage of ["", "{", "null", '{"market":"00","keys":[]}', `{"market":"${"00".repeat(32)}"}`]) {
+			await writeFile(join(data, "market.json"), damage);
+			assert.equal(await once(market), "data-corrupt", damage);
+		}
+		// the operator may say it instead
+		assert.equal(await once(market, { marketKey: market.root.publicKey }), undefined);
+	});
+});
