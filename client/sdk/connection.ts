@@ -4,11 +4,10 @@
  */
 
 import type { Welcome } from "#contracts/handshake";
-import type { KeyPair } from "#contracts/identity";
 import { type Problem, problem } from "#contracts/problem";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
-import { type Clocks, Session } from "./session.ts";
+import { type Clocks, Session, type Who } from "./session.ts";
 
 /** The first pause after a failure; each further one is twice as long. */
 const PAUSE_MS_FIRST = 250;
@@ -19,7 +18,7 @@ const RETRY_AFTER_MS_MAX = 10 * 60_000;
 
 export type ConnectionEvents = {
 	/** Who to be in the next session. */
-	who(): { tag: Uint8Array; grant?: Uint8Array | undefined; key: KeyPair };
+	who(): Who;
 	/** A session began; what is written now travels with its hello. */
 	started(session: Session): void;
 	welcome(session: Session, welcome: Welcome): void;

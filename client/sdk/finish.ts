@@ -50,7 +50,7 @@ function finishOnce(
 	return new Promise((resolve) => {
 		let outcome: Agreement | Problem | undefined;
 		let lost: Traffic | undefined;
-		const who = { tag: device.crypto.random(TAG_BYTES), grant: purse.grant.bytes, key: purse.sessionKey };
+		const who = { tag: device.crypto.random(TAG_BYTES), ...purse.who };
 		const session = new Session(device, relay, who, clocks, {
 			welcome(welcome) {
 				const adopted = welcome.tab ? purse.adopt(welcome.tab, !known) : problem("malformed");

@@ -7,7 +7,7 @@ import { readListening, readRangesBody, writeListen, writeRangesFrame } from "#c
 import { deviceAt } from "#contracts/device";
 import { FRAME, MAIL_HEAD_BYTES, readU32 } from "#contracts/frame";
 import { signListen } from "#contracts/handshake";
-import { type KeyPair, SEED_BYTES, TAG_BYTES, tokenHash } from "#contracts/identity";
+import { SEED_BYTES, TAG_BYTES, tokenHash } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { rangesOf } from "#contracts/ranges";
@@ -15,7 +15,7 @@ import { cardToken, type Relay } from "./card.ts";
 import { Connection } from "./connection.ts";
 import type { Device } from "./device.ts";
 import type { Identity } from "./identity.ts";
-import { type Clocks, Session } from "./session.ts";
+import { type Clocks, Session, type Who } from "./session.ts";
 
 /** What the mailbox held and lost when it was last opened. A loss is told once: an encrypted session with an unexplained gap is a broken session. */
 export type MailboxReport = {
@@ -45,8 +45,9 @@ const TAKE_AGAIN_MS = 2_000;
 const HANDLE = 1;
 
 /** A session that nobody can tie to an account: a fresh key and tag. */
-function stranger({ crypto }: Device): { tag: Uint8Array; key: KeyPair } {
-	return { tag: crypto.random(TAG_BYTES), key: crypto.keyPair(crypto.random(SEED_BYTES)) };
+function stranger({ crypto }: Device, identity: Identity, relay: Relay): Who {
+	const key = crypto.keyPair(crypto.random(SEED_BYTES));
+	return { tag: crypto.random(TAG_BYTES), key, at: identity.mailbox(relay.key).publicKey };
 }
 
 /** A listen on one's mailbox, good for this relay and this session alone. */
@@ -73,7 +74,7 @@ export async function claimMailbox(
 	const once = () =>
 		new Promise<Problem | undefined>((resolve) => {
 			let claimed = false;
-			const session = new Session(device, relay, stranger(device), clocks, {
+			const session = new Session(device, relay, stranger(device, identity, relay), clocks, {
 				welcome: () => {},
 				frame(type) {
 					if (type !== FRAME.listening) return;
@@ -104,10 +105,7 @@ export class Inbox {
 		this.relay = relay;
 		this.events = events;
 		this.connection = new Connection(device, relay, clocks, {
-			who: () => ({
-				tag: device.crypto.random(TAG_BYTES),
-				key: device.crypto.keyPair(device.crypto.random(SEED_BYTES)),
-			}),
+			who: () => stranger(device, identity, relay),
 			started: (session) => session.write(listenFrame(device, identity, session)),
 			welcome: () => {},
 			frame: (session, type, body) => this.frame(session, type, body),

@@ -60,6 +60,11 @@ export class Purse {
 		this.servedAtStep = record.used.bytes;
 	}
 
+	/** Who says hello for this tab, and where. */
+	get who(): { readonly grant: Uint8Array; readonly key: KeyPair; readonly at: Uint8Array } {
+		return { grant: this.grant.bytes, key: this.sessionKey, at: this.grant.tab };
+	}
+
 	/** Sent and not refused, as this client counts. */
 	get used(): Traffic {
 		return this.counted;

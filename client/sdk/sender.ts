@@ -49,7 +49,7 @@ export class Sender {
 		this.known = known;
 		this.tag = device.crypto.random(TAG_BYTES);
 		this.connection = new Connection(device, relay, clocks, {
-			who: () => ({ tag: this.tag, grant: this.purse.grant.bytes, key: this.purse.sessionKey }),
+			who: () => ({ tag: this.tag, ...this.purse.who }),
 			started: (session) => this.started(session),
 			welcome: (session, welcome) => this.welcome(session, welcome),
 			frame: (session, type, body) => this.frame(session, type, body),

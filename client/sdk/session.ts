@@ -10,6 +10,7 @@ import { helloHash, readClock, readWelcome, signHello, type Welcome } from "#con
 import { type KeyPair, NONCE_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { shardUrl } from "#contracts/shard";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import { Link } from "./link.ts";
@@ -24,6 +25,14 @@ export type Clocks = Map<string, number>;
 export function relayNow(device: Device, clocks: Clocks, relay: Relay): number {
 	return device.nowMs() + (clocks.get(toHex(relay.key)) ?? 0);
 }
+
+/** Who says hello, and the id of the tab or the mailbox that the connection is for: a relay of several workers has it at one of them. */
+export type Who = {
+	readonly tag: Uint8Array;
+	readonly grant?: Uint8Array | undefined;
+	readonly key: KeyPair;
+	readonly at: Uint8Array;
+};
 
 export type SessionEvents = {
 	/** The relay's signed answer to the hello. */
@@ -53,13 +62,7 @@ export class Session {
 	private marks = 0;
 	private cancelTimer: () => void;
 
-	constructor(
-		device: Device,
-		relay: Relay,
-		who: { tag: Uint8Array; grant?: Uint8Array | undefined; key: KeyPair },
-		clocks: Clocks,
-		events: SessionEvents,
-	) {
+	constructor(device: Device, relay: Relay, who: Who, clocks: Clocks, events: SessionEvents) {
 		this.device = device;
 		this.relay = relay;
 		this.key = who.key;
@@ -69,7 +72,7 @@ export class Session {
 		const atMs = Math.max(0, relayNow(device, clocks, relay));
 		this.hello = signHello(device.crypto, { tag: who.tag, atMs, nonce, grant: who.grant }, relay.key, who.key);
 		this.helloHash = helloHash(device.crypto, this.hello);
-		this.link = new Link(device, relay.url, {
+		this.link = new Link(device, shardUrl(relay.url, who.at), {
 			frame: (type, body) => this.take(type, body),
 			closed: (why) => {
 				this.cancelTimer();

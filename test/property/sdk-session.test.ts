@@ -28,7 +28,7 @@ async function sessionOn(welcomed: boolean) {
 	const phone = await device({ storage: memoryStorage(), connect: () => socket, after: () => () => {} });
 	const heard: number[] = [];
 	const over: (Problem | undefined)[] = [];
-	const who = { tag: crypto.random(16), key: crypto.keyPair(crypto.random(32)) };
+	const who = { tag: crypto.random(16), key: crypto.keyPair(crypto.random(32)), at: crypto.random(16) };
 	const session = new Session(phone, { key: relay.publicKey, url: "ws://127.0.0.1:1/" }, who, new Map(), {
 		welcome: () => {},
 		frame: (type) => void heard.push(type),
