@@ -1,8 +1,6 @@
 /** A relay of several workers to test against: real processes, real sockets, a market that can be told what to do. */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,8 +28,7 @@ export type TestCrew = RunningCrew & {
 	readonly market: FakeMarket;
 	readonly workers: number;
 	readonly folder: string;
-	/** Process ids of the workers, by their number. */
-	pids(): number[];
+	readonly config: RelayConfig;
 	/** A connection for a tab or mailbox that has said nothing yet. */
 	connect(id: Uint8Array): Promise<RawClient>;
 	/** A connection that listens on a mailbox. */
@@ -39,27 +36,12 @@ export type TestCrew = RunningCrew & {
 	/** A grant on a tab that a worker has. */
 	grantAt(worker: number, session: KeyPair, wish?: GrantWish): Grant;
 	/** A connection with a tab at a worker, on a grant of its own or one that is given. */
-	sender(worker: number, with_?: { grant: Grant; session: KeyPair; tag?: Uint8Array }): Promise<RawClient>;
-	/** Kills a worker's process, and waits until another has taken its place. */
+	sender(worker: number, given?: { grant: Grant; session: KeyPair; tag?: Uint8Array }): Promise<RawClient>;
+	/** Kills a worker's process. */
 	kill(worker: number): Promise<void>;
+	/** Waits until all workers are up. */
+	whole(): Promise<void>;
 };
-
-/** The process ids of a process's children, in the order of their start. */
-export function childrenOf(pid: number): number[] {
-	return readdirSync(`/proc/${pid}/task`)
-		.flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim().split(" "))
-		.filter((child) => child !== "")
-		.map(Number);
-}
-
-/** What a process was started with. */
-function commandOf(pid: number): string {
-	try {
-		return readFileSync(`/proc/${pid}/cmdline`, "utf8");
-	} catch {
-		return "";
-	}
-}
 
 /** Starts a market and a relay of several workers; both are stopped when the test ends. */
 export async function startTestCrew(t: TestContext, workers = 2, change: Partial<RelayConfig> = {}): Promise<TestCrew> {
@@ -86,25 +68,20 @@ export async function startTestCrew(t: TestContext, workers = 2, change: Partial
 			if (workerOfId(grant.tab, workers) === worker) return grant;
 		}
 	};
-	return {
-		...crew,
-		health: () => crew.health(),
-		get restarts() {
-			return crew.restarts;
-		},
+	return Object.assign(crew, {
 		market,
 		workers,
 		folder,
-		pids: () => childrenOf(process.pid).filter((pid) => commandOf(pid).includes("workers/worker")),
+		config,
 		connect,
 		grantAt,
-		reader: async (mailbox, token) => {
+		reader: async (mailbox: KeyPair, token?: Uint8Array) => {
 			const client = await connect(mailbox.publicKey);
 			client.put(client.helloFrame(), client.listenFrame(1, mailbox, token));
 			await client.listening();
 			return client;
 		},
-		sender: async (worker, given) => {
+		sender: async (worker: number, given?: { grant: Grant; session: KeyPair; tag?: Uint8Array }) => {
 			const session = given?.session ?? keys();
 			const grant = given?.grant ?? grantAt(worker, session);
 			const client = await connect(grant.tab);
@@ -113,8 +90,12 @@ export async function startTestCrew(t: TestContext, workers = 2, change: Partial
 			await client.welcome();
 			return client;
 		},
-		kill: async () => assert.fail(`kill by id: ${spawnSync.name}`),
-	};
+		kill: async (worker: number) => {
+			const pid = crew.pids[worker];
+			assert(pid !== undefined);
+			process.kill(pid, "SIGKILL");
+			await until("the worker's end", () => crew.pids[worker] !== pid || undefined);
+		},
+		whole: () => until("all workers", () => crew.pids.every((pid) => pid !== undefined) || undefined).then(() => {}),
+	});
 }
-
-export { until };

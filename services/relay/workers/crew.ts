@@ -84,6 +84,11 @@ export class Crew {
 		return this.workers.filter(({ up }) => up).length;
 	}
 
+	/** The process id of each; undefined for one that is away. */
+	get pids(): (number | undefined)[] {
+		return this.workers.map((worker) => (worker.up ? worker.process?.pid : undefined));
+	}
+
 	/** Hands a connection to a worker with what was read of it; false when that worker cannot take it. */
 	hand(number: number, socket: Socket, read: Uint8Array): boolean {
 		const worker = this.workers[number];

@@ -42,8 +42,8 @@ export type RunningCrew = {
 	readonly publicKey: Uint8Array;
 	/** As `/health` says it. */
 	health(): Promise<HealthReport>;
-	/** Restarts of workers so far. */
-	readonly restarts: number;
+	/** The workers' process ids, by number; undefined for one that is away. */
+	readonly pids: readonly (number | undefined)[];
 	/** Stops the workers in order, and then itself; within some seconds, whatever hangs. */
 	stop(): Promise<void>;
 };
@@ -192,8 +192,8 @@ async function start(
 		port,
 		publicKey: relay.publicKey,
 		health: healthNow,
-		get restarts() {
-			return crew.restarts;
+		get pids() {
+			return crew.pids;
 		},
 		stop: () => {
 			stopping ??= stop();
