@@ -14,6 +14,7 @@ import { isProblem, type Problem, problem, problemOfJson } from "#contracts/prob
 import { type Receipt, readReceipt } from "#contracts/redemption";
 import { writeVoucher } from "#contracts/voucher";
 import type { AppRouter } from "#marketplace/api/router";
+import type { MarketApi } from "./api.ts";
 import type { Device } from "./device.ts";
 import type { Identity } from "./identity.ts";
 import type { Market, MarketTerms, RelayOffer } from "./market.ts";
@@ -28,7 +29,7 @@ const text = new TextEncoder();
 
 /** The seam, and what only people's own clients ask: the typed tRPC client itself. */
 export type MarketDoor = Market & {
-	readonly api: ReturnType<typeof createTRPCClient<AppRouter>>;
+	readonly api: MarketApi;
 	/** The market's address, without a slash at the end. */
 	readonly url: string;
 	/** Unix milliseconds by the market's clock; by this device's where the market cannot be asked. */
@@ -68,7 +69,7 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 		return known;
 	}
 
-	const api = createTRPCClient<AppRouter>({
+	const api: MarketApi = createTRPCClient<AppRouter>({
 		links: [
 			httpLink({
 				url: `${base}/trpc`,

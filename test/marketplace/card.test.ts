@@ -88,6 +88,13 @@ describe("published cards at the market's door", () => {
 		market = await market.restart();
 		assert.equal(await publish(first), "conflict", "its withdrawal is over, and still remembered");
 		assert.equal(await shown(alice), "not-found");
+		market.clock.jump(38 * DAY_MS);
+		await market.clock.advance(60_000);
+		assert.equal(
+			await publish(said(alice, { serial: 1 })),
+			"ok",
+			"until all of it is over, and the place is forgotten",
+		);
 	});
 
 	it("are over when their owner said, and last no longer than the bound", async () => {

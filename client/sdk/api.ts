@@ -1,0 +1,108 @@
+/**
+ * The market's procedures as an app may call them directly, by `client.market.api`: what goes in and comes out, over HTTP. Written out, so that
+ * whoever uses the SDK needs none of the market's own types; the door's compiler check holds it to the router (PROTOCOL.md, "The marketplace's HTTP").
+ */
+
+/** A question; asking again changes nothing. */
+export type Query<In, Out> = { query(input: In): Promise<Out> };
+/** A change. */
+export type Mutation<In, Out> = { mutate(input: In): Promise<Out> };
+
+/** Nano-dollars as a decimal string. */
+export type Nanos = string;
+/** Bytes in lowercase hex. */
+export type Hex = string;
+
+/** Prices a relay asks. */
+export type TariffJson = { sendPerMb: Nanos; storePerMbDay: Nanos };
+/** The market's and the solidarity fee, in parts per million. */
+export type FeesJson = { marketPpm: number; solidarityPpm: number };
+
+/** A relay on show. */
+export type RelayJson = {
+	relay: Hex;
+	operator: Hex;
+	url: string;
+	country: string;
+	bandwidthMbps: number;
+	storageGb: number;
+	/** Gigabytes a month; 0 for no cap. */
+	trafficCapGb: number;
+	tariff: TariffJson;
+	eligible: boolean;
+	/** Unix milliseconds. */
+	validUntilMs: number;
+};
+
+/** A tab as its account sees it. Times are Unix milliseconds; bytes and money decimal strings. */
+export type TabJson = {
+	tab: Hex;
+	state: "open" | "closing" | "closed";
+	relay: Hex;
+	operator: Hex;
+	session: Hex;
+	cap: Nanos;
+	tariff: TariffJson;
+	fees: FeesJson;
+	issuedAtMs: number;
+	expiresAtMs: number;
+	redeemByMs: number;
+	grant: Hex;
+	/** What opening it took from the balance, and what of that is still held. */
+	reserved: Nanos;
+	held: Nanos;
+	/** Redeemed so far. */
+	paid: { bytes: string; byteSeconds: string; nanos: Nanos; marketFee: Nanos; solidarityFee: Nanos };
+	/** What went back, once closed. */
+	returned: Nanos | null;
+	receipt: Hex | null;
+};
+
+/** A movement of money; positive for the account. */
+export type LineJson = {
+	position: number;
+	atMs: number;
+	id: string;
+	cause: string;
+	purse: "spending" | "earned";
+	gross: Nanos;
+	marketFee: Nanos;
+	solidarityFee: Nanos;
+	net: Nanos;
+};
+
+/** A page's place and length. */
+export type Page<Cursor> = { after?: Cursor | undefined; limit?: number | undefined };
+
+/** Every procedure. They reject with tRPC's error, whose `data.problem` is the problem; `client` wraps those that have a name there. */
+export type MarketApi = {
+	market: {
+		relays: Query<{ country?: string | undefined; limit?: number | undefined } | undefined, { relays: RelayJson[] }>;
+	};
+	account: {
+		balance: Query<void, { balance: Nanos }>;
+		statement: Query<Page<number> | undefined, { lines: LineJson[]; next: number | null }>;
+	};
+	tab: {
+		open: Mutation<
+			{
+				tab: Hex;
+				session: Hex;
+				relay: Hex;
+				cap: Nanos;
+				tariff: TariffJson;
+				fees: FeesJson;
+				lifeMs: number;
+				signature: Hex;
+			},
+			TabJson
+		>;
+		close: Mutation<
+			{ tab: Hex; signature: Hex; final?: { usage: Hex; voucher?: Hex | undefined } | undefined },
+			TabJson
+		>;
+		list: Query<(Page<Hex> & { live?: boolean | undefined }) | undefined, { tabs: TabJson[]; next: Hex | null }>;
+	};
+	funding: { play: Mutation<{ id: string; amount: Nanos }, { balance: Nanos }> };
+	operator: { earnings: Query<void, { earned: Nanos; waiting: Nanos; paidOut: Nanos }> };
+};
