@@ -5,12 +5,16 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, afterEach, beforeEach, describe, it } from "node:test";
 import { isProblem, type Problem } from "#contracts/problem";
+import { openDatabase } from "#host/database";
 import { openMemoryMailStore } from "#relay/mailbox/memory";
+import { MAIL_KIND, MAIL_MIGRATIONS } from "#relay/mailbox/schema";
 import { openSqliteMailStore, type SqliteMailOptions } from "#relay/mailbox/sqlite";
 import { MailFailure, type MailStore } from "#relay/mailbox/store";
+import { devicesAcceptance } from "#test/acceptance/devices";
 import { box, device, lost, mail, mailStoreAcceptance, readAll, tag, visit } from "#test/acceptance/mailstore";
 
 mailStoreAcceptance("memory", async (options) => openMemoryMailStore(options));
+devicesAcceptance("memory", async (options) => openMemoryMailStore(options));
 
 const folders: string[] = [];
 after(async () => {
@@ -28,6 +32,7 @@ async function openStore(options: SqliteMailOptions): Promise<MailStore> {
 }
 
 mailStoreAcceptance("SQLite", async (options) => openStore({ path: join(await newFolder(), "mail.db"), ...options }));
+devicesAcceptance("SQLite", async (options) => openStore({ path: join(await newFolder(), "mail.db"), ...options }));
 
 describe("the mail store's file", () => {
 	let path: string;
@@ -337,6 +342,66 @@ describe("the mail store's file", () => {
 		assert.equal(sizes.at(-1)?.free, 1_024);
 		await first.keep([mail(9_000)]);
 		assert.equal((await readAll(await open())).length, 1);
+	});
+
+	it("takes a file of before devices: its mail, losses and owner are there, and devices begin with all of it", async () => {
+		const old = openDatabase({ path, kind: MAIL_KIND, migrations: MAIL_MIGRATIONS.slice(0, 1) });
+		assert(!isProblem(old));
+		old.exec(`INSERT INTO mailboxes VALUES (1, '${box(1)}', NULL, 2, 3, 1000)`);
+		old.exec(`INSERT INTO tags VALUES (1, '${tag(1)}', x'0100000002000000', 1000000000000)`);
+		const put = old.prepare("INSERT INTO mail VALUES (?, 1, 10000, 1, 2, 1, ?, 7, x'abcd')");
+		for (const n of [1, 2]) put.run(n, n);
+		old.close();
+		const first = await open();
+		assert.deepEqual(first.state(box(1))?.devices, []);
+		const found = await visit(first);
+		assert.deepEqual([found.fresh, found.waiting, found.droppedTtl, found.droppedQuota], [true, 2, 2, 3]);
+		assert.deepEqual(await lost(first, box(1), device(2)), [0, 0]);
+		await first.acknowledge(box(1), device(1), [1]);
+		const second = await open();
+		assert.deepEqual(second.state(box(1))?.devices, [device(1), device(2)]);
+		assert.deepEqual(
+			(await readAll(second)).map(({ position }) => position),
+			[2],
+		);
+		assert.equal((await readAll(second, box(1), 0, device(2))).length, 2);
+	});
+
+	it("writes nothing for the acks of one device but the deletion, and one row a device for several", async () => {
+		const first = await open();
+		const rows = () => {
+			const other = new DatabaseSync(path, { readOnly: true });
+			const found = other.prepare("SELECT cursor, length(holes) AS holes FROM devices ORDER BY id").all();
+			other.close();
+			return found.map(({ cursor, holes }) => [cursor, holes]);
+		};
+		await visit(first);
+		await first.keep([1, 2, 3, 4, 5].map((position) => mail(position)));
+		await first.acknowledge(box(1), device(1), [2]);
+		assert.deepEqual(rows(), [[0, 0]]);
+		await visit(first, box(1), device(2));
+		await first.acknowledge(box(1), device(1), [1, 4]);
+		await first.acknowledge(box(1), device(2), [5]);
+		assert.deepEqual(rows(), [
+			[4, 8],
+			[5, 24],
+		]);
+		await first.forget(box(1), device(1));
+		await first.expire(0, 10);
+		assert.deepEqual(rows(), [[0, 0]], "one device alone needs no place any more");
+		assert.equal(first.state(box(1))?.messages, 3);
+	});
+
+	it("threat 25: acks that leave more holes than a window are not noted, and their mail comes again", async () => {
+		const first = await open();
+		for (const by of [1, 2]) await visit(first, box(1), device(by));
+		await first.keep(Array.from({ length: 2_100 }, (_, i) => mail(i + 1, { expiresAtMs: i < 100 ? 10 : 10_000 })));
+		const every = (n: number, to: number) => Array.from({ length: Math.floor(to / n) }, (_, i) => n * (i + 1));
+		await first.acknowledge(box(1), device(1), every(2, 2_100));
+		assert.equal((await readAll(first)).length, 2_100, "1,050 holes are too many");
+		await first.expire(10, 1_000);
+		await first.acknowledge(box(1), device(1), every(2, 2_100));
+		assert.equal((await readAll(first)).length, 1_000, "what expired needs none");
 	});
 
 	it("counts at opening without reading a payload", async () => {
