@@ -140,7 +140,7 @@ export class RawClient {
 		return this.voucherFrame({ bytes: BigInt(bytes), byteSeconds: BigInt(bytes) * BigInt(ttlS) });
 	}
 
-	listenFrame(handle: number, mailbox: KeyPair, token?: Uint8Array, device = DEVICE): Uint8Array {
+	listenFrame(handle: number, mailbox: KeyPair, token?: Uint8Array, device: Uint8Array = DEVICE): Uint8Array {
 		const hash = token ? tokenHash(crypto, token) : new Uint8Array(32);
 		const scope = {
 			relay: this.relay,
