@@ -15,6 +15,8 @@ export type Lane = {
 	readonly reader: Socket;
 	/** Writes ready-made bytes for at most `payloadsMax` payloads; how many it wrote, 0 when it cannot now. */
 	send(payloadsMax: number): number;
+	/** Whether the server may drop what is under way: what has not come for a while is then given up, and more is sent. */
+	readonly lossy?: boolean;
 };
 
 /** What a lanes' module exports: opens every lane, and calls `arrived(lane, payloads)` for what its reader got. */
@@ -26,6 +28,9 @@ const WINDOW_PAYLOADS_MIN = 4;
 
 /** Bytes that may wait in a sender's socket: past them the kernel is full, and more would only fill our own memory. */
 const WAITING_BYTES_MAX = 512 * 1024;
+
+/** A lane of which nothing came for so long has lost all that was under way. */
+const LOST_MS = 100;
 
 async function main() {
 	const job = JSON.parse(await text(process.stdin)) as Job;
@@ -43,11 +48,21 @@ async function main() {
 			flying[i] = (flying[i] ?? 0) + sent;
 		}
 	};
+	const quiet = new Set<number>();
 	lanes = await openLanes(job, (i, payloads) => {
 		total += payloads;
-		flying[i] = (flying[i] ?? 0) - payloads;
+		quiet.delete(i);
+		flying[i] = Math.max(0, (flying[i] ?? 0) - payloads);
 		fill(i);
 	});
+	if (lanes.some(({ lossy }) => lossy))
+		setInterval(() => {
+			for (const i of quiet) {
+				flying[i] = 0;
+				fill(i);
+			}
+			for (const [i, { lossy }] of lanes.entries()) if (lossy) quiet.add(i);
+		}, LOST_MS);
 	for (const [i, lane] of lanes.entries()) {
 		lane.socket.on("drain", () => fill(i));
 		for (const socket of [lane.socket, lane.reader])

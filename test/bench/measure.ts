@@ -105,10 +105,21 @@ export const CORE = { server: 0, generator: 1 } as const;
 
 /** Starts a Node process on one core. On a machine that cannot pin, it runs where it will; the ratio is still of one run. */
 export function start(core: number, words: string[], env: Record<string, string> = {}): ChildProcess {
-	const [program, ...rest] = [...(canPin ? ["taskset", "-c", String(core)] : []), process.execPath, ...words];
-	return spawn(program ?? process.execPath, rest, {
-		stdio: ["pipe", "pipe", "inherit"],
+	return startProgram(core, process.execPath, words, { env, stderr: "inherit" });
+}
+
+/** The same for any program. */
+export function startProgram(
+	core: number,
+	path: string,
+	words: string[],
+	{ env = {}, stderr = "pipe", cwd }: { env?: Record<string, string>; stderr?: "pipe" | "inherit"; cwd?: string } = {},
+): ChildProcess {
+	const [program = path, ...rest] = [...(canPin ? ["taskset", "-c", String(core)] : []), path, ...words];
+	return spawn(program, rest, {
+		stdio: ["pipe", "pipe", stderr],
 		env: { ...process.env, ...env },
+		...(cwd ? { cwd } : {}),
 	});
 }
 

@@ -22,10 +22,16 @@ export function message(payload: Uint8Array): Buffer {
 	return out;
 }
 
-/** Opens a WebSocket and gives its raw socket, with what the server already sent put back. */
-export async function open(port: number, path: string, protocol?: string): Promise<Socket> {
+/** Opens a TCP connection to a server of this machine. */
+export async function dial(port: number): Promise<Socket> {
 	const socket = connect({ port, host: "127.0.0.1", noDelay: true });
 	await once(socket, "connect");
+	return socket;
+}
+
+/** Opens a WebSocket and gives its raw socket, with what the server already sent put back. */
+export async function open(port: number, path: string, protocol?: string): Promise<Socket> {
+	const socket = await dial(port);
 	const named = protocol ? `Sec-WebSocket-Protocol: ${protocol}\r\n` : "";
 	socket.write(
 		`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
