@@ -5,11 +5,12 @@
 import { LIMIT } from "#contracts/limit";
 import { bareForwarder } from "./bare-forward.ts";
 import { type Contest, compare, type Drive, drive, type Job, median, perMillion } from "./measure.ts";
+import { type Started, startPeers } from "./peer/all.ts";
 import type { RelayJob } from "./relay-lanes.ts";
 import { RELAY_FLAGS, type RelayProcess, startRelayProcess } from "./relay-process.ts";
 import type { Bench } from "./run.ts";
 
-export const about = "our relay, metered and paid, against a bare ws forwarder";
+export const about = "our relay, metered and paid, against a bare ws forwarder and peers of other protocols";
 
 const BARE_LANES = new URL("./bare-lanes.ts", import.meta.url).href;
 const RELAY_LANES = new URL("./relay-lanes.ts", import.meta.url).href;
@@ -32,6 +33,7 @@ type Case = {
 const SIZES = [64, 256, 1024, 16_384, 65_536];
 const SENDERS = 4;
 const LONE_SENDERS = 200;
+const UNIT = "server CPU s per million payloads";
 
 const usual = { pairs: SENDERS, recipients: 1, ttlS: 0, messageBytes: LIMIT.batchBytes, slices: 1 };
 const sliced = (size: number) =>
@@ -99,14 +101,14 @@ export function relayJob(relay: RelayProcess, { size, slices, ...what }: Case, t
 type Times = { readonly warmMs: number; readonly measureMs: number };
 type Server = { readonly pid: number; readonly port: number };
 
-/** Peers that the design names and this benchmark does not drive yet: nothing was tried, so nothing is claimed of them. */
-const NOT_DRIVEN = ["uws", "nats", "mosquitto", "coturn", "derper", "iroh-relay"];
-
 export const bench: Bench["bench"] = async ({ runs, quick }) => {
 	const stock = await bareForwarder();
 	const tuned = await bareForwarder(RELAY_FLAGS);
 	const relay = await startRelayProcess();
+	const { started, notMeasured } = await startPeers();
 	const times = quick ? { warmMs: 150, measureMs: 400 } : { warmMs: 300, measureMs: 1200 };
+	// what a peer's server takes is told in nanoseconds: a shorter time keeps a run of all of them under a quarter of an hour
+	const peerTimes = quick ? { warmMs: 150, measureMs: 250 } : { warmMs: 150, measureMs: 450 };
 	const drives = new Map<string, Drive[]>();
 	const told = (key: string, drove: Drive) => {
 		drives.set(key, [...(drives.get(key) ?? []), drove]);
@@ -145,12 +147,31 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 	];
 	const bareKey = (peerName: string, one: Case) =>
 		`${peerName} ${one.window === 1 ? "single" : "pipelined"}-${one.size}`;
-	const contests = CASES.flatMap((one) =>
-		peers.map(({ peerName, server }): Contest => {
+	/** A payload that one of them sends in a message of its own costs the same wherever it goes: mixing them is measured where they gather. */
+	const otherKey = ({ peer }: Started, one: Case) =>
+		`${peer.name} ${peer.gathers ? one.name : one.name.replace("mixed", "pipelined")}`;
+	const other = (each: Started, one: Case): Contest => {
+		const { size, pairs, recipients, window } = one;
+		const asked = { size, pairs, recipients: each.peer.gathers ? recipients : 1, lone: window === 1, ...peerTimes };
+		const { pid, job, slices, note } = each.running.tell(asked);
+		const key = otherKey(each, one);
+		const notes = [one.note, note].filter(Boolean).join("; ");
+		return {
+			case: one.name,
+			unit: UNIT,
+			better: "lower",
+			peerName: each.peer.name,
+			...(notes ? { note: notes } : {}),
+			ours: once(`ours ${one.name}`, ours(one)),
+			peer: once(key, async () => perMillion(told(key, await drive(pid, job))) * slices),
+		};
+	};
+	const contests = CASES.flatMap((one) => [
+		...peers.map(({ peerName, server }): Contest => {
 			const key = bareKey(peerName, one);
 			return {
 				case: one.name,
-				unit: "server CPU s per million payloads",
+				unit: UNIT,
 				better: "lower",
 				peerName,
 				...(one.note ? { note: one.note } : {}),
@@ -158,13 +179,17 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 				peer: once(key, bare(key, server, one.size, one)),
 			};
 		}),
-	);
+		// kept mail is a thing of ours: the others are not asked for it
+		...(one.ttlS > 0 ? [] : started.map((each) => other(each, one))),
+	]);
 	try {
 		const result = await compare("forward", contests, runs);
 		for (const row of result.rows) {
 			const one = CASES.find(({ name }) => name === row.case);
 			const mine = drives.get(`ours ${row.case}`) ?? [];
-			const theirs = (one && drives.get(bareKey(row.peerName, one))) ?? [];
+			const each = started.find(({ peer }) => peer.name === row.peerName);
+			const key = one && (each ? otherKey(each, one) : bareKey(row.peerName, one));
+			const theirs = (key && drives.get(key)) || [];
 			const share = (all: Drive[], what: "cpuSeconds" | "generatorCpuSeconds") =>
 				median(all.map((drove) => drove[what] / drove.seconds));
 			const thousands = (all: Drive[]) => median(all.map(({ payloads, seconds }) => payloads / seconds / 1e3));
@@ -177,12 +202,12 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 				"peer: generator cores": share(theirs, "generatorCpuSeconds"),
 			};
 		}
-		const why = "this benchmark does not drive it yet; nothing was tried, so nothing is claimed";
-		for (const peer of NOT_DRIVEN) result.notMeasured.push({ peer, why });
+		result.notMeasured.push(...notMeasured);
+		result.versions = Object.fromEntries(started.map(({ peer, running }) => [peer.name, running.version]));
 		return result;
 	} finally {
 		stock.child.kill();
 		tuned.child.kill();
-		await relay.stop();
+		await Promise.all([relay.stop(), ...started.map(({ running }) => running.stop())]);
 	}
 };

@@ -38,7 +38,14 @@ export type Row = {
 };
 
 /** What a benchmark hands back, and what `--json` writes. */
-export type Result = { name: string; runs: number; rows: Row[]; notMeasured: NotMeasured[] };
+export type Result = {
+	name: string;
+	runs: number;
+	rows: Row[];
+	notMeasured: NotMeasured[];
+	/** Versions of the peers, by name. */
+	versions?: Record<string, string>;
+};
 
 /** Fewer runs have no spread worth printing. */
 export const RUNS_MIN = 5;

@@ -32,7 +32,9 @@ export async function run(words: string[], more: { cwd?: string; env?: NodeJS.Pr
 	const late = setTimeout(() => child.kill("SIGKILL"), msMax);
 	const code = await new Promise<number | string>((resolve) => {
 		child.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-		child.on("close", (status, signal) => resolve(status ?? (signal === "SIGKILL" ? `no end in ${msMax / 1000} s` : "signal")));
+		child.on("close", (status, signal) =>
+			resolve(status ?? (signal === "SIGKILL" ? `no end in ${msMax / 1000} s` : "signal")),
+		);
 	});
 	clearTimeout(late);
 	if (code === 0) return out;
@@ -82,7 +84,10 @@ export async function debian(name: string, program: string): Promise<Program> {
 		const [lists, archives] = [join(draft, "lists"), join(draft, "archives")];
 		for (const each of [lists, archives]) mkdirSync(join(each, "partial"), { recursive: true });
 		const options = (...more: string[]) =>
-			["Debug::NoLocking=1", "APT::Sandbox::User=", `Dir::Cache::archives=${archives}`, ...more].flatMap((each) => ["-o", each]);
+			["Debug::NoLocking=1", "APT::Sandbox::User=", `Dir::Cache::archives=${archives}`, ...more].flatMap((each) => [
+				"-o",
+				each,
+			]);
 		const get = ["install", "-q", "-y", "--download-only", "--no-install-recommends", name];
 		// the system's own lists of packages, unless there are none or they are too old to be of use
 		await run(["apt-get", ...options(), ...get]).catch(async () => {
@@ -121,7 +126,17 @@ export async function go(name: string, module: string, version: string): Promise
 /** A program built from crates.io, with its own lockfile. */
 export async function cargo(name: string, version: string, features: string[]): Promise<Program> {
 	const folder = await made(`${name}-${version}`, async (draft) => {
-		const words = ["cargo", "install", "-q", "--locked", "--no-track", "--root", draft, "--features", features.join(",")];
+		const words = [
+			"cargo",
+			"install",
+			"-q",
+			"--locked",
+			"--no-track",
+			"--root",
+			draft,
+			"--features",
+			features.join(","),
+		];
 		// one target folder for all tries: a build that was cut off goes on
 		const env = { ...process.env, CARGO_TARGET_DIR: join(DEPOT, "cargo-target") };
 		await run([...words, "--version", version, name], { env, msMax: BUILD_MS_MAX });
@@ -131,6 +146,10 @@ export async function cargo(name: string, version: string, features: string[]): 
 
 /** What a program says of its version: the first words with a digit and a dot in them. */
 export function versionOf({ path, env }: Program, words: string[]): string {
-	const { stdout, stderr } = spawnSync(path, words, { env: { ...process.env, ...env }, encoding: "utf8", timeout: 5_000 });
+	const { stdout, stderr } = spawnSync(path, words, {
+		env: { ...process.env, ...env },
+		encoding: "utf8",
+		timeout: 5_000,
+	});
 	return /\d+\.\d+[\w.+-]*/.exec(`${stdout}\n${stderr}`)?.[0] ?? "unknown";
 }

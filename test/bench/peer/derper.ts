@@ -91,7 +91,9 @@ async function enter(port: number, onBytes: (chunk: Buffer) => void) {
 		return one.subarray(HEAD_BYTES);
 	};
 	// no answer to the upgrade is asked for: the server speaks DERP at once
-	socket.write("GET /derp HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: DERP\r\nConnection: Upgrade\r\nDerp-Fast-Start: 1\r\n\r\n");
+	socket.write(
+		"GET /derp HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: DERP\r\nConnection: Upgrade\r\nDerp-Fast-Start: 1\r\n\r\n",
+	);
 	const server = (await next(FRAME.serverKey)).subarray(MAGIC_BYTES, MAGIC_BYTES + KEY_BYTES);
 	const nonce = sodium.randombytes_buf(sodium.crypto_box_NONCEBYTES);
 	const info = sodium.crypto_box_easy(JSON.stringify({ version: 2 }), nonce, server, privateKey);
@@ -106,7 +108,10 @@ export const openLanes: OpenLanes = async ({ port, size, pairs }, arrived) => {
 	return Promise.all(
 		Array.from({ length: pairs }, async (_, lane) => {
 			const head = HEAD_BYTES + KEY_BYTES;
-			const counter = new Counter({ mark: FRAME.receive, bytes: head + size, payloadAt: head, payloadBytes: size }, pairs);
+			const counter = new Counter(
+				{ mark: FRAME.receive, bytes: head + size, payloadAt: head, payloadBytes: size },
+				pairs,
+			);
 			const reader = await enter(port, (chunk) => {
 				counter.take(chunk, 0, chunk.length);
 				counter.tell(arrived);

@@ -90,7 +90,10 @@ async function greet(port: number, name: string, reads?: Buffer) {
 	// version 4 (3.1.1), a clean session, no keepalive
 	await ask(packet(TYPE.connect, text("MQTT"), Buffer.from([4, 2, 0, 0]), text(name)), TYPE.accepted);
 	if (reads) await ask(packet(TYPE.subscribe, Buffer.from([0, 1]), reads, Buffer.from([0])), TYPE.subscribed);
-	return { socket, onward: (next: typeof onBytes) => void (onBytes = next) };
+	const onward = (next: typeof onBytes) => {
+		onBytes = next;
+	};
+	return { socket, onward };
 }
 
 export const openLanes: OpenLanes = async ({ port, size, pairs }, arrived) =>

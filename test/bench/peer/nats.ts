@@ -67,7 +67,10 @@ async function greet(port: number, wants: string) {
 	const hello = { verbose: false, pedantic: false, echo: false, protocol: 1 };
 	socket.write(message(Buffer.from(`CONNECT ${JSON.stringify(hello)}\r\n${wants}PING\r\n`)));
 	await said.promise;
-	return { socket, onward: (next: typeof onBytes) => void (onBytes = next) };
+	const onward = (next: typeof onBytes) => {
+		onBytes = next;
+	};
+	return { socket, onward };
 }
 
 export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived) => {

@@ -1,7 +1,7 @@
 /** What a benchmark asks of a peer: a server that forwards payloads between clients of its own protocol. */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import type { Job } from "#test/bench/measure";
 
 /** One way of driving a peer. */
