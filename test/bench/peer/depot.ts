@@ -13,9 +13,8 @@ export const DEPOT = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"
 /** A program, and what its environment must have besides. */
 export type Program = { readonly path: string; readonly env: Record<string, string> };
 
-/** A download takes seconds; a build with all cores busy elsewhere, minutes. */
+/** A download takes seconds. */
 const FETCH_MS_MAX = 120_000;
-const BUILD_MS_MAX = 600_000;
 
 /** Runs a command to its end; rejects with its words and the last line that it said, addresses left out. */
 export async function run(words: string[], more: { cwd?: string; env?: NodeJS.ProcessEnv; msMax?: number } = {}) {
@@ -114,17 +113,17 @@ export function npm(name: string, packages: string[]): Promise<string> {
 }
 
 /** A program built from the Go module proxy. */
-export async function go(name: string, module: string, version: string): Promise<Program> {
+export async function go(name: string, module: string, version: string, buildMsMax: number): Promise<Program> {
 	const program = module.split("/").at(-1) ?? "";
 	const folder = await made(`${name}-${version}`, async (draft) => {
 		const env = { ...process.env, GOBIN: draft, CGO_ENABLED: "0" };
-		await run(["go", "install", `${module}@${version}`], { env, msMax: BUILD_MS_MAX });
+		await run(["go", "install", `${module}@${version}`], { env, msMax: buildMsMax });
 	});
 	return { path: join(folder, program), env: {} };
 }
 
 /** A program built from crates.io, with its own lockfile. */
-export async function cargo(name: string, version: string, features: string[]): Promise<Program> {
+export async function cargo(name: string, version: string, features: string[], buildMsMax: number): Promise<Program> {
 	const folder = await made(`${name}-${version}`, async (draft) => {
 		const words = [
 			"cargo",
@@ -139,7 +138,7 @@ export async function cargo(name: string, version: string, features: string[]): 
 		];
 		// one target folder for all tries: a build that was cut off goes on
 		const env = { ...process.env, CARGO_TARGET_DIR: join(DEPOT, "cargo-target") };
-		await run([...words, "--version", version, name], { env, msMax: BUILD_MS_MAX });
+		await run([...words, "--version", version, name], { env, msMax: buildMsMax });
 	});
 	return { path: join(folder, "bin", name), env: {} };
 }

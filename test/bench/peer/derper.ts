@@ -22,8 +22,8 @@ const QUEUE_PACKETS = 32;
 export const derper: Peer = {
 	name: "derper",
 	gathers: false,
-	async start() {
-		const program = await go("derper", "tailscale.com/cmd/derper", VERSION);
+	async start(buildMsMax) {
+		const program = await go("derper", "tailscale.com/cmd/derper", VERSION, buildMsMax);
 		const folder = mkdtempSync(join(tmpdir(), "farelay-derper-"));
 		const port = await freePort();
 		const words = ["-a", `127.0.0.1:${port}`, "-http-port", "-1", "-stun=false", "-c", join(folder, "key")];

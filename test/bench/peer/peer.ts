@@ -33,8 +33,8 @@ export type Peer = {
 	readonly name: string;
 	/** Whether its protocol lets payloads for several readers stand in one message, so that mixing them is a case of its own. */
 	readonly gathers: boolean;
-	/** Gets it if need be and starts it; what fails is thrown with the command that failed. */
-	start(): Promise<Running>;
+	/** Gets it if need be, building it for so long at most, and starts it; what fails is thrown with the command that failed. */
+	start(buildMsMax: number): Promise<Running>;
 };
 
 /** The window of a sender that has one payload under way; else the generator's own. */
