@@ -7,7 +7,7 @@ import { ended, freePort, listening, type Peer, windowOf } from "./peer.ts";
 const UWS = "1.5.0";
 /** The last line of Node that it has a binary for. */
 const NODE = "20.20.2";
-const BARE_LANES = new URL("../bare-lanes.ts", import.meta.url).href;
+const BARE_LANES = import.meta.resolve("#test/bench/bare-lanes");
 
 /** `publish` is the faster of its two ways for small payloads, `send` for large ones: each is measured its faster way. */
 const PUBLISHED_BYTES_MAX = 4096;
