@@ -28,6 +28,9 @@ const MAY_IMPORT: Record<string, { static: string[]; lazy?: string[] }> = {
 		static: ["contracts", "services/host", "services/relay", "services/marketplace", "client/sdk"],
 	},
 	"client/sdk": { static: ["contracts"] },
+	"client/node": { static: ["contracts", "services/host", "client/sdk"] },
+	// An app's tests load the market; an app that is shipped does not.
+	"client/testing": { static: ["contracts", "client/sdk"], lazy: ["services/box"] },
 	"client/web": { static: ["contracts", "client/sdk"] },
 	// The command line loads a service only in the verb that needs it, so that `farelay send` starts fast.
 	"client/cli": {
