@@ -188,8 +188,8 @@ suite("PROTOCOL: Sending (fans)", () => {
 		release();
 		await until("the first credit", () => alice.credits[0]);
 		alice.put(
-			fan(0, [1, 2, 3, 1], payload(1_000)),
-			alice.sendFrame(2, 4, payload(1_000, 2)),
+			fan(9, [99, 1, 2, 3, 1], payload(1_000)),
+			alice.sendFrame(2, 14, payload(1_000, 2)),
 			alice.payFrame(5_000, TTL_S),
 		);
 		await alice.keptAll(2);
@@ -197,7 +197,7 @@ suite("PROTOCOL: Sending (fans)", () => {
 		assert.deepEqual(friends.map(got), [[payload(1_000)], [payload(1_000)], []]);
 		release();
 		await alice.keptAll(5);
-		assert.equal(alice.refused.size, 0);
+		assert.equal(relay.counts.refusals.get("handle-unknown"), 1, "who was refused before the wait is not tried again");
 		assert.deepEqual(friends.map(got), [
 			[payload(1_000), payload(1_000)],
 			[payload(1_000), payload(1_000, 2)],
@@ -228,6 +228,7 @@ suite("PROTOCOL: Sending (fans)", () => {
 		mallory.put(fan(0, Array(256).fill(1), payload(LIMIT.payloadBytesMax)));
 		assert.equal((await mallory.gone()).code, 4026);
 		assert.equal(bob.reader.deliveries.length, 4);
+		assert.equal(relay.counts.refusals.get("grant-needed"), undefined, "nothing is looked at after the end");
 		assert.equal(relay.counts.closings.get("internal"), undefined);
 	});
 
