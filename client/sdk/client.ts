@@ -19,22 +19,21 @@ import { blobSource, type FileSource } from "./file.ts";
 import type { Settlement } from "./finish.ts";
 import { homesOf } from "./home.ts";
 import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
-import { Inbox } from "./inbox.ts";
+import { Inbox, type InboxEvents } from "./inbox.ts";
 import { type Handlers, Incoming } from "./incoming.ts";
 import { type Waiting, waitingOf } from "./letter.ts";
 import type { Market, RelayOffer } from "./market.ts";
 import type { CardOptions, ClientOptions, ClientSendOptions, Sendable, Tick } from "./options.ts";
 import { Outbox, type SendOptions, type Sent } from "./outbox.ts";
+import { Paces } from "./pace.ts";
 import { Publishing } from "./publishing.ts";
 import type { Clocks } from "./session.ts";
 import { type Cost, Spending } from "./spending.ts";
 import { getJson, memoryStorage, putJson } from "./storage.ts";
+import { Ticks } from "./ticks.ts";
 import { Wallet } from "./wallet.ts";
 
 export type { CardOptions, ClientOptions, ClientSendOptions, Sendable, Tick };
-
-/** Messages whose `delivered` is waited for: a day of much writing; beyond it the oldest are not told of any more. */
-const TICKS_MAX = 10_000;
 
 const text = new TextEncoder();
 
@@ -58,12 +57,13 @@ export class Client {
 	readonly device: Device;
 	private readonly options: Omit<ClientOptions, "market">;
 	private readonly clocks: Clocks = new Map();
+	private readonly paces: Paces;
 	private readonly spending: Spending;
 	private readonly wallet: Wallet;
 	private readonly outbox: Outbox;
 	private readonly contacts: Contacts;
 	private readonly publishing: Publishing;
-	private readonly ticks = new Map<string, (tick: Tick) => void>();
+	private readonly ticks = new Ticks();
 	private inboxes: Inbox[] = [];
 	private incoming: Incoming[] = [];
 
@@ -78,6 +78,7 @@ export class Client {
 		this.identity = identity;
 		this.market = market as MarketDoor;
 		this.options = options;
+		this.paces = new Paces(device);
 		this.spending = new Spending(device, options.spendLimit);
 		this.wallet = new Wallet(device, identity, market, this.clocks, this.spending, {
 			lost: (relay, lost: Traffic, total) => options.onLost?.(relay, lost, total),
@@ -192,12 +193,7 @@ export class Client {
 				? await this.outbox.send(to, MESSAGE.text, text.encode(thing), options)
 				: await this.outbox.sendFile(to, thing, options),
 		);
-		if (options.tick) {
-			const [oldest] = this.ticks.keys();
-			if (this.ticks.size >= TICKS_MAX && oldest !== undefined) this.ticks.delete(oldest);
-			this.ticks.set(toHex(sent.id), options.tick);
-			options.tick(sent.tick);
-		}
+		if (options.tick) this.ticks.follow(toHex(sent.id), sent.tick, options.tick);
 		return sent;
 	}
 
@@ -233,7 +229,7 @@ export class Client {
 		const all: Handlers = {
 			...handlers,
 			receipt: async (from, ids) => {
-				for (const id of ids) this.delivered(toHex(id));
+				for (const id of ids) this.ticks.delivered(toHex(id));
 				await handlers.receipt?.(from, ids);
 			},
 		};
@@ -241,21 +237,18 @@ export class Client {
 			this.acknowledge(from, id).catch(() => this.options.onProblem?.(problem("disk", "A receipt could not be sent.")));
 		});
 		this.incoming.push(incoming);
+		await this.paces.load();
 		for (const relay of homes) {
-			const inbox = new Inbox(this.device, this.identity, relay, this.clocks, {
+			const events: InboxEvents = {
 				take: (payload, mailbox) => incoming.take(payload, mailbox),
 				settle: () => incoming.settle(),
 				report: (report) => handlers.report?.(report),
 				problem: (refusal) => (handlers.problem ?? this.options.onProblem)?.(refusal),
-			});
+			};
+			const inbox = new Inbox(this.device, this.identity, relay, this.clocks, events, this.paces);
 			this.inboxes.push(inbox);
 			inbox.open();
 		}
-	}
-
-	private delivered(id: string): void {
-		this.ticks.get(id)?.("delivered");
-		this.ticks.delete(id);
 	}
 
 	/** A paid receipt, where that is wished for and the sender's card is known. Failing costs nobody anything. */
@@ -267,7 +260,16 @@ export class Client {
 		if (isProblem(sent)) this.options.onProblem?.(sent);
 	}
 
-	/** Tries again at once, as when a network came back. */
+	/**
+	 * Says that the app went into the background (or came back): connections that nothing goes over are closed after 10 s, and
+	 * mail waits at the relay. Nothing is closed while something is being sent.
+	 */
+	async background(on = true): Promise<void> {
+		for (const inbox of this.inboxes) inbox.background(on);
+		await this.wallet.background(on);
+	}
+
+	/** Tries again at once, as when a network came back or changed. */
 	async hurry(): Promise<void> {
 		for (const inbox of this.inboxes) inbox.hurry();
 		await this.wallet.hurry();

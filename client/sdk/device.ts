@@ -7,6 +7,7 @@ import { SUBPROTOCOL } from "#contracts/frame";
 import type { Crypto } from "#contracts/identity";
 import { loadCrypto, loadSodium } from "./crypto.ts";
 import { installOf } from "./install.ts";
+import type { NetworkKind } from "./keepalive.ts";
 import type { Storage } from "./storage.ts";
 
 /** libsodium itself, for what {@link Crypto} does not cover: sealing, files, hashing in pieces. */
@@ -42,6 +43,8 @@ export interface Device {
 	/** Opens a WebSocket with the subprotocol of {@link SUBPROTOCOL}. */
 	connect(url: string): Socket;
 	readonly fetch: typeof fetch;
+	/** What the machine hangs on now; its name tells it from others of its kind, and may be empty where nobody says one. */
+	network(): { readonly kind: NetworkKind; readonly name: string };
 }
 
 /** A timer of more than this fires at once; longer waits are made of several. */
@@ -68,6 +71,13 @@ export async function device(given: { storage: Storage } & Partial<Device>): Pro
 		},
 		connect: (url) => new WebSocket(url, SUBPROTOCOL) as unknown as Socket,
 		fetch: (...words) => fetch(...words),
+		network: () => ({ kind: connectionKind(), name: "" }),
 		...given,
 	};
+}
+
+/** What a browser says of its connection, where it says anything. */
+function connectionKind(): NetworkKind {
+	const { connection } = (globalThis.navigator ?? {}) as { connection?: { type?: unknown } };
+	return connection?.type === "cellular" || connection?.type === "wifi" ? connection.type : "unknown";
 }

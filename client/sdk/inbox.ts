@@ -3,7 +3,14 @@
  * and a mailbox on one socket. Acknowledges only what has been dealt with and made to last (PROTOCOL.md, "Reading").
  */
 
-import { readListening, readRangesBody, writeListen, writeRangesFrame } from "#contracts/control";
+import {
+	readListening,
+	readRangesBody,
+	type Window,
+	writeListen,
+	writeRangesFrame,
+	writeWindow,
+} from "#contracts/control";
 import { deviceAt } from "#contracts/device";
 import { FRAME, MAIL_HEAD_BYTES, readU32 } from "#contracts/frame";
 import { signListen } from "#contracts/handshake";
@@ -12,9 +19,10 @@ import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { rangesOf } from "#contracts/ranges";
 import { cardToken, type Relay } from "./card.ts";
-import { Connection } from "./connection.ts";
+import { Connection, type ConnectionEvents } from "./connection.ts";
 import type { Device } from "./device.ts";
 import type { Identity } from "./identity.ts";
+import type { Paces } from "./pace.ts";
 import { type Clocks, Session, type Who } from "./session.ts";
 
 /** What the mailbox held and lost when it was last opened. A loss is told once: an encrypted session with an unexplained gap is a broken session. */
@@ -42,6 +50,13 @@ const QUEUE_FRAMES_MAX = 2 * LIMIT.windowFrames;
 const QUEUE_BYTES_MAX = 2 * LIMIT.windowBytes + LIMIT.messageBytesMax;
 /** The pause before mail that could not be taken is asked for again: a disk that is full is still full a moment later. */
 const TAKE_AGAIN_MS = 2_000;
+/** How long the app may take over what came before nothing more is asked for. What is under way is within the relay's window. */
+const SLOW_MS = 1_000;
+/** Live-only mail is in no window: beyond this much that the app has not taken it is not asked for either. */
+const HELD_BYTES_MAX = LIMIT.windowBytes;
+/** No frames: nothing comes. And all that the relay allows, again. */
+const PAUSED: Window = { frames: 0, bytes: 0 };
+const OPEN: Window = { frames: LIMIT.windowFrames, bytes: LIMIT.windowBytes };
 const HANDLE = 1;
 
 /** A session that nobody can tie to an account: a fresh key and tag. */
@@ -99,12 +114,16 @@ export class Inbox {
 	private queue: { number: number; payload: Uint8Array }[] = [];
 	private queuedBytes = 0;
 	private working: Promise<void> | undefined;
+	private readonly device: Device;
+	/** The session that was told to bring nothing more. */
+	private paused: Session | undefined;
 
-	constructor(device: Device, identity: Identity, relay: Relay, clocks: Clocks, events: InboxEvents) {
+	constructor(device: Device, identity: Identity, relay: Relay, clocks: Clocks, events: InboxEvents, paces: Paces) {
+		this.device = device;
 		this.identity = identity;
 		this.relay = relay;
 		this.events = events;
-		this.connection = new Connection(device, relay, clocks, {
+		const reading: ConnectionEvents = {
 			who: () => stranger(device, identity, relay),
 			started: (session) => session.write(listenFrame(device, identity, session)),
 			welcome: () => {},
@@ -117,7 +136,8 @@ export class Inbox {
 				this.queuedBytes = 0;
 				return true;
 			},
-		});
+		};
+		this.connection = new Connection(device, relay, clocks, reading, paces);
 	}
 
 	open(): void {
@@ -126,6 +146,10 @@ export class Inbox {
 
 	hurry(): void {
 		this.connection.hurry();
+	}
+
+	background(on: boolean): void {
+		this.connection.background(on);
 	}
 
 	/** Stops reading; resolves when what was being dealt with is done. */
@@ -153,6 +177,7 @@ export class Inbox {
 				this.working ??= this.work(session).finally(() => {
 					this.working = undefined;
 				});
+			if (this.queuedBytes > HELD_BYTES_MAX || this.queue.length > LIMIT.windowFrames) this.pause();
 		} else if (type === FRAME.refused && readRangesBody(body.subarray(1)) === undefined) {
 			session.garbage("The relay's refusal is none.");
 		}
@@ -165,7 +190,8 @@ export class Inbox {
 			const batch = this.queue;
 			this.queue = [];
 			this.queuedBytes = 0;
-			const refusal = await this.batch(batch, mailbox);
+			const cancel = this.device.after(SLOW_MS, () => this.pause());
+			const refusal = await this.batch(batch, mailbox).finally(cancel);
 			if (refusal) {
 				// Full disk, missing file: leaves the rest in the mailbox and comes back after a pause.
 				this.events.problem(refusal);
@@ -177,6 +203,16 @@ export class Inbox {
 				session.write(writeRangesFrame(FRAME.ack, rangesOf(batch.map(({ number }) => number))));
 			session = this.connection.current;
 		}
+		if (this.paused && this.paused === session) session.write(writeWindow(OPEN));
+		this.paused = undefined;
+	}
+
+	/** The app does not keep up: nothing more is to come until it has taken what is here. */
+	private pause(): void {
+		const { current } = this.connection;
+		if (!current || this.paused === current) return;
+		this.paused = current;
+		current.write(writeWindow(PAUSED));
 	}
 
 	private async batch(batch: readonly { payload: Uint8Array }[], mailbox: Uint8Array): Promise<Problem | undefined> {

@@ -3,14 +3,14 @@
  * speaks tRPC is `door.ts`; a test brings its own.
  */
 
-import { type Amount, formatDollars } from "#contracts/amount";
+import { type Amount, amount, formatDollars } from "#contracts/amount";
 import { same } from "#contracts/bytes";
 import { type Grant, verifyGrant } from "#contracts/grant";
 import type { Crypto } from "#contracts/identity";
 import type { MarketKey } from "#contracts/market";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Receipt } from "#contracts/redemption";
-import type { FeeRates, OpenOrder } from "#contracts/tab";
+import { bill, type FeeRates, type OpenOrder } from "#contracts/tab";
 import type { Tariff } from "#contracts/tariff";
 import type { Voucher } from "#contracts/voucher";
 import type { Relay } from "./card.ts";
@@ -73,4 +73,17 @@ export async function offerOf(market: Market, relay: Uint8Array): Promise<RelayO
 /** A shortage in words. */
 export function short(balance: Amount, needed: Amount): Problem {
 	return problem("balance-short", `This needs ${formatDollars(needed)}, and there is ${formatDollars(balance)}.`);
+}
+
+/** What a tab reserves at least: a hundred MB at the default ask. The rest comes back when it is settled. */
+const CAP_DEFAULT = amount(50_000_000n);
+
+/** How much to reserve: twice what is planned, so that a tab lasts; all there is, where that is less but enough. */
+export async function capFor(market: Market, needed: Amount, fees: FeeRates): Promise<Amount | Problem> {
+	const wish = needed * 2n > CAP_DEFAULT ? amount(needed * 2n) : CAP_DEFAULT;
+	const balance = await market.balance();
+	if (isProblem(balance)) return balance;
+	if (bill(wish, fees).total <= balance) return wish;
+	const all = amount((balance * 1_000_000n) / BigInt(1_000_000 + fees.marketPpm + fees.solidarityPpm));
+	return all > 0n && all >= needed ? all : short(balance, bill(needed, fees).total);
 }

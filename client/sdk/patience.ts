@@ -4,8 +4,6 @@
 export const FLYING_MAX = 4096;
 /** How long the word that a voucher counts may take: a relay's disk. */
 export const CREDIT_MS = 500;
-/** An idle sending connection is closed: what the phone does not hold open costs no battery. */
-export const IDLE_MS = 20_000;
 
 /** Rounds of `unpaid` after which the relay's count is asked for anew, or it is given up. */
 const UNPAID_ROUNDS_RESTART = 2;

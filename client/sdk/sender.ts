@@ -14,8 +14,9 @@ import { type Traffic, traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
 import { Connection } from "./connection.ts";
 import type { Device } from "./device.ts";
+import { Idle } from "./idle.ts";
 import { type Answer, type Entry, Handles, isEnded, isFatal, type Parcel, type SenderEvents } from "./parcel.ts";
-import { CREDIT_MS, FLYING_MAX, IDLE_MS, Patience } from "./patience.ts";
+import { CREDIT_MS, FLYING_MAX, Patience } from "./patience.ts";
 import type { Purse } from "./purse.ts";
 import type { Clocks, Session } from "./session.ts";
 
@@ -23,6 +24,7 @@ export class Sender {
 	private readonly device: Device;
 	private readonly events: SenderEvents;
 	private readonly connection: Connection;
+	readonly idle: Idle;
 	private purse: Purse;
 	/** Whether the relay's count of this tab is known: then sends may stand right behind a hello. */
 	private known: boolean;
@@ -37,7 +39,6 @@ export class Sender {
 	private changing = false;
 	private readonly patience = new Patience();
 	private over: Problem | undefined;
-	private cancelIdle: (() => void) | undefined;
 	private awaitingCredit: (() => void) | undefined;
 	private drained: (() => void)[] = [];
 
@@ -56,6 +57,7 @@ export class Sender {
 			problem: (refusal) => events.problem(refusal),
 			ended: (why) => this.ended(why),
 		});
+		this.idle = new Idle(device, this.connection);
 	}
 
 	/** Sends a payload; resolves when it is kept, passed, or refused for good. Order is kept. */
@@ -65,8 +67,7 @@ export class Sender {
 		return new Promise((resolve) => {
 			const copy = traffic(parcel.payload.length, parcel.ttlS);
 			this.queue.push({ ...parcel, seq: ++this.seq, copy, counted: false, settle: resolve });
-			this.cancelIdle?.();
-			this.cancelIdle = undefined;
+			this.idle.end();
 			if (!this.changing) this.connection.open();
 			this.pump();
 		});
@@ -94,7 +95,7 @@ export class Sender {
 	close(why: Problem = problem("unavailable", "This client was closed.", { spent: "unknown" })): void {
 		if (this.over) return;
 		this.over = why;
-		this.cancelIdle?.();
+		this.idle.end();
 		this.awaitingCredit?.();
 		this.connection.close();
 		this.giveUp(why);
@@ -231,8 +232,7 @@ export class Sender {
 		if (this.queue.length > 0 || this.flying.size > 0) return;
 		for (const resolve of this.drained.splice(0)) resolve();
 		this.events.changed(this.purse);
-		this.cancelIdle?.();
-		this.cancelIdle = this.device.after(IDLE_MS, () => this.connection.close());
+		this.idle.begin();
 	}
 
 	/** The relay said `unpaid` to what this side has paid for: says the voucher again, then asks for its count, then gives up. */

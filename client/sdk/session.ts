@@ -14,9 +14,12 @@ import { shardUrl } from "#contracts/shard";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import { Link } from "./link.ts";
+import { type Pace, STEADY } from "./pace.ts";
 
-/** How often an idle client speaks: the safe start on cellular. */
-const KEEPALIVE_MS = 55_000;
+/** How long a keepalive's answer may take, or anything else that the relay says: a full message on the slowest line. */
+const PONG_MS = 30_000;
+/** What a client in the background says: that it will be gone. */
+export const REST_MS = 10_000;
 
 /** How far each relay's clock is ahead of this machine's, by relay key in hex. Shared by all sessions of a client. */
 export type Clocks = Map<string, number>;
@@ -59,11 +62,15 @@ export class Session {
 	private readonly link: Link;
 	private goodbye: Problem | undefined;
 	private heard = true;
+	/** Whether anything but keepalives was said since the last one. */
+	private stirred = true;
 	private marks = 0;
+	private readonly pace: Pace;
 	private cancelTimer: () => void;
 
-	constructor(device: Device, relay: Relay, who: Who, clocks: Clocks, events: SessionEvents) {
+	constructor(device: Device, relay: Relay, who: Who, clocks: Clocks, events: SessionEvents, pace: Pace = STEADY) {
 		this.device = device;
+		this.pace = pace;
 		this.relay = relay;
 		this.key = who.key;
 		this.clocks = clocks;
@@ -84,7 +91,20 @@ export class Session {
 	}
 
 	write(frame: Uint8Array): void {
+		this.stirred = true;
 		this.link.write(frame);
+	}
+
+	/** Says that the client is in the background and will be gone; {@link wake} takes that back. */
+	rest(): void {
+		this.cancelTimer();
+		this.link.write(writePing({ mark: ++this.marks, nextMs: REST_MS }));
+		this.stirred = true;
+	}
+
+	wake(): void {
+		this.cancelTimer();
+		this.keepAlive();
 	}
 
 	close(why?: Problem): void {
@@ -97,16 +117,31 @@ export class Session {
 	}
 
 	private keepAlive() {
-		// Once for the welcome, then each round: a relay that said nothing since the last ping is not there any more.
-		if (!this.heard || !this.welcomed)
-			return this.close(problem("unavailable", "The relay does not answer.", { spent: "no" }));
+		if (!this.welcomed) return this.gone();
+		const nextMs = this.pace.everyMs;
+		const waitMs = Math.min(PONG_MS, nextMs);
+		// a round in which more was said shows nothing about how long this network bears silence
+		const quiet = !this.stirred;
+		this.stirred = false;
 		this.heard = false;
-		this.write(writePing({ mark: ++this.marks, nextMs: KEEPALIVE_MS }));
-		this.cancelTimer = this.device.after(KEEPALIVE_MS, () => this.keepAlive());
+		this.link.write(writePing({ mark: ++this.marks, nextMs }));
+		this.cancelTimer = this.device.after(waitMs, () => {
+			if (!this.heard) {
+				this.pace.missed();
+				return this.gone();
+			}
+			if (quiet) this.pace.clean();
+			this.cancelTimer = this.device.after(nextMs - waitMs, () => this.keepAlive());
+		});
+	}
+
+	private gone() {
+		this.close(problem("unavailable", "The relay does not answer.", { spent: "no" }));
 	}
 
 	private take(type: number, body: Uint8Array) {
 		this.heard = true;
+		if (type !== FRAME.pong) this.stirred = true;
 		if (type === FRAME.welcome) return this.takeWelcome(body);
 		if (type === FRAME.clock) return this.takeClock(body);
 		if (type === FRAME.problem || type === FRAME.bye) {

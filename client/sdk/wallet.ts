@@ -3,28 +3,25 @@
  * when one is used up or half its life is over, and settles them (PROTOCOL.md, "Tab").
  */
 
-import { type Amount, amount } from "#contracts/amount";
+import type { Amount } from "#contracts/amount";
 import { same, toHex } from "#contracts/bytes";
 import type { Grant } from "#contracts/grant";
 import { TAB_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import { bill, type FeeRates, type OpenOrder, signOpen } from "#contracts/tab";
+import { type FeeRates, type OpenOrder, signOpen } from "#contracts/tab";
 import type { Traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import { type Settlement, settleTab } from "./finish.ts";
 import type { Identity } from "./identity.ts";
-import { checkGrant, type Market, offerOf, short } from "./market.ts";
+import { capFor, checkGrant, type Market, offerOf } from "./market.ts";
 import { dearer, type Plan, Plans, type Rates } from "./plan.ts";
 import { Purse } from "./purse.ts";
 import { isShunned, readTab, recordedRelays, shun, writeTab } from "./record.ts";
 import { Sender } from "./sender.ts";
 import { type Clocks, relayNow } from "./session.ts";
 import { costOf, type Spending } from "./spending.ts";
-
-/** What a tab reserves at least: a hundred MB at the default ask. The rest comes back when it is settled. */
-const CAP_DEFAULT = amount(50_000_000n);
 
 /** How long after a renewal that failed the next is tried. */
 const RENEW_AGAIN_MS = 10 * 60_000;
@@ -49,6 +46,7 @@ export class Wallet {
 	private readonly events: WalletEvents;
 	private readonly tabs = new Map<string, Promise<Tab | Problem>>();
 	private over = false;
+	private resting = false;
 	/** What is about to be spent, and what was agreed to for it. */
 	readonly plans = new Plans();
 
@@ -113,6 +111,7 @@ export class Wallet {
 			next: (_purse, ended) => this.next(tab, ended),
 			problem: (refusal) => this.events.problem(relay, refusal),
 		});
+		tab.sender.idle.background(this.resting);
 		this.planRenewal(tab);
 		return tab;
 	}
@@ -165,7 +164,7 @@ export class Wallet {
 		const { account } = this.identity;
 		const refused = this.plans.refuse(relay, { tariff: offer.tariff, fees });
 		if (refused) return refused;
-		const cap = await this.cap(this.plans.needed(relay), fees);
+		const cap = await capFor(this.market, this.plans.needed(relay), fees);
 		if (isProblem(cap)) return cap;
 		const order: OpenOrder = {
 			market,
@@ -185,16 +184,6 @@ export class Wallet {
 		const purse = new Purse(crypto, grant, session);
 		await this.save(relay, purse, fees);
 		return { purse, fees };
-	}
-
-	/** How much to reserve: twice what is planned, so that a tab lasts; all there is, where that is less but enough. */
-	private async cap(needed: Amount, fees: FeeRates): Promise<Amount | Problem> {
-		const wish = needed * 2n > CAP_DEFAULT ? amount(needed * 2n) : CAP_DEFAULT;
-		const balance = await this.market.balance();
-		if (isProblem(balance)) return balance;
-		if (bill(wish, fees).total <= balance) return wish;
-		const all = amount((balance * 1_000_000n) / BigInt(1_000_000 + fees.marketPpm + fees.solidarityPpm));
-		return all > 0n && all >= needed ? all : short(balance, bill(needed, fees).total);
 	}
 
 	private save(relay: Relay, purse: Purse, fees: FeeRates): Promise<void> {
@@ -276,20 +265,28 @@ export class Wallet {
 		return settled;
 	}
 
-	/** Tries again at once, as when a network came back. */
-	async hurry(): Promise<void> {
+	private async *opened(): AsyncGenerator<Tab> {
 		for (const pending of this.tabs.values()) {
 			const tab = await pending;
-			if (!isProblem(tab)) tab.sender.hurry();
+			if (!isProblem(tab)) yield tab;
 		}
+	}
+
+	/** Tries again at once, as when a network came back. */
+	async hurry(): Promise<void> {
+		for await (const { sender } of this.opened()) sender.hurry();
+	}
+
+	/** Into the background, or out of it: of the tabs to come too. */
+	async background(on: boolean): Promise<void> {
+		this.resting = on;
+		for await (const { sender } of this.opened()) sender.idle.background(this.resting);
 	}
 
 	/** Stops sending and leaves the tabs open for the next start. */
 	async close(): Promise<void> {
 		this.over = true;
-		for (const pending of this.tabs.values()) {
-			const tab = await pending;
-			if (isProblem(tab)) continue;
+		for await (const tab of this.opened()) {
 			tab.cancelRenewal();
 			tab.sender.close();
 			await this.save(tab.relay, tab.purse, tab.fees);
