@@ -1,5 +1,5 @@
 /**
- * What the mail store is held against: the same rows into the same tables and indices with the same durability, and nothing else. One
+ * What the mail store is held against: the same rows into the same tables and indices, with the same durability and pages, and nothing else. One
  * process, on its main thread (a thread of its own would only cost it), no sockets, no dedupe, no queue: rows are made as they are
  * written, so many to a commit. Reads a job from stdin and says how many rows were durable in how many seconds.
  */
@@ -24,7 +24,8 @@ export type BareJob = {
 
 const job = JSON.parse(await text(process.stdin)) as BareJob;
 const folder = mkdtempSync(join(tmpdir(), "farelay-bench-"));
-const database = openDatabase({ path: join(folder, "mail.db"), kind: MAIL_KIND, migrations: MAIL_MIGRATIONS });
+const path = join(folder, "mail.db");
+const database = openDatabase({ path, kind: MAIL_KIND, migrations: MAIL_MIGRATIONS, largeRows: true });
 if (isProblem(database)) throw new Error(database.detail);
 const box = database.prepare("INSERT INTO mailboxes (mailbox, seenMs) VALUES (?, 0)");
 const tag = database.prepare("INSERT INTO tags (tag, ranges, untilMs) VALUES (?, ?, 0)");

@@ -144,7 +144,7 @@ function shared<T>(measure: () => Promise<T>) {
 const rate = ({ payloads, seconds }: Told) => payloads / seconds;
 
 export const bench: Bench["bench"] = async ({ runs, quick }) => {
-	const times: Times = quick ? { warmMs: 200, measureMs: 600 } : { warmMs: 500, measureMs: 2000 };
+	const times: Times = quick ? { warmMs: 200, measureMs: 600 } : { warmMs: 1500, measureMs: 2000 };
 	const calmMs = quick ? 800 : 2000;
 	const drives = new Map<number, Wire[]>(SIZES.map(({ size }) => [size, []]));
 	const scenes = new Map<string, Played[]>();
@@ -162,7 +162,7 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 		const bare = shared(() => told<Told>(CORE.server, "bare-store", bareJob));
 		const seam = shared(() => told<Told>(CORE.server, "seam-store", seamJob));
 		const usual = { unit: "mails a second on disk", better: "higher", peerName: "node:sqlite" } as const;
-		const peerIs = `${note}the peer on one core too, in its main thread, ${groupOf(size)} rows a commit, WAL and synchronous=FULL`;
+		const peerIs = `${note}the peer on one core too, in its main thread, ${groupOf(size)} rows a commit, WAL, synchronous=FULL, the same pages`;
 		return [
 			{
 				...usual,
