@@ -31,7 +31,7 @@ const SPARE_SLABS_MAX = 4;
 const PARCEL_MAILS_MAX = 1_024;
 
 type Slab = {
-	readonly bytes: Uint8Array<SharedArrayBuffer>;
+	readonly bytes: Buffer<SharedArrayBuffer>;
 	used: number;
 	/** Parcels in it that are not answered. */
 	parcels: number;
@@ -79,7 +79,7 @@ export class Packer {
 		numbers[field + AT.print] = mail.print;
 		numbers[field + AT.byCard] = mail.byCard ? 1 : 0;
 		numbers[field + AT.bytes] = length;
-		slab.bytes.set(mail.payload, slab.used);
+		copy(mail.payload, slab.bytes, slab.used);
 		slab.used += length;
 		this.count++;
 		return true;
@@ -120,7 +120,13 @@ export class Packer {
 }
 
 function newSlab(length: number): Slab {
-	return { bytes: new Uint8Array(new SharedArrayBuffer(length)), used: 0, parcels: 0 };
+	return { bytes: Buffer.from(new SharedArrayBuffer(length)), used: 0, parcels: 0 };
+}
+
+/** By `Buffer`'s own copy: `TypedArray.set` goes word by word where memory is shared, at an eighth of the speed. */
+function copy(from: Uint8Array, to: Buffer, at: number): void {
+	const bytes = Buffer.isBuffer(from) ? from : Buffer.from(from.buffer, from.byteOffset, from.length);
+	bytes.copy(to, at);
 }
 
 /** Numbers for names, in the order in which they came. Most mails in a row are of one sender for one mailbox. */
