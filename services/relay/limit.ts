@@ -48,6 +48,10 @@ export const RELAY_LIMITS = {
 	/** Mail read from the disk at once for one reader. */
 	pageFrames: 256,
 	pageBytes: 256 * KIB,
+	/** What one mailbox may be given a third time or more, whoever reads: enough for a phone on a bad line, too little to live on. */
+	rereadBytesPerSecond: 64 * KIB,
+	/** Mailboxes for which it is remembered what they gave twice: as many as have a place on disk, at some 400 bytes each. */
+	rereadingsMax: 100_000,
 	/** Dropped in one slice of expiry, so that who waits for the writer waits some milliseconds: between two slices it takes what others ask. */
 	expireCount: 256,
 	expireEveryMs: 5 * SECOND,

@@ -226,6 +226,7 @@ function build(
 		connections: { help: "Connections open now.", value: () => counts.open },
 		strangers: { help: "Connections that have not said hello.", value: () => port.unknown },
 		readers: { help: "Connections that listen.", value: () => counts.listening },
+		readers_slowed: { help: "Devices that read mail a third time, and wait.", value: () => desk.slowedCount },
 		mailboxes: { help: "Mailboxes at work.", value: () => router.count },
 		tabs: { help: "Tabs in memory.", value: () => tabs.count },
 		tags: { help: "Tags in memory.", value: () => tags.count },

@@ -7,6 +7,7 @@ import type { RelayLimits } from "#relay/limit";
 import type { Copy } from "#relay/session/copy";
 import type { Tags } from "#relay/tag/tags";
 import type { Listener } from "./listener.ts";
+import { Rereadings } from "./rereading.ts";
 import type { KeepResult, MailStore } from "./store.ts";
 
 const EPOCH = 2 ** 32;
@@ -33,6 +34,9 @@ export class Desk {
 	private copies: Copy[] = [];
 	/** Devices that acknowledged something in this turn. */
 	private acking: Listener[] = [];
+	/** Devices that wait until they may be given mail again. */
+	private slowed = new Set<Listener>();
+	readonly rereadings: Rereadings;
 	private scheduled = false;
 	private under = new Set<Promise<unknown>>();
 
@@ -41,6 +45,7 @@ export class Desk {
 		this.tags = deps.tags;
 		this.clock = deps.clock;
 		this.limits = deps.limits;
+		this.rereadings = new Rereadings(deps.limits);
 		this.deps = deps;
 		this.position = deps.store.epoch * EPOCH;
 	}
@@ -79,6 +84,24 @@ export class Desk {
 			listener.acked = [];
 		}
 		this.acking = [];
+	}
+
+	/** A device reads too much again: it goes on later. */
+	slow(listener: Listener): void {
+		this.slowed.add(listener);
+	}
+
+	/** Devices that wait so. */
+	get slowedCount(): number {
+		return this.slowed.size;
+	}
+
+	/** Lets them go on, now and then. */
+	hurry(): void {
+		if (this.slowed.size === 0) return;
+		const waiting = this.slowed;
+		this.slowed = new Set();
+		for (const listener of waiting) listener.pump();
 	}
 
 	/** The store threw, which it never does for a disk's refusal. */

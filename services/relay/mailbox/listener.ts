@@ -4,6 +4,7 @@ import type { Outbox } from "#relay/session/outbox";
 import type { Reader } from "#relay/session/reader";
 import type { Desk } from "./desk.ts";
 import type { Mailbox } from "./mailbox.ts";
+import { Rereading } from "./rereading.ts";
 
 /** A device's reader at one mailbox. */
 export class Listener {
@@ -21,6 +22,8 @@ export class Listener {
 	acked: number[] = [];
 	/** It does not listen any more. */
 	gone = false;
+	/** Up to where it was given mail twice before this connection. */
+	twice = 0;
 	private readonly desk: Desk;
 	private pumping = false;
 	private again = false;
@@ -68,8 +71,11 @@ export class Listener {
 			const { count, bytes } = reader.page;
 			const { pageFrames, pageBytes } = desk.limits;
 			const nowMs = desk.clock.nowMs();
-			const countMax = Math.min(count, pageFrames);
-			const bytesMax = Math.min(bytes, pageBytes);
+			const rereading = this.cursor < this.twice ? desk.rereadings.get(mailbox.id) : undefined;
+			const allowed = rereading?.allowed(desk.clock.elapsedMs()) ?? pageBytes;
+			if (allowed <= 0) return desk.slow(this);
+			const countMax = Math.min(count, rereading ? Rereading.messages(allowed) : pageFrames);
+			const bytesMax = Math.min(bytes, allowed);
 			desk.tellAcked();
 			const mails = await desk.store.read(mailbox.id, device, this.cursor, nowMs, countMax, bytesMax);
 			if (this.gone) return;
@@ -78,6 +84,7 @@ export class Listener {
 				// another of its mailboxes may have filled the window meanwhile
 				if (!reader.room(mail.payload.length)) return;
 				reader.deliver(this, mail);
+				if (mail.position <= this.twice) rereading?.spend(mail.payload.length);
 				this.cursor = mail.position;
 			}
 			if (mails.length > 0) continue;

@@ -14,6 +14,7 @@ import type { Reader } from "#relay/session/reader";
 import type { Desk } from "./desk.ts";
 import { Listener } from "./listener.ts";
 import { roomFor } from "./quota.ts";
+import { noteGiven } from "./rereading.ts";
 import type { MailboxState } from "./store.ts";
 
 /** How often the store is told that a device is still there: its thirty days count from its last one, to the hour when it leaves. */
@@ -172,6 +173,7 @@ export class Mailbox {
 		}
 		const listener = new Listener(this, this.desk, device, reader, handle);
 		this.listeners.push(listener);
+		listener.twice = this.desk.rereadings.get(this.id)?.of(device, this.present).twice ?? 0;
 		this.recount();
 		if (this.flying === 0 && (this.state?.messages ?? 0) === 0) listener.cursor = this.tail;
 	}
@@ -249,6 +251,14 @@ export class Mailbox {
 		this.listeners = this.listeners.filter((other) => other !== listener);
 		this.recount();
 		this.seen(listener, this.desk.clock.nowMs(), HOUR_MS);
+		this.noteRead(listener);
+	}
+
+	/** Remembers what a device was given and may be given again. */
+	private noteRead({ device, cursor }: Listener): void {
+		const { rereadings, clock } = this.desk;
+		if (this.flying === 0 && (this.state?.messages ?? 0) === 0) rereadings.end(this.id);
+		else noteGiven(rereadings.begin(this.id, clock.elapsedMs()).of(device, this.present), cursor);
 	}
 
 	/** Nothing waits before it for those who hold it, as it was live: they are past it. */

@@ -58,6 +58,7 @@ export class Router {
 		const beforeMs = this.clock.elapsedMs() - LIMIT.ackMs;
 		for (const reader of this.readers) this.spill(reader, beforeMs);
 		this.relieve();
+		this.desk.hurry();
 	}
 
 	/** Sends what is under way on a tab to the disk, so that it is answered now. */
