@@ -47,6 +47,22 @@ export type Result = {
 	versions?: Record<string, string>;
 };
 
+/** Where and when a result was measured. */
+export type Machine = {
+	/** As it was told or is today, `YYYY-MM-DD`. */
+	date: string;
+	node: string;
+	system: string;
+	cores: number;
+	model: string;
+	memoryGiB: number;
+	/** Of the last minute, at the end. */
+	load: number;
+};
+
+/** A result as it is kept in a file. */
+export type Kept = Result & { machine?: Machine };
+
 /** Fewer runs have no spread worth printing. */
 export const RUNS_MIN = 5;
 

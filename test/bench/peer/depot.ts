@@ -38,7 +38,9 @@ export async function run(words: string[], more: { cwd?: string; env?: NodeJS.Pr
 	clearTimeout(late);
 	if (code === 0) return out;
 	const command = words.join(" ").replaceAll(DEPOT, "DEPOT");
-	const said = (err.trim() || out.trim()).split("\n").filter(Boolean).slice(-3).join("; ");
+	const lines = (err.trim() || out.trim()).split("\n").filter(Boolean);
+	const telling = lines.filter((line) => /error|^E:/i.test(line));
+	const said = (telling.length > 0 ? telling : lines).slice(-3).join("; ");
 	throw new Error(`\`${command}\` ended with ${code}${said ? `: ${plain(said)}` : ""}`);
 }
 

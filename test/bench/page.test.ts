@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { suite, test } from "node:test";
+import type { Kept, Row } from "./measure.ts";
+import { FOLDER, results } from "./page/draw.ts";
+import { drawn, PAGE, table } from "./page/page.ts";
+import { met, targetOf } from "./page/target.ts";
+
+const row = (more: Partial<Row>): Row => ({
+	case: "pipelined-64",
+	ours: 1,
+	peer: 45,
+	unit: "server CPU s per million payloads",
+	peerName: "ws",
+	ratio: { median: 45, min: 41, max: 50 },
+	raw: { ours: [1], peer: [45] },
+	...more,
+});
+const kept = (rows: Row[], more: Partial<Kept> = {}): Kept => ({
+	name: "forward",
+	runs: 5,
+	rows,
+	notMeasured: [],
+	...more,
+});
+
+suite("docs/bench", () => {
+	test("is what its results give: nobody wrote a figure by hand (else: npm run bench -- tables)", () => {
+		const files = drawn(results());
+		const there = globSync(["*.svg", PAGE], { cwd: FOLDER }).sort();
+		assert.deepEqual(there, [...files.keys()].sort());
+		for (const [file, words] of files) assert.equal(readFileSync(join(FOLDER, file), "utf8"), words, file);
+	});
+
+	test("a missed target is told as missed, in the table and above it", () => {
+		const behind = row({ case: "pipelined-256", ratio: { median: 19.9, min: 15, max: 30 } });
+		const page = drawn([kept([row({}), behind])]).get(PAGE) ?? "";
+		assert.match(page, /1 of 2 targets met; missed: pipelined-256 \(ws\)/);
+		assert.match(page, /\| pipelined-64 \| ws \| .* \| at least 40: met \|/);
+		assert.match(page, /\| pipelined-256 \| ws \| .* \| at least 20: \*\*missed\*\* \|/);
+	});
+
+	test("a target of our own figure is held to ours, whatever the peer did", () => {
+		const target = targetOf("idle", { case: "connection", peerName: "ws" });
+		assert(target);
+		assert.equal(met(target, { ours: 8193, ratio: { median: 9, min: 9, max: 9 } }), false);
+		assert.equal(met(target, { ours: 8192, ratio: { median: 0.1, min: 0.1, max: 0.1 } }), true);
+	});
+
+	test("what was not measured is told with its reason, and is in no row", () => {
+		const page = drawn([kept([row({})], { notMeasured: [{ peer: "nats", why: "`apt-get` ended with ENOENT" }] })]).get(
+			PAGE,
+		);
+		assert.match(page ?? "", /- Not measured: nats \(`apt-get` ended with ENOENT\)\./);
+	});
+
+	test("a note with a bar in it does not break a table", () => {
+		const lines = table(kept([row({ note: "this | that" })])).split("\n");
+		const cells = new Set(lines.map((line) => line.split("|").length));
+		assert.equal(cells.size, 1);
+	});
+
+	test("a chart has a bar for each row, with its ratio in words, and stays inside its picture", () => {
+		const rows = [row({}), row({ peerName: "a <b> & c", ratio: { median: 0.004, min: 0.001, max: 0.02 } })];
+		const picture = drawn([kept(rows)]).get("forward-pipelined.svg") ?? "";
+		assert.equal(picture.match(/<rect /g)?.length, 2);
+		assert.match(picture, /pipelined-64, ws: 45\.0; pipelined-64, a &lt;b> &amp; c: 0\.00400/);
+		assert.match(picture, /prefers-color-scheme:dark/);
+		for (const [, x] of picture.matchAll(/ x[12]?="([^"]+)"/g)) assert.ok(Number(x) >= 0 && Number(x) <= 760, picture);
+	});
+});
