@@ -19,10 +19,16 @@ export type Offer = {
 	readonly url: string;
 	/** ISO 3166-1 alpha-2. */
 	readonly country: string;
+	/** Of the line, in Mbit/s, and of the disk, in gigabytes; 0: not said. */
 	readonly bandwidthMbps: number;
 	readonly storageGb: number;
 	/** Gigabytes a month; 0 for no cap. */
 	readonly trafficCapGb: number;
+	/** Whether it takes anything new: not while its operator pauses it, nor when a cap is used up. */
+	readonly takes: boolean;
+	/** What is left of the storage and of this month's traffic, in whole gigabytes; 0 where there is no cap. */
+	readonly storageLeftGb: number;
+	readonly trafficLeftGb: number;
 	readonly tariff: Tariff;
 	readonly issuedAtMs: number;
 	readonly validUntilMs: number;
@@ -57,6 +63,9 @@ export function signListing(crypto: Crypto, offer: Offer, relay: KeyPair): Listi
 		.u32(offer.bandwidthMbps)
 		.u32(offer.storageGb)
 		.u32(offer.trafficCapGb)
+		.u8(offer.takes ? 1 : 0)
+		.u32(offer.storageLeftGb)
+		.u32(offer.trafficLeftGb)
 		.u64(offer.tariff.sendPerMb)
 		.u64(offer.tariff.storePerMbDay)
 		.u64(offer.issuedAtMs)
@@ -77,6 +86,8 @@ export function readListing(crypto: Crypto, bytes: Uint8Array): Listing | Proble
 	const url = textOf(reader.take(urlBytes)) ?? "";
 	const country = textOf(reader.take(2)) ?? "";
 	const [bandwidthMbps, storageGb, trafficCapGb] = [reader.u32(), reader.u32(), reader.u32()];
+	const takes = reader.u8();
+	const [storageLeftGb, trafficLeftGb] = [reader.u32(), reader.u32()];
 	const [sendPerMb, storePerMbDay] = [reader.u64(), reader.u64()];
 	const issuedAtMs = reader.count();
 	const validUntilMs = reader.count();
@@ -84,6 +95,8 @@ export function readListing(crypto: Crypto, bytes: Uint8Array): Listing | Proble
 	if (!reader.done) return problem("malformed", "The listing's bytes are not a listing.");
 	if (!isRelayUrl(url) || !/^[A-Z]{2}$/.test(country))
 		return problem("listing-invalid", "The listing's URL or country is not one.");
+	if (takes > 1 || storageLeftGb > storageGb || trafficLeftGb > trafficCapGb)
+		return problem("listing-invalid", "The listing has more left than there is.");
 	if (!isAmount(sendPerMb) || !isAmount(storePerMbDay))
 		return problem("listing-invalid", "The listing's prices are no amounts.");
 	const tariff = { sendPerMb: amount(sendPerMb), storePerMbDay: amount(storePerMbDay) };
@@ -102,6 +115,9 @@ export function readListing(crypto: Crypto, bytes: Uint8Array): Listing | Proble
 		bandwidthMbps,
 		storageGb,
 		trafficCapGb,
+		takes: takes === 1,
+		storageLeftGb,
+		trafficLeftGb,
 		tariff,
 		issuedAtMs,
 		validUntilMs,

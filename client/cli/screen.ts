@@ -3,7 +3,7 @@
  * than a second. Results go to standard output, everything else to standard error, so that both can be piped.
  */
 
-import { styleText } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
 import type { Problem } from "#contracts/problem";
 
 /** Redrawing more often than this only costs. */
@@ -28,6 +28,10 @@ export type Screen = {
 	line(text?: string): void;
 	/** A result: the object for programs, or the lines for people. */
 	answer(object: object, lines: readonly string[]): void;
+	/** Whether lines can be drawn over: a person looks on, at a terminal. */
+	readonly live: boolean;
+	/** Draws lines over those that it drew last; only where {@link live}. */
+	redraw(lines: readonly string[]): void;
 	/** A problem: what happened, whether money moved, what to do. */
 	problem(problem: Problem): void;
 	/** A bar for a step of known size, drawn only at a terminal and only once it has taken a second. */
@@ -65,9 +69,18 @@ export function openScreen(
 	err: NodeJS.WriteStream = process.stderr,
 ): Screen {
 	const tone = (kind: Tone, text: string) => styleText(STYLES[kind], text, { stream: out });
+	let drawnLines = 0;
 	return {
 		json,
 		tone,
+		live: !json && out.isTTY === true,
+		redraw(lines) {
+			// a line that the terminal breaks would be two
+			const shown = lines.slice(0, (out.rows ?? 24) - 1).map((line) => cut(line, out.columns ?? 80));
+			const up = drawnLines > 0 ? `\x1b[${drawnLines}A` : "";
+			out.write(`${up}\x1b[0J${shown.join("\n")}\n`);
+			drawnLines = shown.length;
+		},
 		line(text = "") {
 			if (!json) out.write(`${text}\n`);
 		},
@@ -106,6 +119,12 @@ export function openScreen(
 			};
 		},
 	};
+}
+
+/** A line of at most so many columns; what tones it takes none. */
+function cut(line: string, columns: number): string {
+	const plain = stripVTControlCharacters(line);
+	return plain.length <= columns ? line : `${plain.slice(0, columns - 1)}…`;
 }
 
 /** Columns under heads; right-aligned where every cell of a column is a number or money. */

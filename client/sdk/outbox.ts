@@ -57,6 +57,8 @@ const ELSEWHERE: readonly ProblemCode[] = [
 	"mailbox-unknown",
 	"mailbox-full",
 	"disk",
+	"relay-paused",
+	"relay-full",
 	"gone",
 	"not-found",
 	"relay-dishonest",

@@ -7,9 +7,11 @@ import { LIMIT } from "#contracts/limit";
 import { isRelayUrl } from "#contracts/listing";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Tariff } from "#contracts/tariff";
-import { choice, flag, readSettings, type Setting, type Sources, text, whole } from "#host/env";
+import { readNetworks } from "#host/address";
+import { choice, readSettings, type Setting, type Sources, text, whole } from "#host/env";
 import { LOG_LEVELS, type LogLevel } from "#host/log";
 import type { RelayLimits } from "./limit.ts";
+import { CAP_MAX } from "./operator/caps.ts";
 import { WORKERS_MAX } from "./workers/share.ts";
 
 /** What a relay is told by its owner. */
@@ -30,15 +32,16 @@ export type RelayConfig = {
 	/** ISO 3166-1 alpha-2; ZZ: not said. */
 	readonly country: string;
 	readonly tariff: Tariff;
-	readonly bandwidthMbps: number;
-	readonly storageGb: number;
-	/** Gigabytes a month; 0 for no cap. */
-	readonly trafficCapGb: number;
+	/** Caps to start with; each can be changed while it runs (`operator/caps.ts`). 0: none. */
+	readonly bandwidthMbit: number;
+	readonly diskGb: number;
+	readonly trafficGbMonth: number;
 	readonly redeemEveryMs: number;
 	readonly announceEveryMs: number;
 	readonly helloMs: number;
 	readonly idleMs: number;
-	readonly trustProxy: boolean;
+	/** Proxies in front whose `X-Forwarded-For` is believed: networks with commas between, `loopback`; "": none. */
+	readonly trustProxy: string;
 	/** Bounds other than the usual ones. */
 	readonly limits: Partial<RelayLimits>;
 };
@@ -52,14 +55,14 @@ export const RELAY_DEFAULTS = {
 	publicUrl: undefined,
 	country: "ZZ",
 	tariff: { sendPerMb: amount(500_000n), storePerMbDay: amount(1_000n) },
-	bandwidthMbps: 100,
-	storageGb: 10,
-	trafficCapGb: 0,
+	bandwidthMbit: 0,
+	diskGb: 10,
+	trafficGbMonth: 0,
 	redeemEveryMs: 60_000,
 	announceEveryMs: 60_000,
 	helloMs: LIMIT.helloMs,
 	idleMs: LIMIT.idleMs,
-	trustProxy: false,
+	trustProxy: "",
 	limits: {},
 } as const satisfies Partial<RelayConfig>;
 
@@ -90,12 +93,12 @@ export const RELAY_SETTINGS = {
 	country: text(RELAY_DEFAULTS.country),
 	sendPerMb: nanos(RELAY_DEFAULTS.tariff.sendPerMb),
 	storePerMbDay: nanos(RELAY_DEFAULTS.tariff.storePerMbDay),
-	bandwidthMbps: whole(RELAY_DEFAULTS.bandwidthMbps, 0, 1_000_000),
-	storageGb: whole(RELAY_DEFAULTS.storageGb, 0, 1_000_000),
-	trafficCapGb: whole(RELAY_DEFAULTS.trafficCapGb, 0, 10_000_000),
+	bandwidthMbit: whole(RELAY_DEFAULTS.bandwidthMbit, 0, CAP_MAX.bandwidthMbit),
+	diskGb: whole(RELAY_DEFAULTS.diskGb, 0, CAP_MAX.diskGb),
+	trafficGbMonth: whole(RELAY_DEFAULTS.trafficGbMonth, 0, CAP_MAX.trafficGbMonth),
 	redeemEveryMs: whole(RELAY_DEFAULTS.redeemEveryMs, 100, 86_400_000),
 	announceEveryMs: whole(RELAY_DEFAULTS.announceEveryMs, 1_000, LIMIT.listingMsMax),
-	trustProxy: flag(),
+	trustProxy: text(RELAY_DEFAULTS.trustProxy),
 	workers: whole(1, 1, WORKERS_MAX),
 	logLevel: choice("info", LOG_LEVELS),
 } as const;
@@ -132,6 +135,8 @@ export function checkRelayConfig(config: RelayConfig): Problem | undefined {
 		return problem("usage", "The market's address must begin with http:// or https://.");
 	if (config.publicUrl !== undefined && !isRelayUrl(config.publicUrl))
 		return problem("usage", "The public address must be ws:// or wss://, a host, and nothing after the path.");
+	if (!readNetworks(config.trustProxy))
+		return problem("usage", "--trust-proxy takes addresses or networks like 10.0.0.0/8, with commas between.");
 	if (!/^[A-Z]{2}$/.test(config.country)) return problem("usage", "The country must be two capital letters.");
 	return undefined;
 }

@@ -13,16 +13,26 @@ export const RELAY_LIMITS = {
 	connectionsMax: 20_000,
 	/** Sockets at once that have not said hello: a flood of them must not keep out those who do. */
 	strangersMax: 2_048,
-	/** The same from one address: a household or a carrier's gateway reconnecting at once, not a flood. */
+	/** The same from one address: a household or a carrier's gateway reconnecting at once, not a flood. IPv6 counts by /64. */
 	strangersPerAddressMax: 128,
+	/** How long a socket may be silent before it gives way to a new one where there are too many: two rounds on a bad mobile line. */
+	strangerMsMin: 2 * SECOND,
+	/** Connections of one address, hello or not: a village behind one gateway, a twentieth of all there may be. */
+	connectionsPerAddressMax: 1_024,
 	/** New sockets a second: each costs two verifications at hello, so this keeps a reconnecting crowd below half a core. */
 	acceptsPerSecondMax: 2_000,
+	/** The same from one address: twenty of them take all there is, one takes a tenth. */
+	acceptsPerAddressMax: 200,
 	/** Hellos remembered against replay, for those with a grant and those without apart: a flood of fresh keys must not push out payers. */
 	noncesMax: 262_144,
-	/** Handles open at once over all connections: 64 bytes and a mailbox's actor each. */
-	handlesMax: 1_000_000,
+	/** Handles open at once over all connections: some 400 bytes each, so 100 MiB. */
+	handlesMax: 250_000,
+	/** Handles of one connection once half of those are open: what is left is enough for that many on each of 20,000 connections. */
+	handlesShareMax: 6,
 	/** Mailboxes that one address may make in an hour: a village behind one gateway, not all places there are. */
 	newMailboxesPerHourMax: 512,
+	/** Tabs that one address may bring in an hour: each keeps its place for the seven days of its grant, even if it is worth a nano-dollar. */
+	newTabsPerHourMax: 256,
 	/** Mailboxes with an actor in memory. */
 	mailboxesMax: 200_000,
 	/** Tabs in memory: those that paid something and are not settled, and those that are connected. */

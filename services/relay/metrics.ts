@@ -2,6 +2,7 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { ProblemCode } from "#contracts/problem";
+import { DELAYS, DOOR, DROPS, zeroes } from "./reason.ts";
 
 /** Plain counters: the hot path adds to numbers, and the registry reads them when it is asked. */
 export class Counts {
@@ -21,14 +22,18 @@ export class Counts {
 	retries = 0;
 	/** Vouchers that counted. */
 	vouchers = 0;
-	/** Mail dropped because its time was over. */
-	expired = 0;
+	/** What the market confirmed as paid since the start, in nano-dollars. */
+	paidNanos = 0n;
 	/** Batches posted, claims in them, and posts that the market did not answer. */
 	redeemBatches = 0;
 	redeemClaims = 0;
 	redeemFailures = 0;
 	readonly refusals = new Map<ProblemCode, number>();
 	readonly closings = new Map<string, number>();
+	/** Connections that were not taken, by reason; what waited; what was given up. */
+	readonly doors = zeroes(DOOR);
+	readonly delays = zeroes(DELAYS);
+	readonly drops = zeroes(DROPS);
 
 	refuse(code: ProblemCode): void {
 		this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
@@ -53,7 +58,6 @@ const TOTALS: readonly (readonly [keyof Counts & string, name: string, help: str
 	["crossed", "copies_crossed_total", "Copies handed to the worker that has their mailbox."],
 	["retries", "retries_total", "Sends that had been accepted before and were answered again."],
 	["vouchers", "vouchers_total", "Vouchers that counted."],
-	["expired", "mail_expired_total", "Mail, dedupe records and mailboxes dropped because their time was over."],
 	["redeemBatches", "redeem_batches_total", "Batches posted to the market."],
 	["redeemClaims", "redeem_claims_total", "Claims in those batches."],
 	["redeemFailures", "redeem_failures_total", "Posts that the market did not answer as it should."],
@@ -78,6 +82,9 @@ export function openMetrics(counts: Counts, gauges: Gauges, process: boolean): R
 	for (const [name, help, label, map] of [
 		["refused_total", "Sends and requests refused, by reason.", "code", counts.refusals],
 		["closed_total", "Connections ended, by reason.", "reason", counts.closings],
+		["door_refused_total", "Connections not taken, by reason.", "reason", counts.doors],
+		["delayed_total", "What had to wait, by reason.", "reason", counts.delays],
+		["dropped_total", "What was given up, by reason.", "reason", counts.drops],
 	] as const) {
 		new Counter({
 			name: `farelay_relay_${name}`,
@@ -86,7 +93,8 @@ export function openMetrics(counts: Counts, gauges: Gauges, process: boolean): R
 			registers,
 			collect() {
 				this.reset();
-				for (const [reason, count] of map) this.inc({ [label]: reason }, count);
+				const found = map instanceof Map ? map : Object.entries(map);
+				for (const [reason, count] of found) this.inc({ [label]: reason }, count);
 			},
 		});
 	}

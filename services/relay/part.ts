@@ -3,6 +3,7 @@
 import type { KeyPair } from "#contracts/identity";
 import type { Problem } from "#contracts/problem";
 import type { Desk } from "./mailbox/desk.ts";
+import type { Caps } from "./operator/caps.ts";
 import type { RelayParts } from "./parts.ts";
 import type { Far } from "./session/far.ts";
 
@@ -12,6 +13,8 @@ export type Part = {
 	readonly relay: KeyPair;
 	readonly folder: string | undefined;
 	readonly url: string;
+	/** Its share of the caps. */
+	readonly caps: Caps;
 	/** Whether a tab or a mailbox is this part's, by its id. */
 	owns(id: Uint8Array): boolean;
 	/** The other parts. */

@@ -6,6 +6,9 @@ import type { Log } from "#host/log";
 import type { RelayLimits } from "./limit.ts";
 import type { MailStore } from "./mailbox/store.ts";
 import type { Counts } from "./metrics.ts";
+import type { Gate } from "./operator/operator.ts";
+import type { Throttle } from "./operator/throttle.ts";
+import type { Traffic } from "./operator/traffic.ts";
 import type { Greeter } from "./session/hello.ts";
 import type { Newcomers } from "./session/newcomers.ts";
 import type { Router } from "./session/router.ts";
@@ -24,8 +27,13 @@ export type RelayParts = {
 	readonly owns: (id: Uint8Array) => boolean;
 	readonly greeter: Greeter;
 	readonly router: Router;
+	/** Who made mailboxes, and who brought tabs. */
 	readonly newcomers: Newcomers;
+	readonly newTabs: Newcomers;
 	readonly tabs: Tabs;
 	readonly tags: Tags;
 	readonly counts: Counts;
+	readonly gate: Gate;
+	readonly traffic: Traffic;
+	readonly throttle: Throttle;
 };

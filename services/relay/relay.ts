@@ -1,25 +1,31 @@
 /** Puts a relay together and takes it apart in order. Everything else in this room is a part that knows nothing of the whole. */
 
-import type { Socket } from "node:net";
-import { join } from "node:path";
+import { BlockList, type Socket } from "node:net";
 import type { Registry } from "prom-client";
 import type { Crypto, KeyPair } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { readNetworks } from "#host/address";
 import type { Clock } from "#host/clock";
 import { type Health, makeHealth } from "#host/health";
 import { type FolderLock, lockFolder } from "#host/lock";
 import type { Log } from "#host/log";
 import { checkRelayConfig, type RelayConfig, urlOf } from "./config.ts";
+import { type Disks, openDisks } from "./disks.ts";
+import { gaugesOf } from "./gauges.ts";
 import { openRelayKey } from "./key.ts";
 import { RELAY_LIMITS, type RelayLimits } from "./limit.ts";
 import { Desk } from "./mailbox/desk.ts";
-import { openMemoryMailStore } from "./mailbox/memory.ts";
-import { openSqliteMailStore } from "./mailbox/sqlite.ts";
 import type { MailStore } from "./mailbox/store.ts";
 import { Announcer, offerOf } from "./market/announce.ts";
 import { MarketKeys } from "./market/market.ts";
 import { Redeemer } from "./market/redeemer.ts";
 import { Counts, openMetrics } from "./metrics.ts";
+import { type CapsBook, type Change, openCaps } from "./operator/caps.ts";
+import { openDoor } from "./operator/door.ts";
+import { Gate, Operator } from "./operator/operator.ts";
+import { type RelayState, readState } from "./operator/state.ts";
+import { Throttle } from "./operator/throttle.ts";
+import { Traffic } from "./operator/traffic.ts";
 import type { Part } from "./part.ts";
 import type { RelayParts } from "./parts.ts";
 import { Greeter } from "./session/hello.ts";
@@ -28,8 +34,6 @@ import { Router } from "./session/router.ts";
 import { Port } from "./session/server.ts";
 import { Tabs } from "./tab/tabs.ts";
 import { Tags } from "./tag/tags.ts";
-import { openMemoryTill } from "./till/memory.ts";
-import { openSqliteTill } from "./till/sqlite.ts";
 import type { Till } from "./till/till.ts";
 import { startUpkeep } from "./upkeep.ts";
 
@@ -72,6 +76,10 @@ export type RunningRelay = {
 	announce(): Promise<Problem | undefined>;
 	/** Earned and not yet paid. */
 	unredeemedNanos(): bigint;
+	/** What its operator sees. */
+	state(): RelayState;
+	/** Changes its caps, or pauses it; the problem when that could not be written down. */
+	change(change: Change): Promise<Problem | undefined>;
 	/** Says goodbye to everyone, writes everything down, redeems once, and closes; within some seconds, whatever hangs. */
 	stop(): Promise<void>;
 };
@@ -94,9 +102,12 @@ async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Pr
 	const relay = part?.relay ?? (await openRelayKey(deps.crypto, config.data));
 	if (isProblem(relay)) return relay;
 	const health = makeHealth();
-	const disks = await openDisks(config, deps, health);
+	// a worker's caps are its parent's to remember
+	const caps = openCaps(part?.caps ?? config, part ? undefined : config.data);
+	if (isProblem(caps)) return caps;
+	const disks = await openDisks(config.data, { ...deps, health });
 	if (isProblem(disks)) return disks;
-	const built = build(config, deps, limits, relay, disks, health);
+	const built = build(config, deps, limits, relay, disks, health, caps);
 	const forgotten = await built.market.restore();
 	if (!forgotten) await Promise.race([built.market.refresh(), pause(deps.clock)]);
 	const port = forgotten ?? (part ? ((await part.meet(built.parts, built.desk)) ?? 0) : await built.port.listen());
@@ -112,9 +123,28 @@ async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Pr
 		market: built.market,
 		marketUrl: config.marketUrl,
 		everyMs: config.announceEveryMs,
-		offer: () => offerOf(config, url),
+		offer: () => offerOf(config, url, built.operator.offer),
 	});
-	const stopUpkeep = startUpkeep(built.parts, built.market, built.port, part);
+	// a worker has no listing of its own
+	if (!part) built.operator.onChange = () => announcer.soon();
+	const startedAtMs = deps.clock.nowMs();
+	const { parts, operator, market, redeemer } = built;
+	const state = (): RelayState =>
+		readState({
+			parts,
+			operator,
+			health,
+			url,
+			marketUrl: config.marketUrl,
+			startedAtMs,
+			strangers: built.port.unknown,
+			asked: { keys: market.last ?? null, listing: announcer.last ?? null, redemption: redeemer.last ?? null },
+		});
+	const change = (asked: Change) => operator.change(asked);
+	const own = part ? undefined : config.data;
+	const door = own === undefined ? undefined : await openDoor({ ...deps, folder: own, state, change });
+	if (isProblem(door)) deps.log.warn({ problem: door.problem }, door.detail);
+	const stopUpkeep = startUpkeep(parts, market, built.port, operator, part);
 	if (!part) await Promise.race([announcer.start(), pause(deps.clock)]);
 	built.redeemer.start();
 	void built.redeemer.redeem();
@@ -130,32 +160,17 @@ async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Pr
 		redeem: () => built.redeemer.redeem(),
 		announce: () => announcer.announce(),
 		unredeemedNanos: () => built.parts.tabs.unredeemedNanos,
+		state,
+		change,
 		stop: () => {
 			stopping ??= stop(built, disks, health, limits, deps, () => {
 				stopUpkeep();
 				announcer.stop();
+				if (door && !isProblem(door)) door.close();
 			}).finally(() => lock.release());
 			return stopping;
 		},
 	};
-}
-
-type Disks = { readonly store: MailStore; readonly till: Till };
-
-async function openDisks(config: RelayConfig, deps: RelayDeps, health: Health): Promise<Disks | Problem> {
-	const onDeath = (why: Error): void => {
-		health.report("disk", "internal");
-		deps.log.fatal({ err: why }, "a writer died");
-		deps.onDeath?.(why);
-	};
-	const at = (name: string) => ({ path: join(config.data ?? "", name), onDeath });
-	const till = deps.till ?? (config.data === undefined ? openMemoryTill() : await openSqliteTill(at("till.db")));
-	if (isProblem(till)) return till;
-	const store =
-		deps.store ?? (config.data === undefined ? openMemoryMailStore() : await openSqliteMailStore(at("mail.db")));
-	if (!isProblem(store)) return { store, till };
-	await till.close();
-	return store;
 }
 
 type Built = {
@@ -165,6 +180,7 @@ type Built = {
 	readonly redeemer: Redeemer;
 	readonly port: Port;
 	readonly metrics: Registry;
+	readonly operator: Operator;
 };
 
 function build(
@@ -174,6 +190,7 @@ function build(
 	relay: KeyPair,
 	disks: Disks,
 	health: Health,
+	caps: CapsBook,
 ): Built {
 	const { crypto, clock, log } = deps;
 	const { store, till } = disks;
@@ -189,13 +206,19 @@ function build(
 	const onDisk = (works: boolean): void => {
 		health.report("disk", works ? undefined : "disk");
 		router.relieve();
+		operator.look();
 	};
 	const desk: Desk = new Desk({ store, tags, clock, limits, log, onDisk });
-	const router: Router = new Router(desk, clock, limits, deps.part?.far);
+	const router: Router = new Router(desk, clock, limits, counts, deps.part?.far);
 	const tabs = new Tabs({ crypto, till, relay }, limits);
 	const owns = (id: Uint8Array): boolean => deps.part?.owns(id) ?? true;
 	const greeter = new Greeter({ crypto, relay, clock, market, limits, owns });
 	const newcomers = new Newcomers(limits.newMailboxesPerHourMax, clock.elapsedMs);
+	const newTabs = new Newcomers(limits.newTabsPerHourMax, clock.elapsedMs);
+	const gate = new Gate();
+	const traffic = new Traffic({ clock, log, folder: config.data });
+	const throttle = new Throttle(clock, () => counts.delays.bandwidth++);
+	const operator = new Operator({ caps, gate, traffic, throttle, store });
 	const parts: RelayParts = {
 		crypto,
 		clock,
@@ -207,9 +230,13 @@ function build(
 		greeter,
 		router,
 		newcomers,
+		newTabs,
 		tabs,
 		tags,
 		counts,
+		gate,
+		traffic,
+		throttle,
 	};
 	const redeemer = new Redeemer({
 		...deps,
@@ -222,28 +249,18 @@ function build(
 		counts,
 		everyMs: config.redeemEveryMs,
 	});
-	const gauges = {
-		connections: { help: "Connections open now.", value: () => counts.open },
-		strangers: { help: "Connections that have not said hello.", value: () => port.unknown },
-		readers: { help: "Connections that listen.", value: () => counts.listening },
-		readers_slowed: { help: "Devices that read mail a third time, and wait.", value: () => desk.slowedCount },
-		mailboxes: { help: "Mailboxes at work.", value: () => router.count },
-		tabs: { help: "Tabs in memory.", value: () => tabs.count },
-		tags: { help: "Tags in memory.", value: () => tags.count },
-		till_rows: { help: "Tabs in the till.", value: () => till.rows.size },
-		pending_bytes: { help: "Bytes on their way to the disk.", value: () => store.pendingBytes },
-		unredeemed_nanos: { help: "Earned and not yet paid.", value: () => Number(tabs.unredeemedNanos) },
-		draining: { help: "1 while the relay stops.", value: () => (health.now().state === "draining" ? 1 : 0) },
-	};
+	const strangers = (): number => port.unknown;
+	const gauges = gaugesOf(parts, { till, operator, health, strangers, slowed: () => desk.slowedCount });
 	const metrics = openMetrics(counts, gauges, deps.processMetrics ?? true);
 	const { host, port: wanted, trustProxy, helloMs, idleMs } = config;
-	const port: Port = new Port({ parts, health, metrics, host, port: wanted, trustProxy, helloMs, idleMs });
-	return { parts, desk, market, redeemer, port, metrics };
+	const trusted = readNetworks(trustProxy) ?? new BlockList();
+	const port: Port = new Port({ parts, health, metrics, host, port: wanted, trusted, helloMs, idleMs });
+	return { parts, desk, market, redeemer, port, metrics, operator };
 }
 
 /** Drains: nobody new, goodbye, live mail and counts to the disk, one redemption, closed. Each step within what is left of the time. */
 async function stop(
-	{ parts, desk, redeemer, port }: Built,
+	{ parts, desk, redeemer, port, operator }: Built,
 	disks: Disks,
 	health: Health,
 	limits: RelayLimits,
@@ -272,6 +289,7 @@ async function stop(
 	await within("till", parts.tabs.stop());
 	await within("redemption", redeemer.redeem());
 	port.close();
+	await within("traffic", operator.close());
 	await within("store", disks.store.close());
 	await within("till", disks.till.close());
 }

@@ -2,6 +2,7 @@
 
 import type { Cancel } from "#host/clock";
 import type { MarketKeys } from "./market/market.ts";
+import type { Operator } from "./operator/operator.ts";
 import type { Part } from "./part.ts";
 import type { RelayParts } from "./parts.ts";
 import type { Port } from "./session/server.ts";
@@ -10,13 +11,20 @@ import type { Port } from "./session/server.ts";
 const SWEEPS_PER_ROUND = 20;
 
 /** Starts looking after things; answers how to stop. */
-export function startUpkeep(parts: RelayParts, market: MarketKeys, port: Port, part?: Part): Cancel {
+export function startUpkeep(
+	parts: RelayParts,
+	market: MarketKeys,
+	port: Port,
+	operator: Operator,
+	part?: Part,
+): Cancel {
 	const { clock, limits, router, tags, store, counts, log } = parts;
 	let sweeps = 0;
 	let expiring = false;
 
 	const sweep = clock.every(limits.sweepEveryMs, () => {
-		port.sweep();
+		const passed = port.sweep();
+		operator.sweep(passed.readBytes, passed.wroteBytes);
 		router.sweep();
 		tags.flush();
 		part?.flush();
@@ -36,7 +44,7 @@ export function startUpkeep(parts: RelayParts, market: MarketKeys, port: Port, p
 			let dropped: number;
 			do {
 				dropped = await store.expire(clock.nowMs(), limits.expireCount);
-				counts.expired += dropped;
+				counts.drops.expired += dropped;
 			} while (dropped > 0);
 		} catch (error) {
 			log.error({ err: error }, "expiry failed");

@@ -122,6 +122,7 @@ describe("tabs", () => {
 					country: "KE",
 				},
 				...{ bandwidthMbps: 1, storageGb: 1, trafficCapGb: 0, tariff: TARIFF },
+				...{ takes: true, storageLeftGb: 1, trafficLeftGb: 0 },
 			};
 			const times = { issuedAtMs, validUntilMs: issuedAtMs + 60_000 };
 			fine(this.market.listings.take(signListing(crypto, { ...offer, ...times }, this.relay).bytes, issuedAtMs));

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { FRAME } from "#contracts/frame";
-import { keys, payload, until } from "#test/support/rawclient";
+import type { Grant } from "#contracts/grant";
+import type { KeyPair } from "#contracts/identity";
+import { keys, payload, RawClient, until } from "#test/support/rawclient";
 import { startTestRelay } from "#test/support/relay";
 
 suite("PROTOCOL: Limits of a relay", () => {
@@ -65,6 +67,42 @@ suite("PROTOCOL: Limits of a relay", () => {
 		await until("bob to be gone", () => relay.counts.listening === 0);
 		carol.put(carol.listenFrame(1, mailbox));
 		await carol.listening();
+	});
+
+	test("threat 11: when half of all handles are taken each connection can still have its share of the rest", async (t) => {
+		const relay = await startTestRelay(t, { limits: { handlesMax: 40, handlesShareMax: 2 } });
+		const greedy = await relay.sender();
+		greedy.put(...Array.from({ length: 40 }, (_, i) => greedy.openFrame(i, keys().publicKey)));
+		greedy.ping();
+		await greedy.next(FRAME.pong);
+		assert.equal(greedy.problems.length, 20, "half of them, and no more");
+		for (let i = 0; i < 10; i++) {
+			const modest = await relay.sender();
+			modest.put(modest.openFrame(1, keys().publicKey), modest.openFrame(2, keys().publicKey));
+			modest.ping();
+			await modest.next(FRAME.pong);
+			assert.deepEqual(modest.problems, []);
+		}
+	});
+
+	test("threat 7: one address brings so many new tabs an hour, however little is on them, and known ones still come in", async (t) => {
+		const relay = await startTestRelay(t, { trustProxy: "loopback", limits: { newTabsPerHourMax: 2 } });
+		const from = async (address: string, grant: Grant, session: KeyPair) => {
+			const headers = { "x-forwarded-for": address };
+			const client = new RawClient(`ws://127.0.0.1:${relay.port}`, relay.publicKey, undefined, headers);
+			t.after(() => client.ws.terminate());
+			await client.opened();
+			client.put(client.helloFrame({ grant, session }));
+			return client;
+		};
+		const session = keys();
+		const granted = () => relay.market.grant(relay.publicKey, session.publicKey, { cap: 1n });
+		const first = granted();
+		await (await from("203.0.113.1", first, session)).welcome();
+		await (await from("203.0.113.1", granted(), session)).welcome();
+		await (await from("203.0.113.1", granted(), session)).problem("too-many");
+		await (await from("203.0.113.1", first, session)).welcome();
+		await (await from("203.0.113.2", granted(), session)).welcome();
 	});
 
 	test("one connection opens 4,096 handles and no more", async (t) => {

@@ -6,6 +6,7 @@ import { FRAME, frame } from "#contracts/frame";
 import { signGrant } from "#contracts/grant";
 import { readClock, readWelcome } from "#contracts/handshake";
 import { isProblem } from "#contracts/problem";
+import { clientAddress, readNetworks } from "#host/address";
 import { crypto } from "#host/crypto";
 import { heldClock } from "#test/support/clock";
 import { keys, payload, RawClient, until } from "#test/support/rawclient";
@@ -170,16 +171,40 @@ suite("PROTOCOL: Transport", () => {
 		assert.equal(alive.closed, undefined);
 	});
 
-	test("threat 11: strangers are bounded by address and over all, and their places come free again", async (t) => {
-		const relay = await startTestRelay(t, { limits: { strangersPerAddressMax: 3 } });
-		const strangers = [await relay.connect(), await relay.connect(), await relay.connect()];
-		const fourth = new RawClient(`ws://127.0.0.1:${relay.port}`, relay.publicKey);
-		await fourth.gone();
+	test("threat 11: connections are bounded by address and over all, with and without a hello, and their places come free again", async (t) => {
+		const from = (relay: { port: number; publicKey: Uint8Array }, address: string) => {
+			const headers = { "x-forwarded-for": `10.0.0.1, ${address}` };
+			const client = new RawClient(`ws://127.0.0.1:${relay.port}`, relay.publicKey, undefined, headers);
+			t.after(() => client.ws.terminate());
+			return client;
+		};
+		const trustProxy = "loopback";
+		const relay = await startTestRelay(t, {
+			trustProxy,
+			limits: { strangersPerAddressMax: 3, connectionsPerAddressMax: 4, acceptsPerAddressMax: 1_000 },
+		});
+		const mine = ["2001:db8:0:7::1", "2001:db8:0:7::2", "2001:DB8::7:ffff:1:2:3"];
+		const strangers = mine.map((address) => from(relay, address));
+		await Promise.all(strangers.map((stranger) => stranger.opened()));
+		await from(relay, "2001:db8:0:7:8::9").gone();
+		assert.equal(relay.counts.doors["address-strangers"], 1, "one network, whatever its last half and its spelling");
 		for (const stranger of strangers) {
 			stranger.put(stranger.helloFrame());
 			await stranger.welcome();
 		}
-		await relay.connect();
+		const fourth = from(relay, "2001:db8:0:7::4");
+		await fourth.opened();
+		await from(relay, "2001:db8:0:7::5").gone();
+		assert.equal(relay.counts.doors["address-connections"], 1);
+		await from(relay, "2001:db8:0:8::1").opened();
+		await fourth.end();
+		await until("its place to be free", () => relay.counts.open === 4);
+		await from(relay, "2001:db8:0:7::5").opened();
+		const hasty = await startTestRelay(t, { trustProxy, limits: { acceptsPerAddressMax: 1 } });
+		await from(hasty, "203.0.113.1").opened();
+		const [again] = [from(hasty, "203.0.113.1"), await from(hasty, "203.0.113.2").opened()];
+		await again.gone();
+		assert.equal(hasty.counts.doors["address-rate"], 1);
 		const few = await startTestRelay(t, { limits: { strangersMax: 1 } });
 		await few.connect();
 		await new RawClient(`ws://127.0.0.1:${few.port}`, few.publicKey).gone();
@@ -189,6 +214,34 @@ suite("PROTOCOL: Transport", () => {
 		const quick = await startTestRelay(t, { limits: { acceptsPerSecondMax: 1 } });
 		await quick.reader();
 		await new RawClient(`ws://127.0.0.1:${quick.port}`, quick.publicKey).gone();
+		assert.deepEqual([few.counts.doors.strangers, full.counts.doors.connections, quick.counts.doors.rate], [1, 1, 1]);
+	});
+
+	test("threat 11: where too many are silent the one that is silent for longest gives way to a new one", async (t) => {
+		const clock = heldClock(Date.now());
+		const relay = await startTestRelay(t, { limits: { strangersMax: 2 } }, { clock });
+		const [first, second] = [await relay.connect(), await relay.connect()];
+		await new RawClient(`ws://127.0.0.1:${relay.port}`, relay.publicKey).gone();
+		await clock.advance(2_100);
+		const late = await relay.connect();
+		await first.gone();
+		assert.equal(second.closed, undefined);
+		assert.equal(relay.counts.drops.silent, 1);
+		late.put(late.helloFrame({ atMs: clock.nowMs() }));
+		await late.welcome();
+	});
+
+	test("an address is what a trusted proxy says, and nobody else's word counts", () => {
+		const trusted = readNetworks("loopback, 10.0.0.0/8");
+		const client = (socket: string, said?: string) => clientAddress(socket, said, trusted ?? assert.fail());
+		assert.equal(client("203.0.113.9", "198.51.100.1"), "203.0.113.9");
+		assert.equal(client("::ffff:127.0.0.1", "198.51.100.1"), "198.51.100.1");
+		assert.equal(client("127.0.0.1", "1.2.3.4, 198.51.100.1, 10.1.2.3"), "198.51.100.1");
+		assert.equal(client("::1", undefined), "::1");
+		assert.equal(client("::1", "somebody"), "::1");
+		assert.equal(clientAddress("127.0.0.1", "198.51.100.1", readNetworks("") ?? assert.fail()), "127.0.0.1");
+		for (const wrong of ["somewhere", "10.0.0.0/33", "10.0.0.0/8/8", "::1/129", "10.0.0.0/-1"])
+			assert.equal(readNetworks(wrong), undefined, wrong);
 	});
 
 	test("only the subprotocol farelay.v1 is spoken", async (t) => {

@@ -33,6 +33,6 @@ suite("what a relay drops when its time is over", () => {
 		await until("all to be dropped", () => left === 0);
 		await until("the last slice", () => slices.includes(0));
 		assert(Math.max(...slices) <= 256, "a slice that holds the writer for longer than others may wait");
-		assert.equal(relay.counts.expired, 5_000);
+		assert.equal(relay.counts.drops.expired, 5_000);
 	});
 });

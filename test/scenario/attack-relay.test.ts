@@ -36,7 +36,7 @@ suite("what strangers can take from a relay", () => {
 	});
 
 	test("threat 11: who has no grant opens no handles, so that the payers' are not taken", async (t) => {
-		const relay = await startTestRelay(t, { limits: { handlesMax: 10 } });
+		const relay = await startTestRelay(t, { limits: { handlesMax: 10, handlesShareMax: 10 } });
 		const stranger = await relay.reader();
 		stranger.put(...Array.from({ length: 20 }, (_, i) => stranger.openFrame(i, keys().publicKey)));
 		await stranger.problem("grant-needed");
@@ -60,7 +60,7 @@ suite("what strangers can take from a relay", () => {
 	});
 
 	test("threat 12: one address makes so many mailboxes an hour, and leaves places for others", async (t) => {
-		const relay = await startTestRelay(t, { trustProxy: true, limits: { newMailboxesPerHourMax: 3 } });
+		const relay = await startTestRelay(t, { trustProxy: "loopback", limits: { newMailboxesPerHourMax: 3 } });
 		const from = async (address: string) => {
 			const client = new RawClient(`ws://127.0.0.1:${relay.port}`, relay.publicKey, undefined, {
 				"x-forwarded-for": address,

@@ -21,7 +21,8 @@ export const market = router({
 	relays: open.input(question).query(({ ctx, input }) => {
 		const offers = ctx.market.listings
 			.all(ctx.market.clock.nowMs())
-			.filter(({ country }) => input.country === undefined || country === input.country);
+			// one that takes nothing now is not offered: who has a tab there hears it from the relay
+			.filter(({ takes, country }) => takes && (input.country === undefined || country === input.country));
 		return {
 			relays: rank(offers)
 				.slice(0, input.limit)
@@ -34,6 +35,9 @@ export const market = router({
 					storageGb: offer.storageGb,
 					/** gigabytes a month; 0 for no cap */
 					trafficCapGb: offer.trafficCapGb,
+					/** gigabytes, rounded down; 0 where nothing caps it */
+					storageLeftGb: offer.storageLeftGb,
+					trafficLeftGb: offer.trafficLeftGb,
 					tariff: {
 						sendPerMb: formatAmount(offer.tariff.sendPerMb),
 						storePerMbDay: formatAmount(offer.tariff.storePerMbDay),

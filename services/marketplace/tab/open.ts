@@ -65,6 +65,8 @@ export function refuseOrder(
 	if (order.fees.marketPpm !== facts.fees.marketPpm || order.fees.solidarityPpm !== facts.fees.solidarityPpm)
 		return problem("conflict", "The market's fees are others now; look again and sign those.");
 	if (facts.offers.length === 0) return problem("not-found", "The relay is not listed here now.");
+	// nobody should reserve money for a relay that takes nothing
+	if (!facts.offers[0]?.takes) return problem("relay-paused");
 	if (!offerOf(order, facts)) return problem("conflict", "The relay asks another price now; look again and sign that.");
 	if (!verifyOpen(crypto, order, signature))
 		return problem("signature-bad", "The account did not sign this order to open a tab.");

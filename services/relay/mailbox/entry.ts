@@ -20,8 +20,23 @@ export function newEntry(mailbox: string, seenMs: number): Entry {
 	};
 }
 
+/** What lies in all mailboxes together. */
+export type Total = { messages: number; bytes: number };
+
+/** Adds up what an index holds at its start. */
+export function totalOf(entries: Iterable<Entry>): Total {
+	const total = { messages: 0, bytes: 0 };
+	for (const { messages, bytes } of entries) {
+		total.messages += messages;
+		total.bytes += bytes;
+	}
+	return total;
+}
+
 /** Counts a mail of so many bytes that is now kept. */
-export function addTo(entry: Entry, bytes: number, byCard: boolean): void {
+export function addTo(entry: Entry, bytes: number, byCard: boolean, total: Total): void {
+	total.messages += 1;
+	total.bytes += bytes;
 	entry.messages += 1;
 	entry.bytes += bytes;
 	if (byCard) return;
@@ -30,7 +45,9 @@ export function addTo(entry: Entry, bytes: number, byCard: boolean): void {
 }
 
 /** Takes off what is no longer kept. */
-export function takeFrom(entry: Entry, gone: Filling): void {
+export function takeFrom(entry: Entry, gone: Filling, total: Total): void {
+	total.messages -= gone.messages;
+	total.bytes -= gone.bytes;
 	entry.messages -= gone.messages;
 	entry.bytes -= gone.bytes;
 	entry.strangerMessages -= gone.strangerMessages;

@@ -2,7 +2,7 @@
 
 import { LIMIT } from "#contracts/limit";
 import { type Range, rangesOf } from "#contracts/ranges";
-import { addTo, type Entry, newEntry, takeFrom } from "./entry.ts";
+import { addTo, type Entry, newEntry, takeFrom, totalOf } from "./entry.ts";
 import { PRINTS_MAX, rememberUntilMs, union } from "./marks.ts";
 import { IDLE_MS, type KeepResult, type Known, MAILBOXES_MAX, type Mail, type MailStore } from "./store.ts";
 
@@ -25,6 +25,7 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 	const { mailboxesMax = MAILBOXES_MAX, idleMs = IDLE_MS, epoch = 1 } = options;
 	const index = new Map<string, Entry>();
 	const households = new Map<string, Household>();
+	const total = totalOf([]);
 	const mails = new Map<number, Mail>();
 	const tags = new Map<string, { ranges: Range[]; untilMs: number }>();
 
@@ -39,7 +40,7 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 		if (mails.has(mail.position)) throw new Error("a position came twice");
 		mails.set(mail.position, { ...mail, payload: mail.payload.slice() });
 		remember(mail.tag, rangesOf([mail.seq]), rememberUntilMs(mail.expiresAtMs));
-		addTo(entry, mail.payload.length, mail.byCard);
+		addTo(entry, mail.payload.length, mail.byCard, total);
 		return "kept";
 	}
 
@@ -49,7 +50,11 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 		const { length } = mail.payload;
 		const stranger = mail.byCard ? 0 : 1;
 		if (entry)
-			takeFrom(entry, { messages: 1, bytes: length, strangerMessages: stranger, strangerBytes: stranger * length });
+			takeFrom(
+				entry,
+				{ messages: 1, bytes: length, strangerMessages: stranger, strangerBytes: stranger * length },
+				total,
+			);
 	}
 
 	function household(mailbox: string): Household {
@@ -124,6 +129,7 @@ export function openMemoryMailStore(options: MemoryMailOptions = {}): MailStore 
 	return {
 		epoch,
 		pendingBytes: 0,
+		kept: total,
 		state: (mailbox) => index.get(mailbox),
 		visit: async (mailbox, device, tokenHash, nowMs, present = []) => {
 			if (!index.has(mailbox) && index.size >= mailboxesMax) return "too-many";

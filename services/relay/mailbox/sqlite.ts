@@ -5,7 +5,7 @@
 
 import { isProblem, type Problem } from "#contracts/problem";
 import { owned, startWriter, type Writer } from "#host/writer";
-import { addTo, type Entry, newEntry, takeFrom } from "./entry.ts";
+import { addTo, type Entry, newEntry, takeFrom, totalOf } from "./entry.ts";
 import { Notes } from "./notes.ts";
 import { AT, FIELDS, Packer, type Parcel } from "./parcel.ts";
 import type { MailCalls, MailReady, MailThreadOptions } from "./sqlite-thread.ts";
@@ -53,6 +53,7 @@ export async function openSqliteMailStore(options: SqliteMailOptions): Promise<M
 function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOptions): MailStore {
 	const { mailboxesMax = MAILBOXES_MAX, onTrouble } = options;
 	const index = new Map<string, Entry>(writer.ready.mailboxes.map((state) => [state.mailbox, { ...state }]));
+	const total = totalOf(index.values());
 	const creating = new Set<string>();
 	const notes = new Notes();
 	const packer = new Packer();
@@ -113,7 +114,7 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 		for (let i = 0, field = 0; field < numbers.length; i++, field += FIELDS) {
 			const entry = index.get(mailboxes[numbers[field + AT.mailbox] as number] as string);
 			if (!entry || unknown.has(i)) continue;
-			addTo(entry, numbers[field + AT.bytes] as number, numbers[field + AT.byCard] === 1);
+			addTo(entry, numbers[field + AT.bytes] as number, numbers[field + AT.byCard] === 1, total);
 		}
 	}
 
@@ -122,6 +123,7 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 		get pendingBytes() {
 			return pendingBytes;
 		},
+		kept: total,
 		state: (mailbox) => index.get(mailbox),
 		visit: async (mailbox, device, tokenHash, nowMs, present = []) => {
 			const fresh = !index.has(mailbox) && !creating.has(mailbox);
@@ -192,7 +194,7 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 			const answer = await writer.call("acknowledge", { mailbox, device, positions });
 			if (failed(answer)) return "disk";
 			const entry = index.get(mailbox);
-			if (entry) takeFrom(entry, answer);
+			if (entry) takeFrom(entry, answer, total);
 			return "noted";
 		},
 		dropped: (mailbox, quota) => {
@@ -223,7 +225,7 @@ function storeOver(writer: Writer<MailCalls, MailReady>, options: SqliteMailOpti
 			for (const gone of [...answer.mail, ...answer.trimmed]) {
 				dropped += gone.messages;
 				const entry = index.get(gone.mailbox);
-				if (entry) takeFrom(entry, gone);
+				if (entry) takeFrom(entry, gone, total);
 			}
 			for (const { mailbox, device } of answer.devices) {
 				const entry = index.get(mailbox);

@@ -85,6 +85,8 @@ export interface MailStore {
 	readonly epoch: number;
 	/** Payload bytes given to {@link keep} and not yet on disk: callers stop reading sockets beyond their bound. */
 	readonly pendingBytes: number;
+	/** What lies in all mailboxes together, as of the last commit. */
+	readonly kept: { readonly messages: number; readonly bytes: number };
 	/** From memory, a view that changes with each commit; undefined for a mailbox that nobody ever listened on. */
 	state(mailbox: string): MailboxState | undefined;
 	/**

@@ -8,11 +8,14 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Cancel, Clock } from "#host/clock";
 import type { Log } from "#host/log";
 import type { RelayConfig } from "#relay/config";
-import { type AskDeps, askMarket } from "./ask.ts";
+import type { Left } from "#relay/operator/operator";
+import { type AskDeps, type Asked, askMarket } from "./ask.ts";
 import type { MarketKeys } from "./market.ts";
 
 /** After a market that did not answer. */
 const RETRY_MS = 5_000;
+/** Between a change of what is offered and its announcement: a cap that is reached and not, again and again, must not flood the market. */
+const SOON_MS = 500;
 
 /** What an announcer needs. */
 export type AnnouncerDeps = AskDeps & {
@@ -28,15 +31,18 @@ export type AnnouncerDeps = AskDeps & {
 };
 
 /** What a relay's owner offers at an address. */
-export function offerOf(config: RelayConfig, url: string): ReturnType<AnnouncerDeps["offer"]> {
-	const { operator, country, bandwidthMbps, storageGb, trafficCapGb, tariff } = config;
-	return { operator, url, country, bandwidthMbps, storageGb, trafficCapGb, tariff };
+export function offerOf(config: RelayConfig, url: string, left: Left): ReturnType<AnnouncerDeps["offer"]> {
+	const { operator, country, tariff } = config;
+	return { operator, url, country, ...left, tariff };
 }
 
 /** Announces. */
 export class Announcer {
 	private readonly deps: AnnouncerDeps;
+	/** The last try. */
+	last: Asked | undefined;
 	private timer: Cancel | undefined;
+	private soonTimer: Cancel | undefined;
 	private stopped = false;
 
 	constructor(deps: AnnouncerDeps) {
@@ -53,11 +59,22 @@ export class Announcer {
 	stop(): void {
 		this.stopped = true;
 		this.timer?.();
+		this.soonTimer?.();
+	}
+
+	/** Announces in a moment, once however often it is asked: what is offered has changed. */
+	soon(): void {
+		if (this.stopped || this.soonTimer) return;
+		this.soonTimer = this.deps.clock.after(SOON_MS, () => {
+			this.soonTimer = undefined;
+			void this.announce();
+		});
 	}
 
 	/** Announces once. */
 	async announce(): Promise<Problem | undefined> {
 		const failed = await this.post();
+		this.last = { atMs: this.deps.clock.nowMs(), problem: failed?.problem ?? null };
 		if (failed) this.deps.log.warn({ problem: failed.problem }, "the market did not take the listing");
 		return failed;
 	}

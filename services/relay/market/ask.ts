@@ -1,10 +1,13 @@
 /** The one way in which a relay asks its market: bounded in time and in size, and never led elsewhere. */
 
-import { type Problem, problem, problemOfJson } from "#contracts/problem";
+import { type Problem, type ProblemCode, problem, problemOfJson } from "#contracts/problem";
 import type { RelayLimits } from "#relay/limit";
 
 /** The largest answer is to a full batch: 300 results with a receipt or a problem's detail each come to some 200 KiB. */
 const ANSWER_BYTES_MAX = 512 * 1024;
+
+/** When the market was last asked for something, and what it answered: a problem, or null for what it should. */
+export type Asked = { readonly atMs: number; readonly problem: ProblemCode | null };
 
 /** What asking needs. */
 export type AskDeps = { readonly fetch: typeof fetch; readonly limits: RelayLimits; readonly marketUrl: string };

@@ -11,7 +11,7 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import type { Log } from "#host/log";
 import { readJson, writeJson } from "#host/replace";
-import { type AskDeps, askMarket } from "./ask.ts";
+import { type AskDeps, type Asked, askMarket } from "./ask.ts";
 
 /** Keys are asked for again this often: a new one is published long before it signs. */
 const REFRESH_EVERY_MS = 600_000;
@@ -37,6 +37,8 @@ export type MarketDeps = AskDeps & {
 /** The market as this relay knows it. */
 export class MarketKeys {
 	private readonly deps: MarketDeps;
+	/** The last question. */
+	last: Asked | undefined;
 	private rootKey: Uint8Array | undefined;
 	private known: MarketKey[] = [];
 	private askedAtMs = Number.NEGATIVE_INFINITY;
@@ -74,9 +76,14 @@ export class MarketKeys {
 
 	/** Asks the market for its keys. What is known stays when it does not answer, or answers what its root did not sign. */
 	refresh(): Promise<Problem | undefined> {
-		this.asking ??= this.ask().finally(() => {
-			this.asking = undefined;
-		});
+		this.asking ??= this.ask()
+			.then((refused) => {
+				this.last = { atMs: this.deps.clock.nowMs(), problem: refused?.problem ?? null };
+				return refused;
+			})
+			.finally(() => {
+				this.asking = undefined;
+			});
 		return this.asking;
 	}
 

@@ -14,7 +14,7 @@ import type { Log } from "#host/log";
 import type { Counts } from "#relay/metrics";
 import type { Tabs } from "#relay/tab/tabs";
 import type { Till } from "#relay/till/till";
-import { type AskDeps, askMarket } from "./ask.ts";
+import { type AskDeps, type Asked, askMarket } from "./ask.ts";
 import type { MarketKeys } from "./market.ts";
 
 /** The first wait after a market that did not answer; doubled each time, up to the usual interval. */
@@ -39,6 +39,8 @@ export type RedeemerDeps = AskDeps & {
 /** Posts what was earned. */
 export class Redeemer {
 	private readonly deps: RedeemerDeps;
+	/** The last batch. */
+	last: Asked | undefined;
 	private timer: Cancel | undefined;
 	private failures = 0;
 	private posting: Promise<Problem | undefined> | undefined;
@@ -94,6 +96,7 @@ export class Redeemer {
 		if (!market.root) await market.refreshSoon();
 		for (let at = 0; at < claims.length; at += LIMIT.batchVouchersMax) {
 			const failed = await this.post(claims.slice(at, at + LIMIT.batchVouchersMax));
+			this.last = { atMs: clock.nowMs(), problem: failed?.problem ?? null };
 			if (failed) {
 				this.failures++;
 				this.deps.counts.redeemFailures++;
@@ -147,6 +150,8 @@ export class Redeemer {
 		}
 		const kept = await till.redeemed(tab.id, receipt.paid, receipt.bytes);
 		if (kept === "disk") return problem("disk");
+		const more = receipt.paid.nanos - tab.redeemed.nanos;
+		if (more > 0n) this.deps.counts.paidNanos += more;
 		tab.redeemed = receipt.paid;
 		return undefined;
 	}

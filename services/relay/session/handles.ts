@@ -50,6 +50,9 @@ export class Handles {
 		const { router, limits, crypto } = this.parts;
 		const before = this.bindings.get(open.handle);
 		if (!before && (this.bindings.size >= LIMIT.handlesMax || router.handles >= limits.handlesMax)) return false;
+		// the first half is for who comes first, the other for everybody: a few that take all they may must leave some to each
+		const scarce = router.handles >= limits.handlesMax / 2;
+		if (!before && scarce && this.bindings.size >= limits.handlesShareMax) return false;
 		if (before) unbind(before);
 		else router.handles++;
 		this.lastHandle = -1;

@@ -1,8 +1,9 @@
 /**
- * How many mailboxes an address may make: each has a place on disk for months and costs its maker nothing, so that without a bound
- * one machine could take all of them in minutes (threats 11 and 12).
+ * How many mailboxes, and how many tabs, an address may make: each has a place here for days or months and costs its maker next to
+ * nothing, so that without a bound one machine could take all of them in minutes (threats 11 and 12).
  */
 
+import { networkOf } from "#host/address";
 import { isLoopback } from "#host/loopback";
 
 const HOUR_MS = 3_600_000;
@@ -10,7 +11,7 @@ const HOUR_MS = 3_600_000;
 /** Addresses that are counted; with more of them in an hour everybody begins anew, rather than nobody comes in. */
 const ADDRESSES_MAX = 100_000;
 
-/** Mailboxes made in this hour, by address. Whoever comes from this machine is not counted: a proxy in front speaks for everybody. */
+/** What was made in this hour, by address. Whoever comes from this machine is not counted: a proxy in front speaks for everybody. */
 export class Newcomers {
 	private readonly made = new Map<string, number>();
 	private sinceMs = 0;
@@ -22,7 +23,7 @@ export class Newcomers {
 		this.elapsedMs = elapsedMs;
 	}
 
-	/** Counts a new mailbox; false when its address has made all that it may. */
+	/** Counts a new one; false when its address has made all that it may. */
 	take(address: string): boolean {
 		const from = networkOf(address);
 		if (isLoopback(from)) return true;
@@ -36,18 +37,4 @@ export class Newcomers {
 		this.made.set(from, made + 1);
 		return true;
 	}
-}
-
-/** An IPv6 customer has a whole /64 to choose from. */
-function networkOf(address: string): string {
-	const plain = address.replace(/^::ffff:/, "");
-	if (!plain.includes(":") || isLoopback(plain)) return plain;
-	const [head = "", tail] = plain.split("::");
-	const groups = head === "" ? [] : head.split(":");
-	const rest = tail === undefined || tail === "" ? [] : tail.split(":");
-	const zeros = Array.from(
-		{ length: tail === undefined ? 0 : Math.max(0, 8 - groups.length - rest.length) },
-		() => "0",
-	);
-	return [...groups, ...zeros, ...rest].slice(0, 4).join(":");
 }

@@ -5,6 +5,7 @@ import type { Clock } from "#host/clock";
 import type { RelayLimits } from "#relay/limit";
 import type { Desk } from "#relay/mailbox/desk";
 import { Mailbox } from "#relay/mailbox/mailbox";
+import type { Counts } from "#relay/metrics";
 import type { Tab } from "#relay/tab/tab";
 import type { Far } from "./far.ts";
 import type { Reader } from "./reader.ts";
@@ -21,9 +22,11 @@ export class Router {
 	private readonly desk: Desk;
 	private readonly clock: Clock;
 	private readonly limits: RelayLimits;
+	private readonly counts: Counts;
 	private waiting: (() => void)[] = [];
 
-	constructor(desk: Desk, clock: Clock, limits: RelayLimits, far?: Far) {
+	constructor(desk: Desk, clock: Clock, limits: RelayLimits, counts: Counts, far?: Far) {
+		this.counts = counts;
 		this.far = far;
 		this.desk = desk;
 		this.clock = clock;
@@ -56,7 +59,11 @@ export class Router {
 	/** Sends to the disk what readers did not acknowledge in time. */
 	sweep(): void {
 		const beforeMs = this.clock.elapsedMs() - LIMIT.ackMs;
-		for (const reader of this.readers) this.spill(reader, beforeMs);
+		for (const reader of this.readers) {
+			const { live } = reader;
+			this.spill(reader, beforeMs);
+			this.counts.delays.unacked += live - reader.live;
+		}
 		this.relieve();
 		this.desk.hurry();
 	}

@@ -83,6 +83,7 @@ export class Sending {
 		const size = c.end - from;
 		const binding = this.handles.get(handle);
 		const { tag, tab } = this.paying;
+		const { gate } = this.parts;
 		if (!tag || !tab) return this.refuse("grant-needed", seq);
 		if (!binding) return this.refuse("handle-unknown", seq);
 		if (binding.ttlS > LIMIT.ttlSMax) return this.refuse("ttl-too-long", seq);
@@ -92,6 +93,7 @@ export class Sending {
 		if (tag.backTo !== undefined && seq > tag.backTo) return this.unpaid(tag, seq, size);
 		if (tab.finished) return this.refuse("tab-finished", seq);
 		if (moment.nowMs >= this.paying.untilMs) return this.refuse("grant-expired", seq);
+		if (gate.sends) return this.refuse(gate.sends, seq);
 		if (binding.link) return this.cross(message, c, from, seq, print, binding, binding.link, tag, tab);
 		const mailbox = this.handles.mailbox(binding);
 		if (binding.stateAt !== moment) {
@@ -100,6 +102,7 @@ export class Sending {
 		}
 		const { state } = binding;
 		if (!mailbox || !state) return this.refuse("mailbox-unknown", seq);
+		if (gate.keeps && binding.ttlS > 0) return this.refuse(gate.keeps, seq);
 		const origin = this.originOf(binding, state);
 		return binding.ttlS === 0
 			? this.pass(message, c, from, seq, print, mailbox, origin)
@@ -179,6 +182,7 @@ export class Sending {
 		} else {
 			// it may go to devices that something of this message goes to already
 			this.run.pass(message);
+			this.parts.counts.delays[mailbox.readerNow() ? "behind" : "away"]++;
 			mailbox.keep(copy);
 			this.parts.counts.toDisk++;
 			this.parts.counts.diskBytes += size;

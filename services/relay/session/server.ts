@@ -3,18 +3,21 @@
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo, BlockList, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Registry } from "prom-client";
 import { WebSocketServer } from "ws";
 import { SUBPROTOCOL } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
+import { clientAddress } from "#host/address";
 import type { Health } from "#host/health";
 import { isFromHere } from "#host/loopback";
 import type { RelayParts } from "#relay/parts";
+import type { DoorReason } from "#relay/reason";
+import { Admission } from "./admission.ts";
 import { Post } from "./outbox.ts";
-import { Connection } from "./socket.ts";
+import { Connection, type Passed } from "./socket.ts";
 
 /** A request's headers: names, a key, a cookie from somewhere else. */
 const HEADER_BYTES_MAX = 8_192;
@@ -29,8 +32,8 @@ export type PortDeps = {
 	readonly metrics: Registry;
 	readonly host: string;
 	readonly port: number;
-	/** Behind a proxy of the operator's own, whose last `X-Forwarded-For` entry is the client. */
-	readonly trustProxy: boolean;
+	/** Proxies of the operator's own, whose `X-Forwarded-For` is believed. */
+	readonly trusted: BlockList;
 	readonly helloMs: number;
 	readonly idleMs: number;
 };
@@ -42,15 +45,14 @@ export class Port {
 	private readonly ws: WebSocketServer;
 	private readonly post = new Post();
 	private readonly connections = new Set<Connection>();
-	/** Those that have not said hello, by address. */
-	private readonly strangers = new Map<Connection, string>();
-	private readonly perAddress = new Map<string, number>();
+	private readonly admission: Admission;
+	/** What passed all sockets since it was last asked for. */
+	private passed: Passed = { readBytes: 0, wroteBytes: 0 };
 	private draining = false;
-	private accepts = 0;
-	private acceptsSinceMs = 0;
 
 	constructor(deps: PortDeps) {
 		this.deps = deps;
+		this.admission = new Admission(deps.parts.limits, deps.parts.clock, deps.parts.counts);
 		this.http = createServer({ maxHeaderSize: HEADER_BYTES_MAX, connectionsCheckingInterval: 2_000 });
 		this.http.headersTimeout = LIMIT.helloMs;
 		this.http.requestTimeout = LIMIT.helloMs;
@@ -90,13 +92,18 @@ export class Port {
 		this.http.emit("connection", socket);
 	}
 
-	/** Ends what is overdue. */
-	sweep(): void {
+	/** Ends what is overdue; answers what passed the sockets since the last time. */
+	sweep(): Passed {
 		const { parts, helloMs, idleMs } = this.deps;
 		const elapsedMs = parts.clock.elapsedMs();
-		for (const [connection, address] of this.strangers)
-			if (connection.session.introduced) this.known(connection, address);
-		for (const connection of this.connections) connection.sweep(elapsedMs, helloMs, idleMs);
+		this.admission.look();
+		for (const connection of this.connections) {
+			connection.sweep(elapsedMs, helloMs, idleMs);
+			connection.count(this.passed);
+		}
+		const { passed } = this;
+		this.passed = { readBytes: 0, wroteBytes: 0 };
+		return passed;
 	}
 
 	/** Takes nobody new and says goodbye to everyone, each asked to come back at another moment. */
@@ -126,7 +133,7 @@ export class Port {
 
 	/** How many of them have not said hello. */
 	get unknown(): number {
-		return this.strangers.size;
+		return this.admission.unknown;
 	}
 
 	private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -151,10 +158,9 @@ export class Port {
 		const address = this.addressOf(request, socket as Socket);
 		const refused = this.refuses(named, address);
 		if (refused) {
-			parts.counts.refuse(refused.problem);
-			const [status, after] = refused.retry
-				? ["503 Service Unavailable", "retry-after: 5\r\n"]
-				: ["400 Bad Request", ""];
+			parts.counts.doors[refused]++;
+			const [status, after] =
+				refused === "subprotocol" ? ["400 Bad Request", ""] : ["503 Service Unavailable", "retry-after: 5\r\n"];
 			// a peer that never closes its half would keep the socket, and a place, for ever
 			socket.once("finish", () => socket.destroy());
 			socket.end(`HTTP/1.1 ${status}\r\n${after}connection: close\r\ncontent-length: 0\r\n\r\n`);
@@ -162,54 +168,26 @@ export class Port {
 		}
 		this.ws.handleUpgrade(request, socket, head, (ws) => {
 			const connection = new Connection(ws, socket as Socket, address, this.post, parts, () => {
+				connection.count(this.passed);
 				this.connections.delete(connection);
-				this.known(connection, address);
+				this.admission.leave(connection);
 				parts.counts.open--;
 			});
 			parts.counts.accepted++;
 			parts.counts.open++;
 			this.connections.add(connection);
-			this.strangers.set(connection, address);
-			this.perAddress.set(address, (this.perAddress.get(address) ?? 0) + 1);
+			this.admission.enter(connection, address);
 		});
 	}
 
-	private refuses(protocols: readonly string[], address: string): Problem | undefined {
-		const { limits, clock } = this.deps.parts;
-		if (!protocols.includes(SUBPROTOCOL)) return problem("version-unknown");
-		if (this.draining) return problem("draining");
-		const elapsedMs = clock.elapsedMs();
-		if (elapsedMs - this.acceptsSinceMs >= 1_000) {
-			this.acceptsSinceMs = elapsedMs;
-			this.accepts = 0;
-		}
-		this.accepts++;
-		const crowded =
-			this.accepts > limits.acceptsPerSecondMax ||
-			this.connections.size >= limits.connectionsMax ||
-			this.strangers.size >= limits.strangersMax ||
-			(this.perAddress.get(address) ?? 0) >= limits.strangersPerAddressMax;
-		if (!crowded) return undefined;
-		// who has said hello since the last look counts no more
-		for (const [connection, from] of this.strangers) if (connection.session.introduced) this.known(connection, from);
-		const full =
-			this.accepts > limits.acceptsPerSecondMax ||
-			this.connections.size >= limits.connectionsMax ||
-			this.strangers.size >= limits.strangersMax ||
-			(this.perAddress.get(address) ?? 0) >= limits.strangersPerAddressMax;
-		return full ? problem("too-many") : undefined;
-	}
-
-	private known(connection: Connection, address: string): void {
-		if (!this.strangers.delete(connection)) return;
-		const left = (this.perAddress.get(address) ?? 1) - 1;
-		if (left > 0) this.perAddress.set(address, left);
-		else this.perAddress.delete(address);
+	private refuses(protocols: readonly string[], address: string): DoorReason | undefined {
+		if (!protocols.includes(SUBPROTOCOL)) return "subprotocol";
+		return this.draining ? "draining" : this.admission.refuses(address);
 	}
 
 	private addressOf(request: IncomingMessage, socket: Socket): string {
-		const forwarded = this.deps.trustProxy ? request.headers["x-forwarded-for"] : undefined;
-		const last = (Array.isArray(forwarded) ? forwarded.join() : forwarded)?.split(",").pop()?.trim();
-		return last || socket.remoteAddress || "";
+		const forwarded = request.headers["x-forwarded-for"];
+		const named = Array.isArray(forwarded) ? forwarded.join() : forwarded;
+		return clientAddress(socket.remoteAddress ?? "", named, this.deps.trusted);
 	}
 }

@@ -6,10 +6,12 @@
 import { toHex } from "#contracts/bytes";
 import { readOpen, readPing, writePong, writeProblem } from "#contracts/control";
 import { advance, type Cursor, cursor, FRAME } from "#contracts/frame";
+import type { Grant } from "#contracts/grant";
 import { type Hello, helloHash } from "#contracts/handshake";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { RelayParts } from "#relay/parts";
+import type { Tab } from "#relay/tab/tab";
 import type { Tag } from "#relay/tag/dedupe";
 import { TurnAnswers } from "./answers.ts";
 import type { Line } from "./line.ts";
@@ -120,8 +122,7 @@ export class Session {
 		try {
 			while (message && !this.ended) {
 				// who sends waits for a slow disk; who reads makes room there, and does not
-				const wait: Promise<unknown> | undefined =
-					this.walk(message) ?? (this.paying.tab && this.parts.router.congestion);
+				const wait: Promise<unknown> | undefined = this.walk(message) ?? this.congestion();
 				if (wait) {
 					this.stall(wait, message);
 					return;
@@ -134,6 +135,12 @@ export class Session {
 		} catch (error) {
 			this.broke(error);
 		}
+	}
+
+	private congestion(): Promise<void> | undefined {
+		const wait = this.paying.tab && this.parts.router.congestion;
+		if (wait) this.parts.counts.delays.disk++;
+		return wait;
 	}
 
 	private stall(wait: Promise<unknown>, message: Uint8Array): void {
@@ -170,6 +177,7 @@ export class Session {
 				if (sent === "done") continue;
 				sending.endRun(message);
 				if (sent === "malformed") return this.malformed();
+				this.parts.counts.delays.till++;
 				// the send itself is tried again
 				c.next = c.at;
 				return sent;
@@ -224,14 +232,14 @@ export class Session {
 	}
 
 	private greet(body: Uint8Array): Promise<unknown> | undefined {
-		const { crypto, greeter, tabs } = this.parts;
+		const { crypto, greeter } = this.parts;
 		const hello = greeter.greet(body);
 		if (isProblem(hello)) {
 			if (hello.problem === "clock" || hello.problem === "hello-replayed") this.line.outbox.frame(greeter.clock(body));
 			this.bye(hello);
 			return undefined;
 		}
-		const tab = hello.grant && tabs.join(hello.grant);
+		const tab = hello.grant && this.join(hello.grant);
 		if (isProblem(tab)) {
 			this.bye(tab);
 			return undefined;
@@ -242,6 +250,14 @@ export class Session {
 		if (!tab) return undefined;
 		this.paying.tab = tab;
 		return this.tag(toHex(hello.tag));
+	}
+
+	/** A tab keeps its place until its grant ends, whatever it is worth: one address brings so many new ones an hour. */
+	private join(grant: Grant): Tab | Problem {
+		const { tabs, newTabs } = this.parts;
+		if (!tabs.get(toHex(grant.tab)) && !newTabs.take(this.line.address))
+			return problem("too-many", "Too many tabs came from this address; come back in an hour.");
+		return tabs.join(grant);
 	}
 
 	/** Takes the tag up: from memory, or from the disk, for which the rest of the message waits. */

@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import type { RawData, WebSocket } from "ws";
 import { PROBLEMS, type ProblemCode, problem } from "#contracts/problem";
+import type { Held } from "#relay/operator/throttle";
 import type { RelayParts } from "#relay/parts";
 import { Outbox, type Post } from "./outbox.ts";
 import { Session } from "./session.ts";
@@ -11,26 +12,36 @@ import { Session } from "./session.ts";
 const CLOSE_PROTOCOL_ERROR = 1002;
 const CLOSE_OWN = 4000;
 
+/** What passed sockets, in bytes as the system counts them: with the heads of WebSocket, without those of TCP and TLS. */
+export type Passed = { readBytes: number; wroteBytes: number };
+
 /** A connection from its first byte to its last. */
-export class Connection {
+export class Connection implements Held {
 	readonly session: Session;
 	readonly openedAtMs: number;
 	private readonly parts: RelayParts;
 	private readonly ws: WebSocket;
+	private readonly socket: Socket;
 	private readonly outbox: Outbox;
 	private reason: ProblemCode | "client" = "client";
+	/** Why it is not read: it waits for a disk, or for the bandwidth cap. */
+	private readonly stopped = { stalled: false, held: false };
+	/** What was counted of it. */
+	private read = 0;
+	private wrote = 0;
 
 	constructor(ws: WebSocket, socket: Socket, address: string, post: Post, parts: RelayParts, onEnd: () => void) {
 		this.parts = parts;
 		this.ws = ws;
+		this.socket = socket;
 		this.openedAtMs = parts.clock.elapsedMs();
 		const outbox = new Outbox(ws, socket, post, parts.clock.elapsedMs, parts.limits);
 		this.outbox = outbox;
 		const session = new Session(parts, {
 			outbox,
 			address,
-			pause: () => ws.pause(),
-			resume: () => ws.resume(),
+			pause: () => this.stop("stalled", true),
+			resume: () => this.stop("stalled", false),
 			close: (reason) => this.close(reason),
 		});
 		this.session = session;
@@ -38,8 +49,10 @@ export class Connection {
 		socket.on("drain", () => session.drained());
 		ws.on("message", (data: RawData, binary: boolean) => {
 			// with nodebuffer as binary type a message is one Buffer
-			if (binary) session.feed(data as Buffer);
-			else session.bye(problem("malformed", "Messages are binary."));
+			if (binary) {
+				session.feed(data as Buffer);
+				parts.throttle.took(this, (data as Buffer).length);
+			} else session.bye(problem("malformed", "Messages are binary."));
 		});
 		// what the transport itself refuses (too long, not masked, not WebSocket) it closes by itself
 		ws.on("error", () => {
@@ -47,6 +60,7 @@ export class Connection {
 		});
 		ws.on("close", () => {
 			session.end();
+			parts.throttle.forget(this);
 			parts.counts.close(this.reason);
 			onEnd();
 		});
@@ -56,14 +70,41 @@ export class Connection {
 	sweep(elapsedMs: number, helloMs: number, idleMs: number): void {
 		const { session, outbox, parts } = this;
 		if (!session.introduced && elapsedMs - this.openedAtMs > helloMs) session.bye(problem("hello-late"));
-		else if (elapsedMs - session.heardAtMs > (session.idleMs ?? idleMs)) session.bye(problem("idle"));
+		else if (!this.stopped.held && elapsedMs - session.heardAtMs > (session.idleMs ?? idleMs))
+			session.bye(problem("idle"));
 		else if (outbox.overflown || (outbox.unsentBytes > 0 && elapsedMs - outbox.movedAtMs > parts.limits.unsentMsMax))
 			session.bye(problem("reader-slow"));
+	}
+
+	/** Adds what passed since the last count. */
+	count(passed: Passed): void {
+		const { bytesRead, bytesWritten } = this.socket;
+		passed.readBytes += bytesRead - this.read;
+		passed.wroteBytes += bytesWritten - this.wrote;
+		this.read = bytesRead;
+		this.wrote = bytesWritten;
+	}
+
+	/** Reads no more until it is let go: the relay has read as much as it may. */
+	hold(): void {
+		this.stop("held", true);
+	}
+
+	letGo(): void {
+		// what it said meanwhile was not read: its silence is ours
+		this.session.heardAtMs = this.parts.clock.elapsedMs();
+		this.stop("held", false);
 	}
 
 	/** Ends a connection that does not end by itself. */
 	terminate(): void {
 		this.ws.terminate();
+	}
+
+	private stop(why: "stalled" | "held", on: boolean): void {
+		this.stopped[why] = on;
+		if (this.stopped.stalled || this.stopped.held) this.ws.pause();
+		else this.ws.resume();
 	}
 
 	private close(reason: ProblemCode): void {

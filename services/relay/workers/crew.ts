@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Cancel, Clock } from "#host/clock";
 import type { Log } from "#host/log";
+import type { Caps } from "#relay/operator/caps";
 import type { ParentWord, WorkerReport, WorkerTerms, WorkerWord } from "./word.ts";
 
 const WORKER = fileURLToPath(import.meta.resolve("./worker.ts"));
@@ -103,6 +104,14 @@ export class Crew {
 	/** What each worker says of itself; undefined for one that is away or does not answer. */
 	reports(): Promise<(WorkerReport | undefined)[]> {
 		return Promise.all(this.workers.map((worker) => this.report(worker)));
+	}
+
+	/** Tells each worker its share of the caps. */
+	share(caps: readonly Caps[]): void {
+		for (const worker of this.workers) {
+			const share = caps[worker.number];
+			if (share && worker.up) this.tell(worker, { say: "caps", caps: share });
+		}
 	}
 
 	/** Stops all: everybody says goodbye, each waits until the others have nothing under way to it, then all close. */

@@ -20,13 +20,20 @@ import { openRelaySeed } from "#relay/key";
 import { RELAY_LIMITS } from "#relay/limit";
 import { Announcer, offerOf } from "#relay/market/announce";
 import { MarketKeys } from "#relay/market/market";
+import { type CapsBook, type Change, openCaps } from "#relay/operator/caps";
+import { openDoor } from "#relay/operator/door";
+import { leftOf } from "#relay/operator/operator";
+import { addStates, type RelayState } from "#relay/operator/state";
 import type { RelayDeps } from "#relay/relay";
 import { Crew } from "./crew.ts";
 import { Doorman } from "./doorman.ts";
 import { workerOf } from "./share.ts";
+import { sharesOf } from "./shares.ts";
 
 /** How long a start waits for a market that is slow; it goes on without it. */
 const MARKET_WAIT_MS = 2_000;
+/** How often workers are asked what they used: a cap is passed by no more than what they had left together meanwhile. */
+const LOOK_EVERY_MS = 5_000;
 /** A unix socket's address has 108 bytes on Linux and 104 elsewhere, its end included. */
 const SOCKET_PATH_BYTES_MAX = 100;
 
@@ -74,6 +81,11 @@ async function start(
 	const seed = await openRelaySeed(crypto, config.data);
 	if (isProblem(seed)) return seed;
 	const relay = crypto.keyPair(seed);
+	const opened = openCaps(config, config.data);
+	if (isProblem(opened)) return opened;
+	const caps: CapsBook = opened;
+	const startedAtMs = clock.nowMs();
+	let states: (RelayState | undefined)[] = Array.from({ length: workers }, () => undefined);
 	const folders = foldersOf(config.data, workers);
 	if (isProblem(folders)) return folders;
 	const { marketUrl } = config;
@@ -95,6 +107,7 @@ async function start(
 			config: { ...config, data: folders[worker], marketKey: market.root },
 			folder: config.data,
 			url,
+			caps: sharesOf(caps.now, states)[worker] ?? caps.now,
 			seed,
 			paths: sockets.paths,
 			secret,
@@ -104,6 +117,7 @@ async function start(
 	let next = 0;
 	const doorman = new Doorman({
 		...config,
+		trustProxy: config.trustProxy !== "",
 		clock,
 		limits,
 		hand: (shard, socket, read) => {
@@ -161,16 +175,58 @@ async function start(
 		sockets.remove();
 		return refused;
 	}
-	const announcer = new Announcer({
+	/** Looks what each worker has used, and shares what is left. A worker that is away keeps what it last said. */
+	async function look(): Promise<void> {
+		const reports = await crew.reports();
+		states = states.map((before, worker) => reports[worker]?.state ?? before);
+		crew.share(sharesOf(caps.now, states));
+	}
+
+	function stateNow(): RelayState | undefined {
+		const [first, ...others] = states.filter((state) => state !== undefined);
+		if (!first) return undefined;
+		const sum = addStates([first, ...others]);
+		const left = (capGb: number, usedBytes: number) => (capGb > 0 ? Math.max(0, capGb * 1e9 - usedBytes) : null);
+		return {
+			...sum,
+			atMs: clock.nowMs(),
+			startedAtMs,
+			caps: caps.now,
+			traffic: { ...sum.traffic, leftBytes: left(caps.now.trafficGbMonth, sum.traffic.usedBytes) },
+			disk: { ...sum.disk, leftBytes: left(caps.now.diskGb, sum.disk.bytes) },
+			market: { ...sum.market, keys: market.last ?? null, listing: announcer.last ?? null },
+		};
+	}
+
+	async function state(): Promise<RelayState> {
+		await look();
+		const now = stateNow();
+		if (!now) throw new Error("no worker has said how it is");
+		return now;
+	}
+
+	async function change(asked: Change): Promise<Problem | undefined> {
+		const wrong = await caps.change(asked);
+		if (wrong) return wrong;
+		crew.share(sharesOf(caps.now, states));
+		announcer.soon();
+		return undefined;
+	}
+
+	const announcer: Announcer = new Announcer({
 		...deps,
 		limits,
 		relay,
 		market,
 		marketUrl,
 		everyMs: config.announceEveryMs,
-		offer: () => offerOf(config, url),
+		offer: () => offerOf(config, url, leftOf(caps.now, stateNow())),
 	});
+	await look();
 	await Promise.race([announcer.start(), pause(clock)]);
+	const stopLooking = clock.every(LOOK_EVERY_MS, () => void look());
+	const door = config.data === undefined ? undefined : await openDoor({ log, folder: config.data, state, change });
+	if (isProblem(door)) log.warn({ problem: door.problem }, door.detail);
 	const stopRefresh = clock.every(limits.sweepEveryMs, () => {
 		if (market.due) void market.refresh();
 	});
@@ -181,6 +237,8 @@ async function start(
 		doorman.drain();
 		announcer.stop();
 		stopRefresh();
+		stopLooking();
+		if (door && !isProblem(door)) door.close();
 		await crew.stop();
 		doorman.close();
 		sockets.remove();

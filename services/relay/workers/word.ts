@@ -5,6 +5,8 @@ import type { Problem } from "#contracts/problem";
 import type { HealthReport } from "#host/health";
 import type { LogLevel } from "#host/log";
 import type { RelayConfig } from "#relay/config";
+import type { Caps } from "#relay/operator/caps";
+import type { RelayState } from "#relay/operator/state";
 import type { Share } from "./share.ts";
 
 /** What a worker is started with. */
@@ -15,6 +17,8 @@ export type WorkerTerms = {
 	/** The whole relay's folder. */
 	readonly folder: string | undefined;
 	readonly url: string;
+	/** Its share. */
+	readonly caps: Caps;
 	/** The relay's own key, as the seed that its file holds. */
 	readonly seed: Uint8Array;
 	/** Sockets between workers, by number, and what opens them. */
@@ -26,6 +30,7 @@ export type WorkerTerms = {
 /** What a worker knows of itself. */
 export type WorkerReport = {
 	readonly health: HealthReport;
+	readonly state: RelayState;
 	readonly metrics: MetricObjectWithValues<MetricValue<string>>[];
 };
 
@@ -34,6 +39,8 @@ export type ParentWord =
 	| { readonly say: "start"; readonly terms: WorkerTerms }
 	| { readonly say: "take"; readonly read: Uint8Array }
 	| { readonly say: "report"; readonly ask: number }
+	/** Its share of the caps from now on. */
+	| { readonly say: "caps"; readonly caps: Caps }
 	/** Say goodbye to everyone, and say `settled` once nothing is under way to another worker. */
 	| { readonly say: "stop" }
 	/** All others are settled too. */

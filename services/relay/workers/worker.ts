@@ -20,7 +20,10 @@ const SHARED: readonly (keyof RelayLimits)[] = [
 	"strangersMax",
 	"strangersPerAddressMax",
 	"acceptsPerSecondMax",
+	"connectionsPerAddressMax",
+	"acceptsPerAddressMax",
 	"newMailboxesPerHourMax",
+	"newTabsPerHourMax",
 ];
 
 /** Runs a worker until its parent says stop, or is gone. */
@@ -36,7 +39,7 @@ export function runWorker(): void {
 	}
 
 	async function start(terms: WorkerTerms): Promise<RunningRelay | undefined> {
-		const { share, config, folder, url, seed, paths, secret, logLevel } = terms;
+		const { share, config, folder, url, caps, seed, paths, secret, logLevel } = terms;
 		const log = openLog({ name: "relay", level: logLevel }).child({ worker: share.worker });
 		const clock = systemClock;
 		const neighbours = new Neighbours({ share, paths, secret, clock, log });
@@ -44,6 +47,7 @@ export function runWorker(): void {
 			relay: crypto.keyPair(seed),
 			folder,
 			url,
+			caps,
 			owns: (id) => workerOfId(id, share.workers) === share.worker,
 			far: neighbours,
 			meet: (parts, desk) => {
@@ -95,6 +99,10 @@ export function runWorker(): void {
 			case "report":
 				void report(word.ask);
 				break;
+			case "caps":
+				// nothing is written down for it here, so it cannot fail
+				void relay?.change(word.caps);
+				break;
 			case "stop":
 				void stop();
 				break;
@@ -106,7 +114,11 @@ export function runWorker(): void {
 	async function report(ask: number): Promise<void> {
 		if (!relay) return;
 		const { health, metrics } = relay;
-		say({ say: "report", ask, report: { health: health.now(), metrics: await metrics.getMetricsAsJSON() } });
+		say({
+			say: "report",
+			ask,
+			report: { health: health.now(), state: relay.state(), metrics: await metrics.getMetricsAsJSON() },
+		});
 	}
 
 	// the parent's word counts, not a terminal's that everybody hears

@@ -515,9 +515,12 @@ export function listingVectors(crypto: Crypto): VectorFile {
 	const at = {
 		url: 99,
 		country: 99 + urlBytes,
-		send: 99 + urlBytes + 14,
-		store: 99 + urlBytes + 22,
-		until: 99 + urlBytes + 38,
+		takes: 99 + urlBytes + 14,
+		storageLeft: 99 + urlBytes + 15,
+		trafficLeft: 99 + urlBytes + 19,
+		send: 99 + urlBytes + 23,
+		store: 99 + urlBytes + 31,
+		until: 99 + urlBytes + 47,
 	};
 	const again = (offset: number, over: Uint8Array) =>
 		resign(crypto, "listing", patch(bytes, offset, over), w.relay.secretKey);
@@ -531,6 +534,9 @@ export function listingVectors(crypto: Crypto): VectorFile {
 		["a byte order mark before the URL", again(at.url, text.encode("\ufeffws"))],
 		["a country in small letters", again(at.country, text.encode("ke"))],
 		["a country of digits", again(at.country, text.encode("K1"))],
+		["takes neither something nor nothing", again(at.takes, Uint8Array.of(2))],
+		["more storage left than there is", again(at.storageLeft, Uint8Array.of(51, 0, 0, 0))],
+		["more traffic left than the cap", again(at.trafficLeft, Uint8Array.of(0xd1, 7, 0, 0))],
 		["a price of sending of $1,000 and a nano-dollar", again(at.send, u64(LIMIT.priceNanosMax + 1n))],
 		["a price of sending of 2^63", again(at.send, u64(2n ** 63n))],
 		["a price of keeping of $1,000 and a nano-dollar", again(at.store, u64(LIMIT.priceNanosMax + 1n))],
@@ -578,6 +584,10 @@ export function listingVectors(crypto: Crypto): VectorFile {
 		relaySecretKey: toHex(w.relay.secretKey),
 		listings: [
 			accepted("in Kenya", { offer: w.offer, bytes, reads: (readListing(crypto, bytes) as { url: string }).url }),
+			accepted("takes nothing new", {
+				bytes: again(at.takes, Uint8Array.of(0)),
+				reads: (readListing(crypto, again(at.takes, Uint8Array.of(0))) as { url: string }).url,
+			}),
 			accepted("a URL of 256 bytes", {
 				bytes: withUrl(long),
 				reads: (readListing(crypto, withUrl(long)) as { url: string }).url,

@@ -1,0 +1,103 @@
+/** A relay's state in lines for people: what it earns, what it carries against its caps, and why anything was turned away. */
+
+import { formatDollars, parseAmount } from "#contracts/amount";
+import { PROBLEMS } from "#contracts/problem";
+import type { RelayState } from "#relay/operator/state";
+import { type Screen, sayBytes, table } from "./screen.ts";
+
+const LABEL_WIDTH = 13;
+const BAR_WIDTH = 20;
+
+type Part = { readonly usedBytes: number; readonly capGb: number };
+
+/** The lines of a state; with the one before it also what passes a second. */
+export function statusLines(state: RelayState, screen: Pick<Screen, "tone">, before?: RelayState): string[] {
+	const { connections, carried, traffic, disk, caps, inMemory } = state;
+	const row = (label: string, says: string): string => `${screen.tone("faint", label.padEnd(LABEL_WIDTH))}${says}`;
+	const count = (n: number): string => n.toLocaleString("en");
+	const money = (nanos: string): string => formatDollars(parseAmount(nanos) ?? 0n);
+	return [
+		`${screen.tone("strong", `relay ${state.relay.slice(0, 8)}`)}  ${state.url}  up ${sayMs(state.atMs - state.startedAtMs)}`,
+		takes(state, screen),
+		"",
+		row(
+			"money",
+			`earned ${money(state.money.earned)}   waiting ${money(state.money.waiting)}   paid ${money(state.money.paid)}`,
+		),
+		row(
+			"connections",
+			`${count(connections.open)} open, ${count(connections.readers)} listening, ${count(connections.strangers)} without a hello`,
+		),
+		row(
+			"carried",
+			`${count(carried.live)} live (${sayBytes(carried.liveBytes)}), ${count(carried.kept)} kept (${sayBytes(carried.keptBytes)}), ${count(carried.retries)} said again`,
+		),
+		row(
+			"traffic",
+			`${against({ usedBytes: traffic.usedBytes, capGb: caps.trafficGbMonth })} in ${traffic.month} (UTC)${rate(state, before)}`,
+		),
+		row("disk", `${against({ usedBytes: disk.bytes, capGb: caps.diskGb })}, ${count(disk.mails)} mails`),
+		row("bandwidth", caps.bandwidthMbit > 0 ? `${count(caps.bandwidthMbit)} Mbit/s each way` : "no cap"),
+		row(
+			"in memory",
+			`${count(inMemory.tabs)} tabs, ${count(inMemory.tags)} tags, ${count(inMemory.mailboxes)} mailboxes, ${count(inMemory.handles)} handles`,
+		),
+		row("market", market(state)),
+		"",
+		...whys(state, screen),
+	];
+}
+
+function takes({ closed, health, caps }: RelayState, { tone }: Pick<Screen, "tone">): string {
+	if (health.state === "draining") return tone("bad", "It is stopping.");
+	const troubles = Object.entries(health.troubles).map(([part, code]) => `${part}: ${PROBLEMS[code].says}`);
+	if (troubles.length > 0) return tone("bad", troubles.join(" "));
+	if (caps.paused)
+		return tone("bad", "Paused: it takes nothing new; what waits is still delivered. farelay relay resume opens it.");
+	if (closed.sends)
+		return tone("bad", "The month's traffic is used up: it takes nothing new; what waits is still delivered.");
+	if (closed.keeps) return tone("bad", "The disk it may use is full: it takes only what is live.");
+	return tone("good", "It takes what is paid for.");
+}
+
+function against({ usedBytes, capGb }: Part): string {
+	if (capGb === 0) return `${sayBytes(usedBytes)}, no cap`;
+	const share = Math.min(1, usedBytes / (capGb * 1e9));
+	const full = Math.round(share * BAR_WIDTH);
+	return `${"█".repeat(full)}${"░".repeat(BAR_WIDTH - full)} ${sayBytes(usedBytes)} of ${capGb} GB`;
+}
+
+function rate(state: RelayState, before: RelayState | undefined): string {
+	const ms = before ? state.atMs - before.atMs : 0;
+	if (!before || ms <= 0 || before.traffic.month !== state.traffic.month) return "";
+	const mbit = ((state.traffic.usedBytes - before.traffic.usedBytes) * 8) / 1_000 / ms;
+	return `, ${mbit.toFixed(1)} Mbit/s now`;
+}
+
+function market({ market: { url, keys, listing, redemption, batches, claims, failures }, atMs }: RelayState): string {
+	const when = (what: string, asked: typeof keys): string => {
+		if (!asked) return `${what} not yet`;
+		const ago = `${sayMs(atMs - asked.atMs)} ago`;
+		return asked.problem ? `${what} failed ${ago} (${asked.problem})` : `${what} ${ago}`;
+	};
+	const handed = `${claims} claims in ${batches} batches, ${failures} unanswered`;
+	return `${url}: ${when("heard of", keys)}, ${when("listed", listing)}, ${when("redeemed", redemption)} (${handed})`;
+}
+
+function whys({ why }: RelayState, { tone }: Pick<Screen, "tone">): string[] {
+	const told = why.filter(({ what, reason }) => what !== "closed" || reason !== "client");
+	if (told.length === 0) return ["Nothing was refused, delayed or dropped since it started."];
+	const rows = told.map(({ what, reason, count, says }) => [what, count.toLocaleString("en"), reason, says]);
+	const [head = "", ...lines] = table(["since it started", "times", "reason", "which says"], rows);
+	return [tone("faint", head), ...lines];
+}
+
+/** A span as people say it. */
+function sayMs(ms: number): string {
+	const s = Math.max(0, Math.round(ms / 1_000));
+	if (s < 120) return `${s} s`;
+	if (s < 7_200) return `${Math.floor(s / 60)} min`;
+	return s < 172_800
+		? `${Math.floor(s / 3_600)} h ${Math.floor((s % 3_600) / 60)} min`
+		: `${Math.floor(s / 86_400)} days`;
+}
