@@ -18,7 +18,7 @@ export function startUpkeep(
 	operator: Operator,
 	part?: Part,
 ): Cancel {
-	const { clock, limits, router, tags, store, counts, log } = parts;
+	const { clock, limits, router, tabs, tags, store, counts, log } = parts;
 	let sweeps = 0;
 	let expiring = false;
 
@@ -32,6 +32,7 @@ export function startUpkeep(
 		sweeps++;
 		if (sweeps % SWEEPS_PER_ROUND !== 0) return;
 		router.forget();
+		counts.drops.tabs += tabs.makeRoom(clock.nowMs());
 		tags.forget(clock.elapsedMs() - limits.tagIdleMs);
 	});
 

@@ -3,8 +3,11 @@ import { suite, test } from "node:test";
 import { FRAME } from "#contracts/frame";
 import type { Grant } from "#contracts/grant";
 import type { KeyPair } from "#contracts/identity";
+import { heldClock } from "#test/support/clock";
 import { keys, payload, RawClient, until } from "#test/support/rawclient";
 import { startTestRelay } from "#test/support/relay";
+
+const TTL_S = 3_600;
 
 suite("PROTOCOL: Limits of a relay", () => {
 	test("threat 11: a flood of hellos without a grant fills its own memory of nonces, not that of payers", async (t) => {
@@ -37,6 +40,46 @@ suite("PROTOCOL: Limits of a relay", () => {
 		await alice.end();
 		await until("alice to be gone", () => relay.counts.open === 0);
 		await relay.sender();
+	});
+
+	test("threat 7: tabs that used next to nothing give way where places run out, up to a thousandth of a dollar a day", async (t) => {
+		const clock = heldClock(Date.now());
+		const relay = await startTestRelay(t, { limits: { tabsMax: 20 } }, { clock });
+		const bob = await relay.reader();
+		const mailbox = keys();
+		bob.put(bob.listenFrame(1, mailbox));
+		await bob.listening();
+		bob.acks = true;
+		/** A tab that used so many bytes, at half a nano-dollar each, and was paid by the market. */
+		const used = async (bytes: number) => {
+			const alice = await relay.sender();
+			alice.put(alice.payFrame(70_000, TTL_S), alice.openFrame(1, mailbox.publicKey, TTL_S));
+			if (bytes > 0) alice.put(alice.sendFrame(1, 0, payload(bytes)));
+			if (bytes > 0) await alice.keptAll(1);
+			await until("the credit", () => alice.credits.length > 0);
+			await alice.end();
+			return alice;
+		};
+		for (let i = 0; i < 14; i++) await used(1);
+		for (let i = 0; i < 4; i++) await used(60_000);
+		const late = await Promise.all([relay.sender(), relay.sender()]);
+		const session = keys();
+		const grant = relay.market.grant(relay.publicKey, session.publicKey);
+		const full = await relay.connect();
+		full.put(full.helloFrame({ grant, session }));
+		await full.problem("too-many");
+		await clock.advance(10_500);
+		assert.equal(relay.counts.drops.tabs, 0, "nothing is forgotten that the market has not paid");
+		assert.equal(await relay.redeem(), undefined);
+		await clock.advance(10_500);
+		assert.equal(relay.counts.drops.tabs, 2, "a tenth of the places comes free");
+		for (const alice of late) assert.equal(alice.closed, undefined);
+		// what stays is worth more: at most a thousandth of a dollar is given up in a day
+		await used(60_000);
+		await used(60_000);
+		assert.equal(await relay.redeem(), undefined);
+		await clock.advance(10_500);
+		assert.equal(relay.counts.drops.tabs, 4);
 	});
 
 	test("tags in memory are bounded, and those that nobody speaks for make room", async (t) => {

@@ -47,7 +47,9 @@ export class Router {
 
 	/** A promise to wait for when too much is on its way to the disk; undefined when not. */
 	get congestion(): Promise<void> | undefined {
-		return this.desk.congested ? new Promise((resolve) => this.waiting.push(resolve)) : undefined;
+		if (!this.desk.congested) return undefined;
+		this.counts.delays.disk++;
+		return new Promise((resolve) => this.waiting.push(resolve));
 	}
 
 	/** The disk took something: lets senders go on when there is room again. */

@@ -6,12 +6,10 @@
 import { toHex } from "#contracts/bytes";
 import { readOpen, readPing, writePong, writeProblem } from "#contracts/control";
 import { advance, type Cursor, cursor, FRAME } from "#contracts/frame";
-import type { Grant } from "#contracts/grant";
 import { type Hello, helloHash } from "#contracts/handshake";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { RelayParts } from "#relay/parts";
-import type { Tab } from "#relay/tab/tab";
 import type { Tag } from "#relay/tag/dedupe";
 import { TurnAnswers } from "./answers.ts";
 import type { Line } from "./line.ts";
@@ -122,7 +120,8 @@ export class Session {
 		try {
 			while (message && !this.ended) {
 				// who sends waits for a slow disk; who reads makes room there, and does not
-				const wait: Promise<unknown> | undefined = this.walk(message) ?? this.congestion();
+				const wait: Promise<unknown> | undefined =
+					this.walk(message) ?? (this.paying.tab && this.parts.router.congestion);
 				if (wait) {
 					this.stall(wait, message);
 					return;
@@ -135,12 +134,6 @@ export class Session {
 		} catch (error) {
 			this.broke(error);
 		}
-	}
-
-	private congestion(): Promise<void> | undefined {
-		const wait = this.paying.tab && this.parts.router.congestion;
-		if (wait) this.parts.counts.delays.disk++;
-		return wait;
 	}
 
 	private stall(wait: Promise<unknown>, message: Uint8Array): void {
@@ -232,14 +225,14 @@ export class Session {
 	}
 
 	private greet(body: Uint8Array): Promise<unknown> | undefined {
-		const { crypto, greeter } = this.parts;
+		const { crypto, greeter, tabs, newTabs } = this.parts;
 		const hello = greeter.greet(body);
 		if (isProblem(hello)) {
 			if (hello.problem === "clock" || hello.problem === "hello-replayed") this.line.outbox.frame(greeter.clock(body));
 			this.bye(hello);
 			return undefined;
 		}
-		const tab = hello.grant && this.join(hello.grant);
+		const tab = hello.grant && tabs.join(hello.grant, () => newTabs.take(this.line.address));
 		if (isProblem(tab)) {
 			this.bye(tab);
 			return undefined;
@@ -250,14 +243,6 @@ export class Session {
 		if (!tab) return undefined;
 		this.paying.tab = tab;
 		return this.tag(toHex(hello.tag));
-	}
-
-	/** A tab keeps its place until its grant ends, whatever it is worth: one address brings so many new ones an hour. */
-	private join(grant: Grant): Tab | Problem {
-		const { tabs, newTabs } = this.parts;
-		if (!tabs.get(toHex(grant.tab)) && !newTabs.take(this.line.address))
-			return problem("too-many", "Too many tabs came from this address; come back in an hour.");
-		return tabs.join(grant);
 	}
 
 	/** Takes the tag up: from memory, or from the disk, for which the rest of the message waits. */

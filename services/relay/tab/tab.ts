@@ -164,6 +164,11 @@ export class Tab {
 		return { tab: this.grant.tab, voucher: this.durable, used };
 	}
 
+	/** Whether nobody uses it now and the market has paid all that it came to. */
+	get settledUp(): boolean {
+		return this.connections === 0 && this.pending === 0 && !this.commit && !this.finishing && !this.claim();
+	}
+
 	/** Whether there is nothing left to earn, to wait for or to remember. What is owed is asked for until `lateMs` past the deadline. */
 	done(nowMs: number, lateMs: number): boolean {
 		if (this.connections > 0 || this.pending > 0 || this.commit) return false;

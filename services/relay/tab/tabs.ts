@@ -14,11 +14,24 @@ import { Tab, type TabDeps } from "./tab.ts";
  */
 const LATE_MS = 60 * 86_400_000;
 
+/** The part of all places from which on tabs give way: the rest is for who comes until the next look. */
+const FULL = 0.9;
+/** What a relay may lose a day by forgetting what tabs used, in nano-dollars: a thousandth of a dollar, and a million tabs of a nano-dollar. */
+const FORGOTTEN_NANOS_MAX = 1_000_000n;
+
+/** What could be used again on a tab that was forgotten: what it used, or all that was signed where a final count is forgotten too. */
+function atStake(tab: Tab): bigint {
+	return tab.sealed ? (tab.voucher?.nanos ?? 0n) : (price(tab.grant.tariff, tab.meter.settled) ?? 0n);
+}
+
 /** All tabs in memory. */
 export class Tabs {
 	private readonly tabs = new Map<string, Tab>();
 	private readonly deps: TabDeps;
 	private readonly limits: RelayLimits;
+	/** What tabs forgotten for others' sake had used, of the day that it is counted for. */
+	private forgottenNanos = 0n;
+	private day = 0;
 
 	/** Takes up what the till holds. Rows whose grant does not read are left alone: they earn nothing and harm nobody. */
 	constructor(deps: TabDeps, limits: RelayLimits) {
@@ -34,8 +47,8 @@ export class Tabs {
 		return this.tabs.size;
 	}
 
-	/** A connection joins a tab by its grant, whose signature was checked. */
-	join(grant: Grant): Tab | Problem {
+	/** A connection joins a tab by its grant, whose signature was checked. `mayBring` is asked before it brings a new one. */
+	join(grant: Grant, mayBring: () => boolean = () => true): Tab | Problem {
 		const id = toHex(grant.tab);
 		const known = this.tabs.get(id);
 		if (known) {
@@ -46,6 +59,8 @@ export class Tabs {
 			return known;
 		}
 		if (this.tabs.size >= this.limits.tabsMax) return problem("too-many");
+		// a tab keeps its place until its grant ends, whatever it is worth
+		if (!mayBring()) return problem("too-many", "Too many tabs came from this address; come back in an hour.");
 		const tab = new Tab(id, grant, undefined, this.deps);
 		tab.connections = 1;
 		this.tabs.set(id, tab);
@@ -81,6 +96,29 @@ export class Tabs {
 		for (const tab of done) this.tabs.delete(tab.id);
 		const kept = done.filter((tab) => this.deps.till.rows.has(tab.id)).map((tab) => tab.id);
 		if (kept.length > 0) await this.deps.till.drop(kept);
+	}
+
+	/**
+	 * When nearly all places are taken, forgets tabs that nobody uses now and that used least, so that tabs with a nano-dollar on them keep
+	 * nobody out. What a forgotten tab used could be used again: that is bounded by {@link FORGOTTEN_NANOS_MAX}. Answers how many went.
+	 */
+	makeRoom(nowMs: number): number {
+		const over = this.tabs.size - Math.floor(this.limits.tabsMax * FULL);
+		if (over <= 0) return 0;
+		const day = Math.floor(nowMs / 86_400_000);
+		if (day !== this.day) this.forgottenNanos = 0n;
+		this.day = day;
+		const idle = [...this.tabs.values()].filter((tab) => tab.settledUp).map((tab) => ({ tab, nanos: atStake(tab) }));
+		idle.sort((a, b) => (a.nanos < b.nanos ? -1 : Number(a.nanos > b.nanos)));
+		const gone: string[] = [];
+		for (const { tab, nanos } of idle.slice(0, over)) {
+			if (this.forgottenNanos + nanos > FORGOTTEN_NANOS_MAX) break;
+			this.forgottenNanos += nanos;
+			this.tabs.delete(tab.id);
+			gone.push(tab.id);
+		}
+		if (gone.length > 0) void this.deps.till.drop(gone.filter((id) => this.deps.till.rows.has(id)));
+		return gone.length;
 	}
 
 	/** Writes down what was used, so that a relay that stops in order starts where it was. */
