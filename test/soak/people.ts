@@ -24,14 +24,14 @@ export class Book {
 	sealedBytes = 0n;
 	/** What nobody will try again, with the reason. */
 	readonly refused: string[] = [];
-	/** What is sent and not yet shown to its reader. */
-	private readonly underWay = new Map<string, { kept: boolean }>();
-	/** By reader and writer, a bit for each number that came. */
+	/** What is sent and not yet shown on each device of its reader. */
+	private readonly underWay = new Map<string, { kept: boolean; devices: number }>();
+	/** By device, reader and writer, a bit for each number that came. */
 	private readonly came = new Map<string, Uint8Array>();
 
-	send(name: string): void {
+	send(name: string, devices: number): void {
 		this.sent++;
-		this.underWay.set(name, { kept: false });
+		this.underWay.set(name, { kept: false, devices });
 	}
 
 	keep(name: string, { cost }: Sent): void {
@@ -39,12 +39,12 @@ export class Book {
 		this.sealedBytes += cost.sealedBytes;
 		const thing = this.underWay.get(name);
 		if (thing) thing.kept = true;
-		if (this.has(name)) this.underWay.delete(name);
+		this.close(name);
 	}
 
-	/** Notes what a reader was shown; `name` is what the writer called it. */
-	show(name: string): void {
-		const { line, number } = placeOf(name);
+	/** Notes what a reader was shown on one of their devices; `name` is what the writer called it. */
+	show(name: string, device: number): void {
+		const { line, number } = placeOf(name, device);
 		let bits = this.came.get(line) ?? new Uint8Array(1024);
 		if (number >> 3 >= bits.length) {
 			const more = new Uint8Array(Math.max(bits.length * 2, (number >> 3) + 1));
@@ -52,24 +52,36 @@ export class Book {
 			bits = more;
 		}
 		this.came.set(line, bits);
-		if (this.has(name)) {
+		if (this.has(name, device)) {
 			this.duplicates++;
 			return;
 		}
 		bits[number >> 3] = (bits[number >> 3] ?? 0) | (1 << (number & 7));
-		this.delivered++;
-		// one that its writer was not told of yet is still waited for
-		if (this.underWay.get(name)?.kept) this.underWay.delete(name);
+		if (device === 0) this.delivered++;
+		this.close(name);
 	}
 
-	private has(name: string): boolean {
-		const { line, number } = placeOf(name);
+	/** Forgets what needs nothing more: kept, and shown on each device. */
+	private close(name: string): void {
+		const thing = this.underWay.get(name);
+		if (thing?.kept && this.everywhere(name, thing.devices)) this.underWay.delete(name);
+	}
+
+	private everywhere(name: string, devices: number): boolean {
+		for (let device = 0; device < devices; device++) if (!this.has(name, device)) return false;
+		return true;
+	}
+
+	private has(name: string, device: number): boolean {
+		const { line, number } = placeOf(name, device);
 		return (((this.came.get(line)?.[number >> 3] ?? 0) >> (number & 7)) & 1) === 1;
 	}
 
-	/** Kept, and never shown to its reader. */
+	/** Kept, and never shown on some device of its reader. */
 	get missing(): string[] {
-		return [...this.underWay].filter(([name, { kept }]) => kept && !this.has(name)).map(([name]) => name);
+		return [...this.underWay]
+			.filter(([name, { kept, devices }]) => kept && !this.everywhere(name, devices))
+			.map(([name]) => name);
 	}
 
 	/** Sent, and its writer was never told that it is kept. */
@@ -78,10 +90,10 @@ export class Book {
 	}
 }
 
-/** "reader<writer:number" in its two parts. */
-function placeOf(name: string): { line: string; number: number } {
+/** "reader<writer:number" in its two parts, the first with the reader's device. */
+function placeOf(name: string, device: number): { line: string; number: number } {
 	const at = name.lastIndexOf(":");
-	return { line: name.slice(0, at), number: Number(name.slice(at + 1)) };
+	return { line: `${name.slice(0, at)}#${device}`, number: Number(name.slice(at + 1)) };
 }
 
 /** Sizes of texts: most are short, some are as long as a page. */
@@ -98,6 +110,8 @@ export class Person {
 	readonly name: string;
 	readonly client: Client;
 	readonly card: string;
+	/** All clients of this person; the first is the one that writes. */
+	readonly devices: readonly Client[];
 	private readonly book: Book;
 	private readonly chance: Chance;
 	private readonly counts = new Map<string, number>();
@@ -105,26 +119,35 @@ export class Person {
 	private readonly files = new Map<string, File>();
 	/** Texts likewise, by the sealed message's id. */
 	private readonly later = new Map<string, string>();
-	private readonly sinks = new Map<string, ReturnType<typeof bytesSink>>();
+	/** Files under way by device: they outlive a time away. */
+	private readonly sinks: Map<string, ReturnType<typeof bytesSink>>[] = [];
 	private stopped = false;
 	private work: Promise<unknown> = Promise.resolve();
 
-	constructor(name: string, client: Client, card: string, book: Book, chance: Chance) {
+	constructor(name: string, devices: readonly [Client, ...Client[]], card: string, book: Book, chance: Chance) {
 		this.name = name;
-		this.client = client;
+		this.devices = devices;
+		this.client = devices[0];
 		this.card = card;
 		this.book = book;
 		this.chance = chance;
 	}
 
-	/** Reads until the client closes. */
-	listen(): Promise<void> {
-		const { book, sinks } = this;
-		return this.client.listen({
+	/** Reads on every device until it closes. */
+	async listen(): Promise<void> {
+		for (const device of this.devices.keys()) await this.listenOn(device);
+	}
+
+	/** Reads on one device until it closes. */
+	async listenOn(device: number): Promise<void> {
+		const { book } = this;
+		const sinks = this.sinks[device] ?? new Map();
+		this.sinks[device] = sinks;
+		await this.devices[device]?.listen({
 			text: ({ text }) => {
 				const [name, digest, body = ""] = text.split("|");
 				if (name === undefined || digest !== digestOf(body)) throw new Error(`a text came altered: ${name}`);
-				book.show(name);
+				book.show(name, device);
 			},
 			file: ({ stream, sizeBytes }) => {
 				const sink = sinks.get(stream) ?? bytesSink(sizeBytes);
@@ -136,7 +159,7 @@ export class Person {
 				const bytes = sinks.get(stream)?.bytes ?? new Uint8Array();
 				sinks.delete(stream);
 				if (digest !== digestOf(bytes)) throw new Error(`a file came altered: ${named}`);
-				book.show(named);
+				book.show(named, device);
 			},
 			failed: ({ name }, why) => void book.refused.push(`${name} failed: ${why.detail}`),
 		});
@@ -160,7 +183,7 @@ export class Person {
 		this.counts.set(line, count + 1);
 		const name = `${line}:${count}`;
 		const { client, chance, book } = this;
-		book.send(name);
+		book.send(name, friend.devices.length);
 		const bytes = asFile ? fill(chance, chance.whole(0, FILE_BYTES_MAX)) : undefined;
 		const body = "x".repeat(chance.whole(0, chance.whole(1, TEXT_CHARACTERS_MAX)));
 		const file = bytes && { name: `${name}|${digestOf(bytes)}`, bytes };

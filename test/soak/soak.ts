@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { amount, formatAmount } from "#contracts/amount";
 import { LIMIT } from "#contracts/limit";
 import { ledgerPath } from "#marketplace/main";
-import { createClient } from "#sdk/client";
+import { type Client, createClient } from "#sdk/client";
 import { memoryStorage } from "#sdk/storage";
 import { Place, type Program } from "#test/support/process";
 import { until } from "#test/support/sdk";
@@ -48,6 +48,9 @@ export type SoakResult = {
 
 const FUNDED_NANOS = 1_000_000_000n;
 
+/** One person in so many has a second device. */
+const SECOND_DEVICE_EVERY = 3;
+
 /** What a byte costs at the relays' usual ask, to the next nano-dollar, without its rent: bytes nobody can explain count as money. */
 const NANOS_PER_BYTE = 1n;
 
@@ -79,7 +82,15 @@ export async function soak({ minutes, seed, writers, say }: SoakTerms): Promise<
 			const client = await createClient({ market: market.url, storage: memoryStorage() });
 			clients.push(client);
 			await client.market.api.funding.play.mutate({ id: "start", amount: formatAmount(amount(FUNDED_NANOS)) });
-			people.push(new Person(`p${i}`, client, await client.card(), book, chance));
+			const card = await client.card();
+			const devices: [Client, ...Client[]] = [client];
+			if (i % SECOND_DEVICE_EVERY === 0) {
+				const { seed } = client.identity;
+				const second = await createClient({ market: market.url, storage: memoryStorage(), seed });
+				clients.push(second);
+				devices.push(second);
+			}
+			people.push(new Person(`p${i}`, devices, card, book, chance));
 		}
 		const [first, ...others] = people;
 		if (!first) throw new Error("a soak needs people");
@@ -108,7 +119,7 @@ export async function soak({ minutes, seed, writers, say }: SoakTerms): Promise<
 		await away;
 		const stopping = Promise.all(people.map((person) => person.stop()));
 		const done = await within(RECKONING_MS_MAX, async () => {
-			for (const { client } of people) await client.hurry();
+			for (const { devices } of people) for (const client of devices) await client.hurry();
 			await stopping;
 			while (!people.every((person) => person.settled)) {
 				for (const person of people) await person.again();
@@ -203,9 +214,10 @@ async function sleepers(people: readonly Person[], chance: Chance, endMs: number
 		people.map(async (person) => {
 			while (performance.now() < endMs) {
 				await pause(chance.whole(500, 10_000));
-				await person.client.close();
+				const device = chance.whole(0, person.devices.length - 1);
+				await person.devices[device]?.close();
 				await pause(chance.whole(100, 6_000));
-				await person.listen();
+				await person.listenOn(device);
 			}
 		}),
 	);
