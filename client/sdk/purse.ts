@@ -29,6 +29,10 @@ export const EMPTY_PURSE: PurseRecord = { used: NO_TRAFFIC, voucher: undefined, 
 /** `clear` to go, at once or once `voucher` went before it; `wait` for answers first; `full` when the tab's cap is reached. */
 export type Cover = { readonly clear: true; readonly voucher?: Voucher } | "wait" | "full";
 
+/** The next voucher is signed when an eighth of the step is left, or two slices where that is less than them. */
+const RESERVE_PART = 8n;
+const RESERVE_BYTES = 2n * BigInt(LIMIT.sliceBytes);
+
 const dishonest = (detail: string) => problem("relay-dishonest", detail, { spent: "yes" });
 
 export class Purse {
@@ -105,8 +109,9 @@ export class Purse {
 	}
 
 	/**
-	 * Whether a copy may be sent now, and the voucher that has to go before it. Signs the next one when half of the step is
-	 * used, so that nothing waits for money, and never beyond what was served plus one step.
+	 * Whether a copy may be sent now, and the voucher that has to go before it. Signs the next one when most of the step is
+	 * used: early enough that nothing waits for money, and late enough that a voucher is nearly a whole step (each costs its relay
+	 * a verification). Never beyond what was served plus one step.
 	 */
 	cover(copy: Traffic): Cover {
 		const after = plus(this.counted, copy);
@@ -118,7 +123,8 @@ export class Purse {
 		const target = { bytes: max(paid.bytes, limit.bytes), byteSeconds: max(paid.byteSeconds, limit.byteSeconds) };
 		const needed = !within(after, paid);
 		const half = step / 2n;
-		const low = paid.bytes - after.bytes < half || paid.byteSeconds - after.byteSeconds < half * ttlS;
+		const reserve = max(step / RESERVE_PART, min(half, RESERVE_BYTES));
+		const low = paid.bytes - after.bytes < reserve || paid.byteSeconds - after.byteSeconds < reserve * ttlS;
 		if (!needed && !low) return { clear: true };
 		// Small gains are not worth a signature, unless nothing is under way whose answer could make the gain larger.
 		const idle = this.counted.bytes === this.answered.bytes;
@@ -233,6 +239,10 @@ export class Purse {
 
 function max(a: bigint, b: bigint): bigint {
 	return a > b ? a : b;
+}
+
+function min(a: bigint, b: bigint): bigint {
+	return a < b ? a : b;
 }
 
 function minus(a: Traffic, b: Traffic): Traffic {

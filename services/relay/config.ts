@@ -8,7 +8,7 @@ import { isRelayUrl } from "#contracts/listing";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Tariff } from "#contracts/tariff";
 import { readNetworks } from "#host/address";
-import { choice, readSettings, type Setting, type Sources, text, whole } from "#host/env";
+import { choice, flag, readSettings, type Setting, type Sources, text, whole } from "#host/env";
 import { LOG_LEVELS, type LogLevel } from "#host/log";
 import type { RelayLimits } from "./limit.ts";
 import { CAP_MAX } from "./operator/caps.ts";
@@ -42,6 +42,8 @@ export type RelayConfig = {
 	readonly idleMs: number;
 	/** Proxies in front whose `X-Forwarded-For` is believed: networks with commas between, `loopback`; "": none. */
 	readonly trustProxy: string;
+	/** Each frame alone, by the library `ws`: slow, and what the fast way is held against. */
+	readonly plain: boolean;
 	/** Bounds other than the usual ones. */
 	readonly limits: Partial<RelayLimits>;
 };
@@ -63,6 +65,7 @@ export const RELAY_DEFAULTS = {
 	helloMs: LIMIT.helloMs,
 	idleMs: LIMIT.idleMs,
 	trustProxy: "",
+	plain: false,
 	limits: {},
 } as const satisfies Partial<RelayConfig>;
 
@@ -100,6 +103,7 @@ export const RELAY_SETTINGS = {
 	announceEveryMs: whole(RELAY_DEFAULTS.announceEveryMs, 1_000, LIMIT.listingMsMax),
 	trustProxy: text(RELAY_DEFAULTS.trustProxy),
 	workers: whole(1, 1, WORKERS_MAX),
+	plain: flag(),
 	logLevel: choice("info", LOG_LEVELS),
 } as const;
 

@@ -1,6 +1,6 @@
 /**
  * The lanes of our relay: real hellos, real grants and vouchers, frames gathered into messages as the SDK gathers them. A voucher
- * is signed when half of a full step (1 MiB) is used, and never beyond what was answered and a step, as `client/sdk/purse.ts` does.
+ * is signed when an eighth of a full step (1 MiB) is left, and never beyond what was answered and a step, as `client/sdk/purse.ts` does.
  */
 import type { Socket } from "node:net";
 import { fromHex, join, toHex } from "#contracts/bytes";
@@ -264,14 +264,16 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 			socket,
 			reader: nobodyReads ? socket : reader,
 			send(payloadsMax: number): number {
-				const affordable = Math.floor((answered + STEP - sent) / size);
+				const gain = answered + STEP - paid;
+				// small gains are not worth a signature while an answer may still make them larger
+				const worthIt = gain >= STEP / 2 || (gain > 0 && sent === answered);
+				const affordable = Math.floor(((worthIt ? answered + STEP : paid) - sent) / size);
 				const wanted = Math.min(payloadsMax, affordable, batch.seqAt.length);
 				const messages = Math.floor(wanted / batch.framesPerMessage);
 				if (messages === 0) return 0;
 				const count = messages * batch.framesPerMessage;
 				const after = sent + count * size;
-				const gain = answered + STEP - paid;
-				const voucher = after > paid || (paid - after < STEP / 2 && gain >= STEP / 2) ? pay() : undefined;
+				const voucher = worthIt && paid - after < STEP / 8 ? pay() : undefined;
 				const buffer = free.pop() ?? Buffer.from(batch.bytes);
 				const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
 				for (let k = 0; k < count; k++)

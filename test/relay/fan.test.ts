@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import type { Socket } from "node:net";
 import { suite, test } from "node:test";
-import type { WebSocket } from "ws";
 import { writeFan } from "#contracts/fan";
 import { advance, cursor, FRAME, frame, MAIL_HEAD_BYTES, mailFrame } from "#contracts/frame";
 import type { KeyPair } from "#contracts/identity";
@@ -10,6 +8,7 @@ import { RELAY_LIMITS } from "#relay/limit";
 import { Outbox, Post } from "#relay/session/outbox";
 import { openMemoryTill } from "#relay/till/memory";
 import type { Till } from "#relay/till/till";
+import type { Wire } from "#relay/wire/wire";
 import { keys, payload, type RawClient, until } from "#test/support/rawclient";
 import { startTestRelay, type TestRelay } from "#test/support/relay";
 
@@ -213,6 +212,7 @@ suite("PROTOCOL: Sending (fans)", () => {
 		const alice = await senderTo(relay, [bob.mailbox.publicKey], 2_500);
 		alice.put(fan(0, [1, 1, 1, 1], payload(1_000)));
 		await until("two refusals", () => alice.refused.size === 2 || undefined);
+		await alice.keptAll(2);
 		assert.deepEqual(
 			[[...alice.kept].sort(), [...alice.refused.keys()]],
 			[
@@ -273,12 +273,12 @@ suite("PROTOCOL: Sending (fans)", () => {
 		for (let i = 0; i < 3; i++) {
 			const written: Piece[] = [];
 			sent.push(written);
-			const ws = { OPEN: 1, readyState: 1, bufferedAmount: i === 2 ? 9 : 0 } as unknown as WebSocket;
-			ws.send = ((data: Uint8Array, { fin }: { fin: boolean }) => {
-				written.push({ data: data.length < 100 ? data.slice() : data, fin });
-			}) as never;
-			const socket = { cork() {}, uncork() {} } as unknown as Socket;
-			const outbox = new Outbox(ws, socket, post, () => 0, RELAY_LIMITS);
+			const wire = { unsentBytes: i === 2 ? 9 : 0, flush() {} } as unknown as Wire;
+			wire.send = (data, start, end, _room, fin) => {
+				const view = data.subarray(start, end);
+				written.push({ data: view.length < 100 ? new Uint8Array(view) : view, fin });
+			};
+			const outbox = new Outbox(wire, post, () => 0, RELAY_LIMITS);
 			outbox.frame(mailFrame(FRAME.deliver, 1, 1, payload(20)));
 			outbox.deliver(1, 2, bytes, 1_000, 21_000);
 			outbox.deliver(1, 3, bytes, 0, 10);

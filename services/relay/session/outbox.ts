@@ -1,23 +1,20 @@
 /**
- * What leaves by one socket: everything of a turn as few WebSocket messages of at most 64 KiB, corked into one system call
+ * What leaves by one socket: everything of a turn as few WebSocket messages of at most 64 KiB, in one system call
  * (docs/decisions/batching.md). Small frames are copied into a slab, large ones and whole messages are passed on as they came.
  */
 
-import type { Socket } from "node:net";
-import type { WebSocket } from "ws";
 import { writeDeliverHead } from "#contracts/fan";
 import { MAIL_HEAD_BYTES } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { RelayLimits } from "#relay/limit";
+import { HEAD_BYTES_MAX, type Wire } from "#relay/wire/wire";
 
-const SLAB_BYTES = LIMIT.messageBytesMax;
+/** A whole message and its head. */
+const SLAB_BYTES = LIMIT.messageBytesMax + HEAD_BYTES_MAX;
 /** Above this a run is sent as a view: a message's own cost is then less than copying. Just over a slice with its header. */
 const COPY_BYTES_MAX = LIMIT.sliceBytes - 1;
 /** Slabs kept for the next turn: a relay has few busy readers at one moment. */
 const POOL_MAX = 64;
-const BINARY = { binary: true, fin: true, compress: false, mask: false };
-/** The first piece of a message that goes on. */
-const PIECE = { ...BINARY, fin: false };
 /** A delivery's type, length, handle and number. */
 const DELIVER_HEAD_BYTES_MAX = 4 + MAIL_HEAD_BYTES;
 
@@ -57,8 +54,7 @@ export class Outbox {
 	onTurn: (() => void) | undefined;
 	/** When something that waits was last taken, or nothing waited; on the clock that never jumps. */
 	movedAtMs: number;
-	private readonly ws: WebSocket;
-	private readonly socket: Socket;
+	private readonly wire: Wire;
 	private readonly post: Post;
 	private readonly elapsedMs: () => number;
 	private readonly limits: RelayLimits;
@@ -71,42 +67,39 @@ export class Outbox {
 	/** Whether something waited before this turn, and whether this turn sent views into its slabs. */
 	private behind = false;
 	private lent = false;
-	private readonly taken: () => void;
 
-	constructor(ws: WebSocket, socket: Socket, post: Post, elapsedMs: () => number, limits: RelayLimits) {
-		this.ws = ws;
-		this.socket = socket;
+	constructor(wire: Wire, post: Post, elapsedMs: () => number, limits: RelayLimits) {
+		this.wire = wire;
 		this.post = post;
 		this.elapsedMs = elapsedMs;
 		this.limits = limits;
 		this.movedAtMs = elapsedMs();
-		this.taken = () => {
+		wire.onTaken = () => {
 			this.movedAtMs = this.elapsedMs();
 		};
 	}
 
 	/** Bytes that the system has not taken yet. */
 	get unsentBytes(): number {
-		return this.ws.bufferedAmount;
+		return this.wire.unsentBytes;
 	}
 
 	/** Whether so much waits that mail for this socket goes by the disk. */
 	get congested(): boolean {
-		return this.ws.bufferedAmount > this.limits.unsentBytesHigh;
+		return this.wire.unsentBytes > this.limits.unsentBytesHigh;
 	}
 
 	/** Whether the reader of this socket has given up: far more waits than anyone who reads would leave. */
 	get overflown(): boolean {
-		return this.ws.bufferedAmount > this.limits.unsentBytesMax;
+		return this.wire.unsentBytes > this.limits.unsentBytesMax;
 	}
 
 	/** Something will be sent at the end of this turn. */
 	touch(): void {
 		if (this.dirty) return;
 		this.dirty = true;
-		this.behind = this.ws.bufferedAmount > 0;
-		if (!this.behind) this.taken();
-		this.socket.cork();
+		this.behind = this.wire.unsentBytes > 0;
+		if (!this.behind) this.movedAtMs = this.elapsedMs();
 		this.post.add(this);
 	}
 
@@ -116,9 +109,10 @@ export class Outbox {
 		const length = end - start;
 		if (length > COPY_BYTES_MAX) {
 			this.close();
-			const view = start === 0 && end === message.length ? message : message.subarray(start, end);
 			// behind something that waits, it must not hold a socket's whole read buffer
-			this.write(this.behind && view.buffer.byteLength > 2 * length ? new Uint8Array(view) : view);
+			if (this.behind && message.buffer.byteLength > 2 * length)
+				this.wire.send(new Uint8Array(message.subarray(start, end)), 0, length, false, true);
+			else this.wire.send(message, start, end, false, true);
 			return;
 		}
 		const slab = this.room(length);
@@ -139,8 +133,8 @@ export class Outbox {
 		const head = writeDeliverHead(slab, this.to, handle, number, length);
 		this.written(head);
 		if (large) {
-			this.close(PIECE);
-			this.write(bytes.subarray(start, end));
+			this.close(false);
+			this.wire.send(bytes, start, end, false, true);
 		} else {
 			slab.set(bytes.subarray(start, end), this.to);
 			this.written(length);
@@ -164,8 +158,8 @@ export class Outbox {
 			this.close();
 			this.slab = this.post.takeSlab();
 			this.used.push(this.slab);
-			this.from = 0;
-			this.to = 0;
+			this.from = HEAD_BYTES_MAX;
+			this.to = HEAD_BYTES_MAX;
 		}
 		return this.slab;
 	}
@@ -181,29 +175,28 @@ export class Outbox {
 		this.dirty = false;
 		this.close();
 		this.slab = undefined;
-		this.socket.uncork();
+		this.wire.flush();
 		// the system took everything: the slabs are free again
-		const free = !this.lent || this.ws.bufferedAmount === 0;
+		const free = !this.lent || this.wire.unsentBytes === 0;
 		for (const slab of this.used) if (free) this.post.giveSlab(slab);
 		this.used.length = 0;
 		this.lent = false;
 	}
 
-	private close(options = BINARY): void {
+	/** Sends what stands in the slab: a message, or with `last` false the first piece of one. */
+	private close(last = true): void {
 		const { slab, from, to } = this;
 		if (!slab || to === from) return;
-		const message = slab.subarray(from, to);
-		this.from = to;
+		const length = to - from;
+		// the next message of this slab stands behind room for its head
+		this.from = to + HEAD_BYTES_MAX;
+		this.to = this.from;
 		// behind something that waits, a few bytes must not hold a whole slab
-		if (this.behind && message.length < SLAB_BYTES / 2) {
-			this.write(new Uint8Array(message), options);
+		if (this.behind && length < SLAB_BYTES / 2) {
+			this.wire.send(new Uint8Array(slab.subarray(from, to)), 0, length, false, last);
 			return;
 		}
 		this.lent = true;
-		this.write(message, options);
-	}
-
-	private write(message: Uint8Array, options = BINARY): void {
-		if (this.ws.readyState === this.ws.OPEN) this.ws.send(message, options, this.taken);
+		this.wire.send(slab, from, to, true, last);
 	}
 }

@@ -6,7 +6,6 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, BlockList, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Registry } from "prom-client";
-import { WebSocketServer } from "ws";
 import { SUBPROTOCOL } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
@@ -15,16 +14,15 @@ import type { Health } from "#host/health";
 import { isFromHere } from "#host/loopback";
 import type { RelayParts } from "#relay/parts";
 import type { DoorReason } from "#relay/reason";
+import { directWiring } from "#relay/wire/direct";
+import { plainWiring } from "#relay/wire/plain";
+import type { Wiring } from "#relay/wire/wire";
 import { Admission } from "./admission.ts";
 import { Post } from "./outbox.ts";
 import { Connection, type Passed } from "./socket.ts";
 
 /** A request's headers: names, a key, a cookie from somewhere else. */
 const HEADER_BYTES_MAX = 8_192;
-/** Pieces of one message on the wire, so that a byte at a time does not cost an object each. */
-const FRAGMENTS_MAX = 256;
-const CHUNKS_MAX = 2_048;
-
 /** What a port needs. */
 export type PortDeps = {
 	readonly parts: RelayParts;
@@ -34,6 +32,8 @@ export type PortDeps = {
 	readonly port: number;
 	/** Proxies of the operator's own, whose `X-Forwarded-For` is believed. */
 	readonly trusted: BlockList;
+	/** Wires by the library `ws` instead of our own. */
+	readonly plain: boolean;
 	readonly helloMs: number;
 	readonly idleMs: number;
 };
@@ -42,7 +42,7 @@ export type PortDeps = {
 export class Port {
 	private readonly deps: PortDeps;
 	private readonly http: Server;
-	private readonly ws: WebSocketServer;
+	private readonly wiring: Wiring;
 	private readonly post = new Post();
 	private readonly connections = new Set<Connection>();
 	private readonly admission: Admission;
@@ -58,17 +58,8 @@ export class Port {
 		this.http.requestTimeout = LIMIT.helloMs;
 		// a few above what is served, so that the rest hears why
 		this.http.maxConnections = deps.parts.limits.connectionsMax + 64;
-		const options = {
-			noServer: true,
-			clientTracking: false,
-			perMessageDeflate: false,
-			maxPayload: LIMIT.messageBytesMax,
-			maxFragments: FRAGMENTS_MAX,
-			maxBufferedChunks: CHUNKS_MAX,
-			closeTimeout: deps.parts.limits.byeMs,
-			handleProtocols: () => SUBPROTOCOL,
-		};
-		this.ws = new WebSocketServer(options);
+		const { byeMs } = deps.parts.limits;
+		this.wiring = deps.plain ? plainWiring(byeMs) : directWiring(byeMs);
 		this.http.on("request", (request, response) => void this.answer(request, response));
 		this.http.on("upgrade", (request, socket, head) => this.upgrade(request, socket, head));
 		this.http.on("clientError", (_error, socket) => socket.destroy());
@@ -166,18 +157,18 @@ export class Port {
 			socket.end(`HTTP/1.1 ${status}\r\n${after}connection: close\r\ncontent-length: 0\r\n\r\n`);
 			return;
 		}
-		this.ws.handleUpgrade(request, socket, head, (ws) => {
-			const connection = new Connection(ws, socket as Socket, address, this.post, parts, () => {
-				connection.count(this.passed);
-				this.connections.delete(connection);
-				this.admission.leave(connection);
-				parts.counts.open--;
-			});
-			parts.counts.accepted++;
-			parts.counts.open++;
-			this.connections.add(connection);
-			this.admission.enter(connection, address);
+		const wire = this.wiring.accept(request, socket as Socket, head);
+		if (!wire) return;
+		const connection = new Connection(wire, address, this.post, parts, () => {
+			connection.count(this.passed);
+			this.connections.delete(connection);
+			this.admission.leave(connection);
+			parts.counts.open--;
 		});
+		parts.counts.accepted++;
+		parts.counts.open++;
+		this.connections.add(connection);
+		this.admission.enter(connection, address);
 	}
 
 	private refuses(protocols: readonly string[], address: string): DoorReason | undefined {

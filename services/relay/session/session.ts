@@ -74,11 +74,13 @@ export class Session {
 		this.heardAtMs = this.parts.clock.elapsedMs();
 		// nobody who reads its answers leaves so many unread
 		if (this.line.outbox.overflown) this.bye(problem("reader-slow"));
+		if (message.length === 0) this.malformed();
 		if (!this.stalled) {
 			this.run(message);
 			return;
 		}
-		this.waiting.push(message);
+		// its memory is the wire's again after this turn
+		this.waiting.push(new Uint8Array(message));
 		this.waitingBytes += message.length;
 		if (this.waitingBytes > this.parts.limits.waitingBytesMax) this.bye(problem("too-many"));
 	}
@@ -139,13 +141,14 @@ export class Session {
 	private stall(wait: Promise<unknown>, message: Uint8Array): void {
 		this.stalled = true;
 		this.line.pause();
-		const { next } = this.c;
+		// the memory it came in is the wire's again after this turn
+		const rest = new Uint8Array(message.subarray(this.c.next));
 		wait.then(
 			() => {
 				if (this.ended) return;
 				this.stalled = false;
-				this.c.next = next;
-				this.go(message);
+				this.c.next = 0;
+				this.go(rest);
 				if (!this.stalled && !this.ended) this.line.resume();
 			},
 			(error: unknown) => this.broke(error),
@@ -180,7 +183,7 @@ export class Session {
 			if (this.ended || wait) return wait;
 		}
 		sending.endRun(message);
-		if (c.next !== message.length || message.length === 0) return this.malformed();
+		if (c.next !== message.length) return this.malformed();
 		this.paying.settle();
 		return undefined;
 	}

@@ -1,10 +1,9 @@
 /** One WebSocket: messages in to its session, frames out by its outbox (PROTOCOL.md, "Transport"; threats 10 and 11). */
 
-import type { Socket } from "node:net";
-import type { RawData, WebSocket } from "ws";
 import { PROBLEMS, type ProblemCode, problem } from "#contracts/problem";
 import type { Held } from "#relay/operator/throttle";
 import type { RelayParts } from "#relay/parts";
+import type { Wire } from "#relay/wire/wire";
 import { Outbox, type Post } from "./outbox.ts";
 import { Session } from "./session.ts";
 
@@ -20,8 +19,7 @@ export class Connection implements Held {
 	readonly session: Session;
 	readonly openedAtMs: number;
 	private readonly parts: RelayParts;
-	private readonly ws: WebSocket;
-	private readonly socket: Socket;
+	private readonly wire: Wire;
 	private readonly outbox: Outbox;
 	private reason: ProblemCode | "client" = "client";
 	/** Why it is not read: it waits for a disk, or for the bandwidth cap. */
@@ -30,12 +28,11 @@ export class Connection implements Held {
 	private read = 0;
 	private wrote = 0;
 
-	constructor(ws: WebSocket, socket: Socket, address: string, post: Post, parts: RelayParts, onEnd: () => void) {
+	constructor(wire: Wire, address: string, post: Post, parts: RelayParts, onEnd: () => void) {
 		this.parts = parts;
-		this.ws = ws;
-		this.socket = socket;
+		this.wire = wire;
 		this.openedAtMs = parts.clock.elapsedMs();
-		const outbox = new Outbox(ws, socket, post, parts.clock.elapsedMs, parts.limits);
+		const outbox = new Outbox(wire, post, parts.clock.elapsedMs, parts.limits);
 		this.outbox = outbox;
 		const session = new Session(parts, {
 			outbox,
@@ -45,25 +42,24 @@ export class Connection implements Held {
 			close: (reason) => this.close(reason),
 		});
 		this.session = session;
-		socket.setNoDelay(true);
-		socket.on("drain", () => session.drained());
-		ws.on("message", (data: RawData, binary: boolean) => {
-			// with nodebuffer as binary type a message is one Buffer
-			if (binary) {
-				session.feed(data as Buffer);
-				parts.throttle.took(this, (data as Buffer).length);
-			} else session.bye(problem("malformed", "Messages are binary."));
-		});
-		// what the transport itself refuses (too long, not masked, not WebSocket) it closes by itself
-		ws.on("error", () => {
-			this.reason = "malformed";
-		});
-		ws.on("close", () => {
-			session.end();
-			parts.throttle.forget(this);
-			parts.counts.close(this.reason);
-			onEnd();
-		});
+		wire.events = {
+			message: (message) => {
+				session.feed(message);
+				parts.throttle.took(this, message.length);
+			},
+			text: () => session.bye(problem("malformed", "Messages are binary.")),
+			drained: () => session.drained(),
+			// what the transport itself refuses (too long, not masked, not WebSocket) it closes by itself
+			broken: () => {
+				this.reason = "malformed";
+			},
+			closed: () => {
+				session.end();
+				parts.throttle.forget(this);
+				parts.counts.close(this.reason);
+				onEnd();
+			},
+		};
 	}
 
 	/** Looks for what is due: a hello that did not come, silence, a socket that takes nothing. */
@@ -78,11 +74,11 @@ export class Connection implements Held {
 
 	/** Adds what passed since the last count. */
 	count(passed: Passed): void {
-		const { bytesRead, bytesWritten } = this.socket;
-		passed.readBytes += bytesRead - this.read;
-		passed.wroteBytes += bytesWritten - this.wrote;
-		this.read = bytesRead;
-		this.wrote = bytesWritten;
+		const { readBytes, wroteBytes } = this.wire;
+		passed.readBytes += readBytes - this.read;
+		passed.wroteBytes += wroteBytes - this.wrote;
+		this.read = readBytes;
+		this.wrote = wroteBytes;
 	}
 
 	/** Reads no more until it is let go: the relay has read as much as it may. */
@@ -98,21 +94,19 @@ export class Connection implements Held {
 
 	/** Ends a connection that does not end by itself. */
 	terminate(): void {
-		this.ws.terminate();
+		this.wire.terminate();
 	}
 
 	private stop(why: "stalled" | "held", on: boolean): void {
 		this.stopped[why] = on;
-		if (this.stopped.stalled || this.stopped.held) this.ws.pause();
-		else this.ws.resume();
+		if (this.stopped.stalled || this.stopped.held) this.wire.pause();
+		else this.wire.resume();
 	}
 
 	private close(reason: ProblemCode): void {
 		this.reason = reason;
 		this.outbox.send();
-		// a paused socket would never see the other side's goodbye
-		this.ws.resume();
 		const code = reason === "malformed" ? CLOSE_PROTOCOL_ERROR : CLOSE_OWN + PROBLEMS[reason].wire;
-		this.ws.close(code, reason);
+		this.wire.close(code, reason);
 	}
 }

@@ -1,10 +1,11 @@
 /** A till row as it moves between threads and lies in the table: wire encodings, so that a u64 fits and no view drags its buffer along. */
 
 import { amount, isAmount } from "#contracts/amount";
-import { Reader, Writer } from "#contracts/bytes";
+import { fromHex, Reader, toHex, Writer } from "#contracts/bytes";
+import { TAB_BYTES } from "#contracts/identity";
 import { isProblem } from "#contracts/problem";
 import type { Traffic } from "#contracts/tariff";
-import { readVoucher, type Totals, writeVoucher } from "#contracts/voucher";
+import { readVoucher, type Totals, VOUCHER_BYTES, type Voucher, writeVoucher } from "#contracts/voucher";
 import type { TillRow } from "./till.ts";
 
 /** One row of the table. */
@@ -71,4 +72,34 @@ function unpackTraffic(bytes: Uint8Array): Traffic | undefined {
 	const reader = new Reader(bytes);
 	const traffic = { bytes: reader.u64(), byteSeconds: reader.u64() };
 	return reader.done ? traffic : undefined;
+}
+
+/** A newer voucher of a tab whose row is there. */
+export type Paid = { readonly tab: string; readonly voucher: Voucher };
+
+/** Vouchers of many tabs as one byte string, `tab 16 · voucher 88` each: it costs a thread's message as much as one of them. */
+export function packVouchers(all: readonly Paid[]): Uint8Array<ArrayBuffer> {
+	const packed = new Uint8Array(all.length * (TAB_BYTES + VOUCHER_BYTES));
+	let at = 0;
+	for (const { tab, voucher } of all) {
+		const id = fromHex(tab, TAB_BYTES);
+		if (!id) throw new Error("a tab is sixteen bytes");
+		packed.set(id, at);
+		packed.set(writeVoucher(voucher), at + TAB_BYTES);
+		at += TAB_BYTES + VOUCHER_BYTES;
+	}
+	return packed;
+}
+
+/** What {@link packVouchers} packed, each voucher in its wire's bytes. */
+export function unpackVouchers(packed: Uint8Array): { readonly tab: string; readonly bytes: Uint8Array }[] {
+	const all = [];
+	for (let at = 0; at < packed.length; at += TAB_BYTES + VOUCHER_BYTES) {
+		const voucherAt = at + TAB_BYTES;
+		all.push({
+			tab: toHex(packed.subarray(at, voucherAt)),
+			bytes: packed.slice(voucherAt, voucherAt + VOUCHER_BYTES),
+		});
+	}
+	return all;
 }

@@ -2,10 +2,11 @@
 
 import type { DatabaseSync } from "node:sqlite";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { advances, readVoucher } from "#contracts/voucher";
 import { openDatabase, problemOfDatabase } from "#host/database";
 import type { Opened } from "#host/writer";
 import { merge, withRedeemed } from "./advance.ts";
-import { recordOf, rowOf, type TillRecord, unpackTotals } from "./record.ts";
+import { recordOf, rowOf, type TillRecord, unpackTotals, unpackVouchers } from "./record.ts";
 import type { TillRow } from "./till.ts";
 
 /** What the file says it is. */
@@ -32,6 +33,8 @@ export type TillThreadOptions = { readonly path: string; readonly pagesMax?: num
 /** What may be asked of the thread. Answers are rows as they are on disk. */
 export type TillCalls = {
 	put(record: TillRecord): TillRecord;
+	/** Newer vouchers of tabs that are there, back to back as `record.ts` packs them. Answers which of them found no row. */
+	vouchers(packed: Uint8Array): number[];
 	redeemed(paid: { tab: string; redeemed: Uint8Array; receipt: Uint8Array }): TillRecord | undefined;
 	drop(tabs: readonly string[]): "dropped";
 };
@@ -65,6 +68,8 @@ function writesOf(database: DatabaseSync) {
 	const get = database.prepare("SELECT * FROM till WHERE tab = ?");
 	const set = database.prepare("INSERT OR REPLACE INTO till VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	const remove = database.prepare("DELETE FROM till WHERE tab = ?");
+	const paid = database.prepare("SELECT voucher FROM till WHERE tab = ?");
+	const pay = database.prepare("UPDATE till SET voucher = ?, used = NULL WHERE tab = ?");
 
 	function find(tab: string): TillRow | undefined {
 		const record = get.get(tab) as unknown as TillRecord | undefined;
@@ -84,6 +89,15 @@ function writesOf(database: DatabaseSync) {
 			if (!next) throw new Error("a row was put that cannot be read");
 			return write(merge(find(record.tab), next));
 		},
+		vouchers: (packed) => {
+			const missing: number[] = [];
+			for (const [i, { tab, bytes }] of unpackVouchers(packed).entries()) {
+				const known = paid.get(tab) as { voucher: Uint8Array | null } | undefined;
+				if (!known) missing.push(i);
+				else if (rises(known.voucher, bytes)) pay.run(bytes, tab);
+			}
+			return missing;
+		},
 		redeemed: ({ tab, redeemed, receipt }) => {
 			const known = find(tab);
 			const totals = unpackTotals(redeemed);
@@ -94,4 +108,12 @@ function writesOf(database: DatabaseSync) {
 			return "dropped";
 		},
 	} satisfies TillCalls;
+}
+
+/** Whether a voucher advances over the one on disk (threat 4). */
+function rises(known: Uint8Array | null, next: Uint8Array): boolean {
+	const later = readVoucher(next);
+	const before = known && readVoucher(known);
+	if (isProblem(later) || isProblem(before)) throw new Error("a voucher was put that cannot be read");
+	return !before || advances(later, before);
 }

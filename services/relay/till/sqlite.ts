@@ -3,9 +3,12 @@
  * waits for somebody's photo. A disk that takes nothing is an answer, and the till lives on (threats 13 and 14).
  */
 
+import { same } from "#contracts/bytes";
 import { isProblem, type Problem } from "#contracts/problem";
 import { owned, startWriter, type Writer } from "#host/writer";
-import { packTotals, recordOf, rowOf, type TillRecord } from "./record.ts";
+import { merge } from "./advance.ts";
+import { Gathering } from "./gathering.ts";
+import { type Paid, packTotals, packVouchers, recordOf, rowOf, type TillRecord } from "./record.ts";
 import type { TillCalls, TillThreadOptions } from "./sqlite-thread.ts";
 import type { Till, TillRow } from "./till.ts";
 
@@ -54,15 +57,45 @@ function tillOver(writer: Writer<TillCalls, TillRecord[]>, onTrouble: SqliteTill
 		return true;
 	}
 
+	/** The usual put, and the only one that many payers make at once: everything but the voucher is on disk as it is. */
+	function paidOnly(row: TillRow): Paid | undefined {
+		const known = rows.get(row.tab);
+		const { tab, voucher, grant, used, redeemed, receipt, final } = row;
+		if (!known || !voucher || used || known.used || redeemed !== known.redeemed || receipt !== known.receipt)
+			return undefined;
+		return final === known.final && same(grant, known.grant) ? { tab, voucher } : undefined;
+	}
+
+	async function whole(row: TillRow): Promise<"kept" | "disk"> {
+		const answer = await writer.call("put", recordOf(row), { bytes: ROW_BYTES });
+		if (failed(answer)) return "disk";
+		note(answer);
+		return "kept";
+	}
+
+	/** One commit for the vouchers of many tabs. */
+	const paying = new Gathering<TillRow, "kept" | "disk">(async (all) => {
+		const packed = packVouchers(all.map(({ tab, voucher }) => ({ tab, voucher: voucher as Paid["voucher"] })));
+		const missing = await writer.call("vouchers", packed, { bytes: ROW_BYTES * all.length, transfer: [packed.buffer] });
+		if (failed(missing)) return all.map(() => "disk" as const);
+		return all.map((row, i) => {
+			const known = rows.get(row.tab);
+			// dropped since: it is a row of its own again
+			if (!known || missing.includes(i)) return whole(row);
+			rows.set(row.tab, merge(known, { ...known, voucher: row.voucher, used: undefined }));
+			return "kept" as const;
+		});
+	});
+
 	return {
 		rows,
 		put: async (row) => {
-			const answer = await writer.call("put", recordOf(row), { bytes: ROW_BYTES });
-			if (failed(answer)) return "disk";
-			note(answer);
-			return "kept";
+			if (paidOnly(row)) return paying.add(row);
+			paying.send();
+			return whole(row);
 		},
 		redeemed: async (tab, redeemed, receipt) => {
+			paying.send();
 			const paid = { tab, redeemed: packTotals(redeemed), receipt: owned(receipt) };
 			const answer = await writer.call("redeemed", paid, { bytes: ROW_BYTES });
 			if (failed(answer)) return "disk";
@@ -70,10 +103,14 @@ function tillOver(writer: Writer<TillCalls, TillRecord[]>, onTrouble: SqliteTill
 			return "kept";
 		},
 		drop: async (tabs) => {
+			paying.send();
 			// in memory only once it is on disk: a tab that could not be dropped is dropped the next time
 			if (failed(await writer.call("drop", tabs))) return;
 			for (const tab of tabs) rows.delete(tab);
 		},
-		close: () => writer.close(),
+		close: () => {
+			paying.send();
+			return writer.close();
+		},
 	};
 }

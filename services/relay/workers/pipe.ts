@@ -1,6 +1,6 @@
 /**
  * One end of a link: whole frames out of a stream of bytes, and frames into it, those of one turn in one system call. Small frames are
- * copied into a slab, large runs go as they are; their memory must not change any more.
+ * copied into a slab, large runs into memory of their own: what they stand in is read into again after the turn.
  */
 
 import type { Socket } from "node:net";
@@ -70,7 +70,8 @@ export class Pipe implements Way {
 		const length = end - start;
 		if (length > COPY_BYTES_MAX) {
 			this.cut();
-			this.parts.push(message.subarray(start, end));
+			// its memory is the other side's again after this turn
+			this.parts.push(new Uint8Array(message.subarray(start, end)));
 			return;
 		}
 		this.room(length).set(message.subarray(start, end), this.to);

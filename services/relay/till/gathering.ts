@@ -1,0 +1,76 @@
+/**
+ * Gathers what goes to the disk, so that many share one commit (docs/decisions/vouchers-in-groups.md). The first goes at the end of its
+ * turn; while one group is on its way, and a moment after it went, what comes gathers for the next.
+ */
+
+/** Between two groups: a sync costs about as much as carrying a quarter of a MiB, and payers are half a step ahead of it. */
+const APART_MS = 4;
+
+/** A group that goes at once: so many fill a commit. */
+const GROUP_MAX = 512;
+
+type Waiting<One, Answer> = {
+	readonly one: One;
+	resolve(answer: Answer | Promise<Answer>): void;
+	reject(why: unknown): void;
+};
+
+/** What gathers, and what a group of it becomes: answers in the same order. */
+export class Gathering<One, Answer> {
+	private readonly work: (group: readonly One[]) => Promise<readonly (Answer | Promise<Answer>)[]>;
+	private waiting: Waiting<One, Answer>[] = [];
+	private timer: NodeJS.Timeout | undefined;
+	private scheduled = false;
+	private under = 0;
+	private sentAtMs = Number.NEGATIVE_INFINITY;
+
+	constructor(work: (group: readonly One[]) => Promise<readonly (Answer | Promise<Answer>)[]>) {
+		this.work = work;
+	}
+
+	/** Adds one; its answer comes with its group's. */
+	add(one: One): Promise<Answer> {
+		return new Promise((resolve, reject) => {
+			this.waiting.push({ one, resolve, reject });
+			if (this.waiting.length >= GROUP_MAX) this.send();
+			else this.plan();
+		});
+	}
+
+	/** Sends what has gathered, now. */
+	send(): void {
+		clearTimeout(this.timer);
+		this.timer = undefined;
+		const group = this.waiting;
+		if (group.length === 0) return;
+		this.waiting = [];
+		this.sentAtMs = performance.now();
+		this.under++;
+		void this.finish(group);
+	}
+
+	private async finish(group: readonly Waiting<One, Answer>[]): Promise<void> {
+		try {
+			const answers = await this.work(group.map(({ one }) => one));
+			for (const [i, { resolve }] of group.entries()) resolve(answers[i] as Answer | Promise<Answer>);
+		} catch (error) {
+			for (const { reject } of group) reject(error);
+		}
+		this.under--;
+		this.plan();
+	}
+
+	private plan(): void {
+		if (this.waiting.length === 0 || this.under > 0 || this.timer || this.scheduled) return;
+		const inMs = this.sentAtMs + APART_MS - performance.now();
+		if (inMs > 0) {
+			this.timer = setTimeout(() => this.send(), inMs);
+			return;
+		}
+		this.scheduled = true;
+		setImmediate(() => {
+			this.scheduled = false;
+			this.send();
+		});
+	}
+}
