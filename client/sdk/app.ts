@@ -33,6 +33,8 @@ export { FarelayError } from "./error.ts";
 export { blobSource, bytesSink, bytesSource, type FileSink, type FileSource } from "./file.ts";
 /** How a tab ended. */
 export type { Settlement } from "./finish.ts";
+/** The devices of an account. */
+export type { MailboxDevice } from "./household.ts";
 /** An account's secret, as a line that somebody wrote down. */
 export { type Identity, restoreIdentity } from "./identity.ts";
 /** What comes. */

@@ -15,9 +15,10 @@ import { Contacts } from "./contacts.ts";
 import { type Device, device as deviceOf } from "./device.ts";
 import { type MarketDoor, marketDoor } from "./door.ts";
 import { orThrow } from "./error.ts";
-import { blobSource, type FileSource } from "./file.ts";
+import { type FileSource, sourceOf } from "./file.ts";
 import type { Settlement } from "./finish.ts";
 import { homesOf } from "./home.ts";
+import { Household, type MailboxDevice } from "./household.ts";
 import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
 import { Inbox, type InboxEvents } from "./inbox.ts";
 import { type Handlers, Incoming } from "./incoming.ts";
@@ -64,6 +65,7 @@ export class Client {
 	private readonly contacts: Contacts;
 	private readonly publishing: Publishing;
 	private readonly ticks = new Ticks();
+	private readonly household: Household;
 	private inboxes: Inbox[] = [];
 	private incoming: Incoming[] = [];
 
@@ -88,6 +90,7 @@ export class Client {
 				if (refusal.problem === "unavailable") this.outbox.moves.unreachable(relay);
 			},
 		});
+		this.household = new Household(device, identity, this.clocks);
 		this.publishing = new Publishing(device, identity, this.market);
 		this.contacts = new Contacts(device, (refusal) => options.onProblem?.(refusal));
 		this.outbox = new Outbox(
@@ -176,7 +179,7 @@ export class Client {
 
 	/** What sending something costs, before it is sent: sealed bytes, the ask, and the total with both fees. */
 	async estimate(card: string | Card, what: Sendable, { ttlS = LIMIT.ttlSDefault } = {}): Promise<Cost> {
-		return orThrow(await this.outbox.estimate(await this.cardOf(card), sendable(what), ttlS));
+		return orThrow(await this.outbox.estimate(await this.cardOf(card), sourceOf(what), ttlS));
 	}
 
 	/**
@@ -187,7 +190,7 @@ export class Client {
 	async send(card: string | Card, what: Sendable, options: ClientSendOptions = {}): Promise<Sent> {
 		const to = await this.contacts.know(await this.cardOf(card));
 		options.tick?.("waiting");
-		const thing = sendable(what);
+		const thing = sourceOf(what);
 		const sent = orThrow(
 			typeof thing === "string"
 				? await this.outbox.send(to, MESSAGE.text, text.encode(thing), options)
@@ -199,7 +202,7 @@ export class Client {
 
 	/** Goes on with an unfinished file by its id. Rejects with `file-changed` when the source is not that file any more. */
 	async resumeFile(id: Uint8Array, source: FileSource | Blob, options: SendOptions = {}): Promise<Sent> {
-		return orThrow(await this.outbox.resumeFile(id, sendable(source) as FileSource, options));
+		return orThrow(await this.outbox.resumeFile(id, sourceOf(source) as FileSource, options));
 	}
 
 	/** What waits to be sent, oldest first. */
@@ -245,10 +248,18 @@ export class Client {
 				report: (report) => handlers.report?.(report),
 				problem: (refusal) => (handlers.problem ?? this.options.onProblem)?.(refusal),
 			};
-			const inbox = new Inbox(this.device, this.identity, relay, this.clocks, events, this.paces);
-			this.inboxes.push(inbox);
-			inbox.open();
+			this.inboxes.push(new Inbox(this.device, this.identity, relay, this.clocks, events, this.paces).open());
 		}
+	}
+
+	/** The devices that read one's mailboxes, and when each was last there. */
+	async devices(): Promise<MailboxDevice[]> {
+		return orThrow(await this.household.list(await this.homes(), this.inboxes));
+	}
+
+	/** Gives a device up, as one that was lost: nothing is kept for it any more. Who has the account's seed can read again all the same. */
+	async forgetDevice(device: MailboxDevice): Promise<void> {
+		orThrow(await this.household.forget(device, this.inboxes));
 	}
 
 	/** A paid receipt, where that is wished for and the sender's card is known. Failing costs nobody anything. */
@@ -286,9 +297,4 @@ export class Client {
 		await Promise.all(this.incoming.splice(0).map((incoming) => incoming.close()));
 		await this.wallet.close();
 	}
-}
-
-function sendable(what: Sendable): string | FileSource {
-	if (!(what instanceof Blob)) return what;
-	return blobSource("name" in what && typeof what.name === "string" ? what.name : "file", what);
 }

@@ -46,6 +46,12 @@ export function blobSource(name: string, blob: Blob): FileSource {
 	};
 }
 
+/** What can be sent as the SDK takes it: a text or a file. */
+export function sourceOf(what: string | FileSource | Blob): string | FileSource {
+	if (!(what instanceof Blob)) return what;
+	return blobSource("name" in what && typeof what.name === "string" ? what.name : "file", what);
+}
+
 /** A sink in memory; `bytes` is there once the file is verified. */
 export function bytesSink(sizeBytes: number): FileSink & { bytes: Uint8Array | undefined } {
 	const held = new Uint8Array(sizeBytes);

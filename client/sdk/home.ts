@@ -1,14 +1,14 @@
 /** The relays with one's mailboxes: chosen once, then kept (PROTOCOL.md, "Cards, sealing and files"). */
 
-import { fromHex, toHex } from "#contracts/bytes";
+import { fromHex, same, toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import type { Identity } from "./identity.ts";
-import { claimMailbox } from "./inbox.ts";
 import type { Market } from "./market.ts";
 import type { Clocks } from "./session.ts";
 import { getJson, putJson } from "./storage.ts";
+import { visitMailbox } from "./visit.ts";
 
 type Row = { readonly key: string; readonly url: string };
 
@@ -27,8 +27,10 @@ export async function homesOf(
 	if (isProblem(listed)) return listed;
 	const homes = asked ?? listed.slice(0, 1);
 	if (homes.length === 0) return problem("not-found", "No relay is listed at this market now.");
-	const claims = await Promise.all(homes.map((relay) => claimMailbox(device, identity, relay, clocks)));
-	const refusal = claims.find((claim) => claim !== undefined);
+	// one that is known may be listened on now, and a visit would take it away
+	const added = homes.filter((home) => !known.some(({ key }) => same(key, home.key)));
+	const visits = await Promise.all(added.map((relay) => visitMailbox(device, identity, relay, clocks)));
+	const refusal = visits.find(isProblem);
 	if (refusal) return refusal;
 	const rows: Row[] = homes.map(({ key, url }) => ({ key: toHex(key), url }));
 	await putJson(device.storage, "homes", rows);

@@ -4,26 +4,26 @@
  */
 
 import {
+	type Listening,
 	readListening,
 	readRangesBody,
 	type Window,
-	writeListen,
 	writeRangesFrame,
 	writeWindow,
 } from "#contracts/control";
-import { deviceAt } from "#contracts/device";
+import { type KnownDevice, readDevices } from "#contracts/device";
 import { FRAME, MAIL_HEAD_BYTES, readU32 } from "#contracts/frame";
-import { signListen } from "#contracts/handshake";
-import { SEED_BYTES, TAG_BYTES, tokenHash } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { rangesOf } from "#contracts/ranges";
-import { cardToken, type Relay } from "./card.ts";
+import type { Relay } from "./card.ts";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import type { Device } from "./device.ts";
 import type { Identity } from "./identity.ts";
 import type { Paces } from "./pace.ts";
-import { type Clocks, Session, type Who } from "./session.ts";
+import type { Clocks, Session } from "./session.ts";
+import { forgetUntold, withUntold } from "./untold.ts";
+import { forgetFrame, HANDLE, listenFrame, stranger } from "./visit.ts";
 
 /** What the mailbox held and lost when it was last opened. A loss is told once: an encrypted session with an unexplained gap is a broken session. */
 export type MailboxReport = {
@@ -32,7 +32,7 @@ export type MailboxReport = {
 	readonly waitingBytes: number;
 	readonly droppedTtl: number;
 	readonly droppedQuota: number;
-	/** The relay did not know this device: what others of the account had all read before is not there any more. */
+	/** The relay did not know this device: a new account's first, or one that others had read before, whose mail is not there any more. */
 	readonly fresh: boolean;
 };
 
@@ -57,63 +57,20 @@ const HELD_BYTES_MAX = LIMIT.windowBytes;
 /** No frames: nothing comes. And all that the relay allows, again. */
 const PAUSED: Window = { frames: 0, bytes: 0 };
 const OPEN: Window = { frames: LIMIT.windowFrames, bytes: LIMIT.windowBytes };
-const HANDLE = 1;
-
-/** A session that nobody can tie to an account: a fresh key and tag. */
-function stranger({ crypto }: Device, identity: Identity, relay: Relay): Who {
-	const key = crypto.keyPair(crypto.random(SEED_BYTES));
-	return { tag: crypto.random(TAG_BYTES), key, at: identity.mailbox(relay.key).publicKey };
-}
-
-/** A listen on one's mailbox, good for this relay and this session alone. */
-function listenFrame(device: Device, identity: Identity, session: Session): Uint8Array {
-	const mailbox = identity.mailbox(session.relay.key);
-	const scope = {
-		relay: session.relay.key,
-		helloHash: session.helloHash,
-		session: session.key.publicKey,
-		mailbox: mailbox.publicKey,
-		device: deviceAt(device.crypto, device.install, session.relay.key),
-		tokenHash: tokenHash(device.crypto, cardToken(device, identity)),
-	};
-	return writeListen({ handle: HANDLE, ...scope, signature: signListen(device.crypto, scope, mailbox.secretKey) });
-}
-
-/** Makes the mailbox at a relay exist, by listening on it for a moment: nobody can write to one whose owner never came. */
-export async function claimMailbox(
-	device: Device,
-	identity: Identity,
-	relay: Relay,
-	clocks: Clocks,
-): Promise<Problem | undefined> {
-	const once = () =>
-		new Promise<Problem | undefined>((resolve) => {
-			let claimed = false;
-			const session = new Session(device, relay, stranger(device, identity, relay), clocks, {
-				welcome: () => {},
-				frame(type) {
-					if (type !== FRAME.listening) return;
-					claimed = true;
-					session.close();
-				},
-				problem: (refusal) => session.close(refusal),
-				closed: (why) =>
-					resolve(claimed ? undefined : (why ?? problem("unavailable", "The relay ended the connection."))),
-			});
-			session.write(listenFrame(device, identity, session));
-		});
-	const first = await once();
-	return first?.problem === "clock" ? once() : first;
-}
+/** How long a relay may take to answer which devices there are. */
+const ANSWER_MS = 10_000;
 
 export class Inbox {
+	readonly relay: Relay;
 	private readonly identity: Identity;
-	private readonly relay: Relay;
 	private readonly events: InboxEvents;
 	private readonly connection: Connection;
 	private queue: { number: number; payload: Uint8Array }[] = [];
 	private queuedBytes = 0;
 	private working: Promise<void> | undefined;
+	/** The mailbox's devices as this session's relay last said, and who waits to hear of them. */
+	private known: readonly KnownDevice[] | undefined;
+	private asking: ((answer: readonly KnownDevice[] | Problem) => void)[] = [];
 	private readonly device: Device;
 	/** The session that was told to bring nothing more. */
 	private paused: Session | undefined;
@@ -128,20 +85,27 @@ export class Inbox {
 			started: (session) => session.write(listenFrame(device, identity, session)),
 			welcome: () => {},
 			frame: (session, type, body) => this.frame(session, type, body),
-			problem: (refusal) => events.problem(refusal),
+			problem: (refusal) => {
+				events.problem(refusal);
+				// Another connection listens as this device, or it was given up: to listen again by itself would be a quarrel.
+				if (refusal.problem === "conflict") queueMicrotask(() => this.connection.close());
+			},
 			ended: (why) => {
 				if (why) events.problem(why);
 				// Numbers belong to the session: what was not acknowledged comes again.
 				this.queue = [];
 				this.queuedBytes = 0;
+				this.known = undefined;
+				this.answer(problem("unavailable", "The relay ended the connection.", { spent: "no" }));
 				return true;
 			},
 		};
 		this.connection = new Connection(device, relay, clocks, reading, paces);
 	}
 
-	open(): void {
+	open(): this {
 		this.connection.open();
+		return this;
 	}
 
 	hurry(): void {
@@ -150,6 +114,34 @@ export class Inbox {
 
 	background(on: boolean): void {
 		this.connection.background(on);
+	}
+
+	/** The mailbox's devices; undefined when this does not listen now. */
+	devices(): Promise<readonly KnownDevice[] | Problem> | undefined {
+		if (this.known) return Promise.resolve(this.known);
+		return this.connection.current ? this.ask() : undefined;
+	}
+
+	/** Gives a device up; answers those that are left. */
+	async forget(device: Uint8Array): Promise<readonly KnownDevice[] | Problem> {
+		const listening = await this.devices();
+		const { current } = this.connection;
+		if (listening === undefined || isProblem(listening) || !current)
+			return problem("unavailable", "This device does not listen now.", { spent: "no" });
+		const answer = this.ask();
+		current.write(forgetFrame(this.device, this.identity, current, device));
+		return answer;
+	}
+
+	private ask(): Promise<readonly KnownDevice[] | Problem> {
+		const { promise, resolve } = Promise.withResolvers<readonly KnownDevice[] | Problem>();
+		this.asking.push(resolve);
+		const late = problem("unavailable", "The relay does not say which devices there are.", { spent: "no" });
+		return promise.finally(this.device.after(ANSWER_MS, () => resolve(late)));
+	}
+
+	private answer(devices: readonly KnownDevice[] | Problem): void {
+		for (const resolve of this.asking.splice(0)) resolve(devices);
 	}
 
 	/** Stops reading; resolves when what was being dealt with is done. */
@@ -162,7 +154,11 @@ export class Inbox {
 		if (type === FRAME.listening) {
 			const listening = readListening(body);
 			if (!listening) session.garbage("The relay's report is none.");
-			else this.events.report({ relay: this.relay, ...listening });
+			else void this.report(listening);
+		} else if (type === FRAME.devices) {
+			this.known = readDevices(body)?.devices;
+			if (this.known) this.answer(this.known);
+			else session.garbage("The relay's devices are none.");
 		} else if (type === FRAME.deliver) {
 			if (body.length < MAIL_HEAD_BYTES || readU32(body, 0) !== HANDLE) {
 				session.garbage("The relay delivered to a handle that was never opened.");
@@ -180,6 +176,18 @@ export class Inbox {
 			if (this.queuedBytes > HELD_BYTES_MAX || this.queue.length > LIMIT.windowFrames) this.pause();
 		} else if (type === FRAME.refused && readRangesBody(body.subarray(1)) === undefined) {
 			session.garbage("The relay's refusal is none.");
+		}
+	}
+
+	/** Tells what this listen and visits before it heard. A storage that fails tells it another time. */
+	private async report(listening: Listening): Promise<void> {
+		const { storage } = this.device;
+		try {
+			const news = await withUntold(storage, this.relay, listening);
+			this.events.report({ relay: this.relay, ...listening, ...news });
+			await forgetUntold(storage, this.relay);
+		} catch {
+			this.events.problem(problem("disk", "What a mailbox lost could not be looked up.", { spent: "no" }));
 		}
 	}
 

@@ -18,6 +18,7 @@ import {
 	writeRefused,
 	writeUsageFrame,
 } from "#contracts/control";
+import { writeDevices } from "#contracts/device";
 import { advance, cursor, FRAME, frame, MAIL_HEAD_BYTES, mailFrame, readU32 } from "#contracts/frame";
 import type { Grant } from "#contracts/grant";
 import {
@@ -290,6 +291,7 @@ function listen(relay: ScriptedRelay, peer: Peer, body: Uint8Array): void {
 			fresh: false,
 		}),
 	);
+	peer.socket.send(writeDevices({ handle: read.handle, devices: [{ device: read.device, seenMs: 0 }] }));
 	for (const { payload } of box.mail) deliver(peer, box, payload);
 }
 
