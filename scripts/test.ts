@@ -8,10 +8,13 @@ import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 
 /** Folders of tests that take longer or need a browser: only run when asked for by name. */
-const APART = ["test/crash/", "test/web/", "test/whole/"];
+const APART = ["test/crash/", "test/web/", "test/whole/", "test/pack/"];
 
 /** A file that is still running after this hangs; a run on two busy cores takes a tenth of it. */
 const FILE_MS_MAX = 120_000;
+
+/** The same where packages are installed, which takes as long as a registry does. */
+const INSTALLING_MS_MAX = 600_000;
 
 process.chdir(dirname(import.meta.dirname));
 const words = process.argv.slice(2);
@@ -39,7 +42,7 @@ const child = spawn(
 		"--test-reporter=spec",
 		// Two at a time on two cores: most tests wait for disks and sockets rather than compute.
 		`--test-concurrency=${Math.max(2, availableParallelism() - 1)}`,
-		`--test-timeout=${FILE_MS_MAX}`,
+		`--test-timeout=${files.some((path) => path.startsWith("test/pack/")) ? INSTALLING_MS_MAX : FILE_MS_MAX}`,
 		...files,
 	],
 	{ stdio: "inherit", env },

@@ -11,7 +11,11 @@ import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = dirname(realpathSync(fileURLToPath(import.meta.url)));
-const main = join(here, "main.ts");
+/** In a clone the source; where it was installed as a package, what was made of it. */
+const main = ["main.ts", "main.js"].map((name) => join(here, name)).find(existsSync) ?? join(here, "main.ts");
+
+/** What the program is written for. */
+const NODE_MIN = 26;
 
 /** The pinned Node, wherever npm put it (hoisted or not), or undefined when it is not installed. */
 function pinned() {
@@ -37,19 +41,23 @@ async function installed() {
  */
 const flags = ["box", "relay"].includes(process.argv[2] ?? "") ? ["--max-semi-space-size=1"] : [];
 
-const node = await installed();
+const own = await installed();
+const node =
+	own ?? (Number(process.versions.node.split(".")[0]) >= NODE_MIN ? realpathSync(process.execPath) : undefined);
 /**
  * Compiled code is kept beside the packages, not in a folder for temporary files that others may write to: a start takes half the
  * time, and no thread has to load the compiler that strips the types.
  */
-if (node && !process.env.NODE_COMPILE_CACHE)
-	process.env.NODE_COMPILE_CACHE = join(dirname(node), "../../.cache/farelay");
+if (own && !process.env.NODE_COMPILE_CACHE) process.env.NODE_COMPILE_CACHE = join(dirname(own), "../../.cache/farelay");
 // npm runs scripts in the package's folder; a path that someone types is meant from where they stand.
 const script = process.env.npm_lifecycle_event;
 if ((script === "start" || script === "dev") && process.env.INIT_CWD) process.chdir(process.env.INIT_CWD);
 
 if (!node) {
-	console.error("farelay: the pinned Node is not installed. Nothing was done. Run `npm install` and try again.");
+	console.error(
+		`farelay: this is Node ${process.versions.node}, and the Node ${NODE_MIN} that comes with farelay is not installed. Nothing was done. ` +
+			"Run `npm install`, or where npm runs no install scripts `npm rebuild node --ignore-scripts=false`, and try again.",
+	);
 	process.exitCode = 1;
 } else if (realpathSync(process.execPath) === node && flags.every((flag) => process.execArgv.includes(flag))) {
 	process.argv[1] = main;

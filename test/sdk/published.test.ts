@@ -23,6 +23,8 @@ import { startWorld, type World, type WorldRelay } from "#test/support/world";
 class Between {
 	url = "";
 	reads = 0;
+	/** Bytes of an answer without end that were taken. */
+	taken = 0;
 	/** In place of the market's answer: a body, or bytes without end. */
 	lie: object | "endless" | undefined;
 	private server: Server | undefined;
@@ -40,10 +42,10 @@ class Between {
 			if (isRead) this.reads++;
 			if (isRead && this.lie === "endless") {
 				response.writeHead(200, { "content-type": "application/json" });
-				const spaces = async function* () {
-					while (!response.destroyed) yield " ".repeat(65_536);
+				const spaces = async function* (this: Between) {
+					for (; !response.destroyed; this.taken += 65_536) yield " ".repeat(65_536);
 				};
-				await pipeline(spaces, response).catch(() => {});
+				await pipeline(spaces.call(this), response).catch(() => {});
 				return;
 			}
 			if (isRead && this.lie)
@@ -206,6 +208,7 @@ suite("a published card: one link, whatever becomes of the card", () => {
 			if (what === "an older one") continue; // which somebody who never saw the newer one cannot tell
 			assert.equal(await refusal((await someone({ dollars: amount(0n) })).resolve(link)), forStrangers, what);
 		}
+		assert.ok(door.taken < 64_000_000, `${door.taken} bytes of an answer without end were taken`);
 		door.lie = undefined;
 		clock.aheadMs += LOOK_AGAIN_MS;
 		await bob.publishCard({ name: "three" });
