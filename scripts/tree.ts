@@ -7,7 +7,7 @@ import type { Tree } from "./imports.ts";
 export const home = dirname(import.meta.dirname);
 
 /** What is not the project's own: installed, generated, or somebody's data. */
-const FOREIGN = new Set(["node_modules", ".git", ".farelay", "out"]);
+const FOREIGN = new Set(["node_modules", ".git", ".farelay", "out", "dist"]);
 
 /** Every file of the project by its posix path from `root`. Binary files read as whatever text they make. */
 export function readTree(root: string = home): Tree {

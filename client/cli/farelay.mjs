@@ -42,8 +42,9 @@ async function installed() {
 const flags = ["box", "relay"].includes(process.argv[2] ?? "") ? ["--max-semi-space-size=1"] : [];
 
 const own = await installed();
-const node =
-	own ?? (Number(process.versions.node.split(".")[0]) >= NODE_MIN ? realpathSync(process.execPath) : undefined);
+/** A package that was installed with its scripts switched off runs on the machine's own Node, if that is new enough. */
+const able = main.endsWith(".js") && Number(process.versions.node.split(".")[0]) >= NODE_MIN;
+const node = own ?? (able ? realpathSync(process.execPath) : undefined);
 /**
  * Compiled code is kept beside the packages, not in a folder for temporary files that others may write to: a start takes half the
  * time, and no thread has to load the compiler that strips the types.
