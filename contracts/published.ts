@@ -1,7 +1,7 @@
 /**
  * A published card: a person's newest card as bytes that a marketplace keeps for whoever has the link. Encrypted under a key that is only
  * in the link, signed by a key of the owner's that stands for the place where it is kept, with a number that only rises; of one size,
- * whoever it is of (PROTOCOL.md, "Cards, sealing and files"; docs/decisions/published-cards.md).
+ * whoever it is of (PROTOCOL.md, "Cards, sealing and files"; docs/decisions/published-cards.md). The key is behind the link's `#`, so that it stands in no server's log (threat 22).
  */
 
 import { Reader, Writer } from "./bytes.ts";

@@ -125,7 +125,7 @@ describe("published cards at the market's door", () => {
 	});
 });
 
-describe("a flood of published cards", () => {
+describe("threat 12: a flood of published cards", () => {
 	let market: TestMarket;
 	afterEach(() => market?.end());
 
@@ -180,7 +180,7 @@ describe("a flood of published cards", () => {
 		}
 	});
 
-	it("and a busy reader leave no place, no address and no card in any log", async () => {
+	it("threat 26: and a busy reader leave no place, no address and no card in any log", async () => {
 		const lines: string[] = [];
 		const log = openLog({ name: "market", level: "trace", to: { write: (line: string) => void lines.push(line) } });
 		market = await startTestMarket({}, { log });

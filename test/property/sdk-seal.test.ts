@@ -5,6 +5,7 @@ import { same } from "#contracts/bytes";
 import { cardLink, fromBase64Url, readCard, readCardLink, toBase64Url } from "#contracts/card";
 import { BODY_BYTES_MAX, padme, sealedBytes } from "#contracts/envelope";
 import { isProblem } from "#contracts/problem";
+import { placeKey, placeLink, publishedKey, readPlaceLink } from "#contracts/published";
 import { crypto } from "#host/crypto";
 import { makeCard } from "#sdk/card";
 import {
@@ -20,6 +21,7 @@ import {
 } from "#sdk/chunk";
 import { device } from "#sdk/device";
 import { createIdentity, exportIdentity, restoreIdentity } from "#sdk/identity";
+import { openPublished, sealPublished } from "#sdk/published";
 import { open, seal } from "#sdk/seal";
 import { memoryStorage } from "#sdk/storage";
 
@@ -84,6 +86,36 @@ test("Padme adds at most 12 percent and never shrinks", () => {
 			assert.equal(padme(padded), padded);
 		}),
 	);
+});
+
+test("a published card opens with its link and with no other; any change of it, and any other bytes or text, are a problem", () => {
+	const card = makeCard(phone, bob, [{ key: relay, url: "wss://relay.example/a" }], { name: "Bob ☀" });
+	const { crypto: by } = phone;
+	const link = {
+		url: "https://market.example",
+		place: placeKey(by, bob.seed).publicKey,
+		key: publishedKey(by, bob.seed),
+	};
+	assert.deepEqual(readPlaceLink(placeLink(link)), link);
+	const { bytes: whole } = sealPublished(phone, bob, { card, serial: 3, untilMs: 2 });
+	assert.deepEqual(openPublished(phone, link, whole, 1), { card, serial: 3 });
+	fc.assert(
+		fc.property(fc.nat({ max: whole.length - 1 }), fc.integer({ min: 1, max: 255 }), (at, flip) => {
+			const bent = whole.slice();
+			bent[at] = (bent[at] as number) ^ flip;
+			assert.ok(isProblem(openPublished(phone, link, bent, 1)));
+			assert.ok(isProblem(openPublished(phone, link, whole.slice(0, at), 1)));
+		}),
+		{ numRuns: 100 },
+	);
+	fc.assert(fc.property(bytes(1_300), (any) => assert.ok(isProblem(openPublished(phone, link, any, 1)))));
+	fc.assert(
+		fc.property(fc.oneof(fc.string(), fc.webUrl({ withFragments: true })), (any) =>
+			assert.ok(isProblem(readPlaceLink(any)) && isProblem(readPlaceLink(`${any}/card#${any}`))),
+		),
+	);
+	for (const other of [{ key: phone.crypto.random(32) }, { place: alice.account.publicKey }])
+		assert.ok(isProblem(openPublished(phone, { ...link, ...other }, whole, 1)));
 });
 
 test("a card survives its link; any other text or bytes are a problem", () => {

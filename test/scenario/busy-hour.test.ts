@@ -52,7 +52,11 @@ suite("threat 26: what is left on disks and in logs after a busy hour", () => {
 	/** Everybody writes to everybody, with files; some read at once, some later. */
 	async function beBusy(): Promise<void> {
 		const cards = new Map<string, string>();
-		for (const name of names) cards.set(name, await someone(name).card({ name: `${name}-on-the-card` }));
+		for (const name of names) {
+			await someone(name).card({ name: `${name}-on-the-card` });
+			// by the link of what the market keeps of it
+			cards.set(name, await someone(name).publishCard({ name: `${name}-on-the-card` }));
+		}
 		let expected = 0;
 		let received = 0;
 		const listen = (name: string) =>
@@ -131,7 +135,8 @@ suite("threat 26: what is left on disks and in logs after a busy hour", () => {
 
 	test("there is something to look at", () => {
 		const names = disks.map(({ where }) => where.replace(/^.*\//, ""));
-		for (const name of ["ledger.db", "mail.db", "till.db"]) assert.ok(names.includes(name), names.join(" "));
+		for (const name of ["cards.db", "ledger.db", "mail.db", "till.db"])
+			assert.ok(names.includes(name), names.join(" "));
 		assert.ok(disks.reduce((sum, { bytes }) => sum + bytes.length, 0) > 50_000);
 		assert.ok(logs.split("\n").length >= 4, logs);
 	});

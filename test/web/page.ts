@@ -56,6 +56,8 @@ const page = {
 	},
 	account: (name: string) => client(name).account,
 	card: (name: string) => client(name).card({ name }),
+	publish: (name: string) => client(name).publishCard({ name }),
+	nameOn: async (name: string, link: string) => (await client(name).resolve(link)).name,
 	async send(name: string, card: string, text: string) {
 		const { tick, cost } = await client(name).send(card, text);
 		return { tick, total: cost.total.toString() };

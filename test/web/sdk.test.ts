@@ -31,6 +31,13 @@ suite("the SDK in a real browser, from the same source as in Node", { timeout: 4
 		assert.ok(BigInt(sent.total) > 0n);
 		assert.equal(await alice.tab.evaluate((to) => page.sendFile("alice", to, "photo.jpg", 300_000), card), "sent");
 
+		const link = await bob.tab.evaluate(() => page.publish("bob"));
+		assert.equal(
+			await alice.tab.evaluate((to) => page.nameOn("alice", to), link),
+			"bob",
+			"across origins, as web apps are",
+		);
+
 		await bob.tab.evaluate(() => page.listen("bob"));
 		await bob.tab.waitForFunction(() => page.heard().length === 2);
 		assert.deepEqual(await bob.tab.evaluate(() => page.heard()), [

@@ -22,6 +22,7 @@ export const verb: Verb = {
 		"  --cap DOLLARS             the most that one tab may hold (100)",
 		"  --frozen KEYS             accounts that may open nothing, with commas between",
 		"  --requests-per-minute N   of one address (1200)",
+		"  --cards-per-hour N        that one address may publish (120)",
 		"  --proxies N               proxies in front whose X-Forwarded-For is believed (0)",
 		"  --log-level LEVEL         info unless given",
 	],
