@@ -80,7 +80,14 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 		lanes.map(async (lane) => {
 			const { socket, onward } = await greet(port, `SUB ${subject(lane)} 1\r\n`);
 			const head = `MSG ${subject(lane)} 1 ${size}\r\n`.length;
-			const shape = { mark: "M".charCodeAt(0), bytes: head + size + 2, payloadAt: head, payloadBytes: size };
+			const shape = {
+				mark: "M".charCodeAt(0),
+				bytes: head + size + 2,
+				payloadAt: head,
+				payloadBytes: size,
+				// it pings once, some seconds after a client came
+				aside: { mark: "P".charCodeAt(0), bytes: "PING\r\n".length },
+			};
 			const counter = new Counter(shape, pairs);
 			onward((chunk, start, end) => counter.take(chunk, start, end));
 			socket.on("data", () => counter.tell(arrived));

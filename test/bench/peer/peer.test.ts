@@ -55,6 +55,21 @@ suite("the records that a peer's reader gets", () => {
 		assert.deepEqual(count(Array.from(stream, (byte) => Buffer.from([byte]))), [[2, 3]]);
 	});
 
+	test("may have something else between them, which counts for nothing", () => {
+		const aside = { mark: 80, bytes: 6 };
+		const ping = Buffer.from("PING\r\n");
+		const mixed = Buffer.concat([record, ping, ping, record, ping]);
+		for (let cut = 0; cut <= mixed.length; cut++) {
+			const counter = new Counter({ ...shape, aside }, 4);
+			for (const piece of [mixed.subarray(0, cut), mixed.subarray(cut)]) counter.take(piece, 0, piece.length);
+			let told = 0;
+			counter.tell((_, payloads) => {
+				told += payloads;
+			});
+			assert.equal(told, 2);
+		}
+	});
+
 	test("that are shifted, cut short or of a lane that is none give no figure", () => {
 		assert.throws(() => count([stream.subarray(1)]), /a record began with 83/);
 		assert.throws(

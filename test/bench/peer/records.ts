@@ -31,6 +31,8 @@ export type Shape = {
 	readonly payloadBytes: number;
 	/** Payloads in a record, if not one. */
 	readonly payloads?: number;
+	/** What may stand between records and counts for nothing: its first byte and its bytes, all told. */
+	readonly aside?: { readonly mark: number; readonly bytes: number };
 };
 
 /** Takes pieces of a stream as they come and counts whole records for each lane. */
@@ -39,6 +41,8 @@ export class Counter {
 	readonly #counts: Uint32Array;
 	#at = 0;
 	#lane = 0;
+	/** Bytes of what stands between records that are still to come. */
+	#asideLeft = 0;
 
 	constructor(shape: Shape, lanes: number) {
 		this.#shape = shape;
@@ -46,10 +50,19 @@ export class Counter {
 	}
 
 	take(chunk: Buffer, start: number, end: number): void {
-		const { mark, bytes, payloadAt, payloadBytes, payloads = 1 } = this.#shape;
+		const { mark, bytes, payloadAt, payloadBytes, payloads = 1, aside } = this.#shape;
 		const lastAt = payloadAt + payloadBytes - 1;
 		let from = start - this.#at;
 		for (;;) {
+			if (aside && from >= start && from < end && this.#asideLeft === 0 && chunk[from] === aside.mark)
+				this.#asideLeft = aside.bytes;
+			if (this.#asideLeft > 0) {
+				const gone = Math.min(this.#asideLeft, end - from);
+				this.#asideLeft -= gone;
+				from += gone;
+				if (from === end) break;
+				continue;
+			}
 			// only what is in this piece is looked at; what was before it is known, what comes after it will be
 			const here = (at: number) => from + at >= start && from + at < end;
 			if (here(0) && chunk[from] !== mark) throw new Error(`a record began with ${chunk[from]}, not with ${mark}`);
