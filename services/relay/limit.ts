@@ -37,8 +37,10 @@ export const RELAY_LIMITS = {
 	mailboxesMax: 200_000,
 	/** Tabs in memory: those that paid something and are not settled, and those that are connected. */
 	tabsMax: 100_000,
-	/** Tags in memory; those nobody uses are forgotten first, their record is on disk. */
-	tagsMax: 50_000,
+	/** Tags in memory: one for each connection, and the idle ones. At 1 KiB each, and at most 11 KiB for one that sends with gaps on purpose. */
+	tagsMax: 24_096,
+	/** Tags that nobody speaks for at the moment: for who comes back soon; of others the record is on disk. */
+	tagsIdleMax: 4_096,
 	/** Unsent bytes on a reader's socket beyond which its mail waits on disk. With the window of 1 MiB this keeps a dead reader within 1.5 MiB. */
 	unsentBytesHigh: 256 * KIB,
 	/** Unsent bytes on any socket beyond which it is closed: nobody who reads their answers gets here. */
@@ -53,8 +55,10 @@ export const RELAY_LIMITS = {
 	badVouchersMax: 16,
 	/** Listens and renewals of one connection: each costs a verification and a commit. */
 	ordersMax: 256,
-	/** Fingerprints remembered for a tag besides those of what is on disk: what may be under way to one reader. 12 KiB for a tag that sends. */
+	/** Fingerprints remembered for a tag besides those of what is on disk: what may be under way to one reader. 12 KiB for a tag that sends a lot. */
 	printsMax: 1_024,
+	/** The same for all tags together: 24 MiB, so 2,000 that send a lot at once; beyond it a tag remembers 16 or 64. */
+	printsOfAllMax: 2_097_152,
 	/** Mail read from the disk at once for one reader. */
 	pageFrames: 256,
 	pageBytes: 256 * KIB,

@@ -51,6 +51,31 @@ describe("the listings", () => {
 		assert.deepEqual(prices, [9n, 8n, 7n, 6n]);
 	});
 
+	it("threat 15: show 32 relays of one address, however many keys it makes, and more of it when some have ended", () => {
+		const listings = shown();
+		const nowMs = clock.nowMs();
+		const list = (address: string, by = new TestRelay({ url: "", market, clock }), atMs = nowMs) =>
+			codeOf(listings.take(bytesOf({ issuedAtMs: atMs, validUntilMs: atMs + MINUTE }, by), atMs, address));
+		assert.equal(list("2001:db8:0:7::1", relay), undefined);
+		for (let i = 1; i < 32; i++) assert.equal(list(`2001:db8:0:7:${i}::1`), undefined);
+		assert.equal(list("2001:db8:0:7:ffff::1"), "too-many");
+		assert.equal(list("2001:db8:0:8::1"), undefined, "another network");
+		assert.equal(list("2001:db8:0:7::1", relay, nowMs + 1), undefined, "one that is shown says it again");
+		assert.equal(list("2001:db8:0:7:ffff::1", undefined, nowMs + MINUTE), undefined, "their time is over");
+		const dev = shown(true);
+		for (let i = 0; i < 40; i++)
+			assert.equal(
+				codeOf(dev.take(bytesOf({}, new TestRelay({ url: "", market, clock })), nowMs, "127.0.0.1")),
+				undefined,
+			);
+	});
+
+	it("a relay that takes nothing is known and not offered", () => {
+		const listings = shown();
+		listings.take(bytesOf({ takes: false }), clock.nowMs());
+		assert.equal(listings.all(clock.nowMs())[0]?.takes, false);
+	});
+
 	it("threat 1: refuse what is of another market, out of time, or not signed by its relay", () => {
 		const listings = shown();
 		const nowMs = clock.nowMs();

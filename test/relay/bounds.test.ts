@@ -3,6 +3,7 @@ import { suite, test } from "node:test";
 import { FRAME } from "#contracts/frame";
 import type { Grant } from "#contracts/grant";
 import type { KeyPair } from "#contracts/identity";
+import { Tag } from "#relay/tag/dedupe";
 import { heldClock } from "#test/support/clock";
 import { keys, payload, RawClient, until } from "#test/support/rawclient";
 import { startTestRelay } from "#test/support/relay";
@@ -95,6 +96,38 @@ suite("PROTOCOL: Limits of a relay", () => {
 		const dave = await relay.sender();
 		dave.put(dave.openFrame(1, keys().publicKey), dave.sendFrame(1, 0, payload(5)));
 		await until("an answer", () => dave.refused.get(0) === "mailbox-unknown" || undefined);
+	});
+
+	test("tags that nobody speaks for are bounded by themselves, the oldest go first", async (t) => {
+		const clock = heldClock(Date.now());
+		const relay = await startTestRelay(t, { limits: { tagsIdleMax: 2 } }, { clock });
+		const here = await relay.sender();
+		for (let i = 0; i < 5; i++) await (await relay.sender()).end();
+		await until("them to be gone", () => relay.counts.open === 1);
+		assert.equal(relay.state().inMemory.tags, 6);
+		await clock.advance(10_500);
+		assert.equal(relay.state().inMemory.tags, 3);
+		assert.equal(here.closed, undefined);
+	});
+
+	test("a tag has as many fingerprints as it needs and all tags have room for, and takes retries without one too", () => {
+		const room = { slots: 100 };
+		const [busy, late] = [0, 1].map((i) => new Tag(`${i}`, { ranges: [], prints: new Map() }, room));
+		assert(busy && late);
+		for (let seq = 0; seq < 5_000; seq++) {
+			busy.accept(seq, seq + 1);
+			late.accept(seq, seq + 1);
+			assert.equal(busy.check(seq, 7_777), seq === 7_776 ? "pending" : "seq-reused");
+		}
+		assert.equal(room.slots, 20, "64 for one, 16 for the other, and no more");
+		assert.equal(late.check(4_999, 1), "seq-reused");
+		assert.equal(late.check(10, 1), "pending", "a number that is remembered without its fingerprint is a retry");
+		for (const tag of [busy, late]) tag.release();
+		assert.equal(room.slots, 100);
+		const alone = new Tag("2", { ranges: [], prints: new Map() });
+		for (let seq = 0; seq < 5_000; seq++) alone.accept(seq, seq + 1);
+		for (let seq = 5_000 - 1_024; seq < 5_000; seq++) assert.equal(alone.check(seq, 1), "seq-reused");
+		assert.equal(alone.check(5_000 - 1_025, 1), "pending");
 	});
 
 	test("mailboxes at work are bounded, and those that nobody uses make room", async (t) => {

@@ -27,7 +27,7 @@ export function relayRoutes(market: Market): Router {
 	routes.post("/v1/listing", json({ limit: LISTING_BYTES_MAX }), (request, response) => {
 		const bytes = fromHex((request.body as { listing?: unknown } | undefined)?.listing);
 		const taken = bytes
-			? market.listings.take(bytes, market.clock.nowMs())
+			? market.listings.take(bytes, market.clock.nowMs(), request.ip)
 			: problem("malformed", 'The body must be {"listing": hex}.');
 		if (isProblem(taken)) sendProblem(response, taken);
 		else response.json({ ok: true });

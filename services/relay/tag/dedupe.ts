@@ -17,6 +17,15 @@ export interface Answers {
 	refused(code: ProblemCode, seq: number): void;
 }
 
+/** Fingerprints that a tag has slots for at first: most send little. */
+const PRINTS_FIRST = 16;
+
+/** What is left for all tags' fingerprints together. */
+export type PrintRoom = { slots: number };
+
+/** A tag's durable record: which numbers were taken, and fingerprints of what is still kept. */
+export type TagRecord = { readonly ranges: readonly Range[]; readonly prints: ReadonlyMap<number, number> };
+
 /** A tag's dedupe record and what is under way on it. */
 export class Tag {
 	readonly id: string;
@@ -34,11 +43,15 @@ export class Tag {
 	private readonly taken: Numbers;
 	private readonly answered: Numbers;
 	private readonly durablePrints: ReadonlyMap<number, number>;
+	/** Fingerprints of the newest numbers, in slots by their number; as many as were needed, and as there is room for. */
 	private prints: Float64Array | undefined;
 	private printSeqs: Uint32Array | undefined;
+	private readonly room: PrintRoom;
 
-	constructor(id: string, record: { readonly ranges: readonly Range[]; readonly prints: ReadonlyMap<number, number> }) {
+	/** `room` is what all tags share. */
+	constructor(id: string, record: TagRecord, room: PrintRoom = { slots: Number.POSITIVE_INFINITY }) {
 		this.id = id;
+		this.room = room;
 		this.taken = new Numbers(record.ranges);
 		this.answered = new Numbers(record.ranges);
 		this.durablePrints = record.prints;
@@ -71,11 +84,36 @@ export class Tag {
 	accept(seq: number, print: number): void {
 		this.taken.include(seq);
 		this.pending++;
-		this.prints ??= new Float64Array(RELAY_LIMITS.printsMax);
-		this.printSeqs ??= new Uint32Array(this.prints.length);
-		const slot = seq % this.prints.length;
-		this.prints[slot] = print;
-		this.printSeqs[slot] = seq;
+		let { prints, printSeqs } = this;
+		// a slot in use: a tag that has sent so much may have more of them
+		if (!prints || (prints[seq % prints.length] !== 0 && prints.length < RELAY_LIMITS.printsMax)) this.grow();
+		({ prints, printSeqs } = this);
+		if (!prints || !printSeqs) return;
+		const slot = seq % prints.length;
+		prints[slot] = print;
+		printSeqs[slot] = seq;
+	}
+
+	/** Gives its part of the room back: it is forgotten. */
+	release(): void {
+		this.room.slots += this.prints?.length ?? 0;
+		this.prints = undefined;
+		this.printSeqs = undefined;
+	}
+
+	/** Where there is no room the newest numbers take the slots of older ones, whose retries are then not told from other bytes. */
+	private grow(): void {
+		const { prints = new Float64Array(0), printSeqs = new Uint32Array(0) } = this;
+		const length = prints.length === 0 ? PRINTS_FIRST : prints.length * 4;
+		if (this.room.slots < length - prints.length) return;
+		this.room.slots -= length - prints.length;
+		this.prints = new Float64Array(length);
+		this.printSeqs = new Uint32Array(length);
+		for (let i = 0; i < prints.length; i++) {
+			const slot = (printSeqs[i] as number) % length;
+			this.prints[slot] = prints[i] as number;
+			this.printSeqs[slot] = printSeqs[i] as number;
+		}
 	}
 
 	settle(seq: number): void {

@@ -4,7 +4,7 @@ import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
 import type { RelayLimits } from "#relay/limit";
 import { MailFailure, type MailStore } from "#relay/mailbox/store";
-import { Tag } from "./dedupe.ts";
+import { type PrintRoom, Tag } from "./dedupe.ts";
 
 /** Ranges that may wait before they are written at once: a tag's sends that go by turns to readers who ack and who do not. */
 const UNMARKED_RANGES_MAX = LIMIT.gapsMax;
@@ -13,12 +13,14 @@ const UNMARKED_RANGES_MAX = LIMIT.gapsMax;
 export class Tags {
 	private readonly tags = new Map<string, Tag>();
 	private readonly unmarked = new Set<Tag>();
+	private readonly room: PrintRoom;
 	private readonly store: MailStore;
 	private readonly limits: RelayLimits;
 	private readonly failed: (error: unknown) => void;
 
 	constructor(store: MailStore, limits: RelayLimits, failed: (error: unknown) => void) {
 		this.store = store;
+		this.room = { slots: limits.printsOfAllMax };
 		this.limits = limits;
 		this.failed = failed;
 	}
@@ -39,7 +41,7 @@ export class Tags {
 		if (this.tags.size >= this.limits.tagsMax) return problem("too-many");
 		try {
 			const record = await this.store.marks(id);
-			const loaded = this.tags.get(id) ?? new Tag(id, record);
+			const loaded = this.tags.get(id) ?? new Tag(id, record, this.room);
 			this.tags.set(id, loaded);
 			return loaded;
 		} catch (error) {
@@ -62,8 +64,16 @@ export class Tags {
 
 	/** Forgets tags that nobody spoke for since then; what they sent is on disk. */
 	forget(beforeMs: number): void {
-		for (const [id, tag] of this.tags)
-			if (!tag.answers && tag.pending === 0 && tag.unmarked.count === 0 && tag.seenMs < beforeMs) this.tags.delete(id);
+		const idle = [...this.tags.values()].filter(
+			({ answers, pending, unmarked }) => !answers && pending === 0 && unmarked.count === 0,
+		);
+		// in the order in which they were loaded, so that the oldest make room
+		const over = idle.length - this.limits.tagsIdleMax;
+		for (const [i, tag] of idle.entries()) {
+			if (i >= over && tag.seenMs >= beforeMs) continue;
+			tag.release();
+			this.tags.delete(tag.id);
+		}
 	}
 
 	private write(tag: Tag): void {
