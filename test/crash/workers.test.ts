@@ -19,7 +19,7 @@ import { keysAt, startTestCrew, type TestCrew } from "#test/support/crew";
 import { type Frame, keys, payload, RawClient, until } from "#test/support/rawclient";
 
 const TTL_S = 3_600;
-const KILLS = 6;
+const KILLS = 4;
 /** Sends under way at once. */
 const WINDOW = 40;
 const WAIT_MS = 20_000;

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, suite, type TestContext, test } from "node:test";
 import { toHex } from "#contracts/bytes";
 import { writeFan } from "#contracts/fan";
@@ -8,6 +11,7 @@ import { advance, cursor, FRAME, readU32 } from "#contracts/frame";
 import { isProblem } from "#contracts/problem";
 import { shardOfPath, shardUrl } from "#contracts/shard";
 import { crypto } from "#host/crypto";
+import { layOut, readLayout, soleFolder } from "#relay/workers/layout";
 import { startCrew } from "#relay/workers/parent";
 import { workerOf } from "#relay/workers/share";
 import { keysAt, startTestCrew, type TestCrew } from "#test/support/crew";
@@ -348,6 +352,33 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 		const second = await startCrew(crew.config, 2, { ...relayDeps(), logLevel: "silent" });
 		assert(isProblem(second));
 		assert.equal(second.problem, "conflict");
+	});
+});
+
+suite("a data folder (docs/decisions/workers.md)", () => {
+	test("is one relay's or that of so many workers, and never silently another's", async (t) => {
+		const folder = await mkdtemp(join(tmpdir(), "farelay-layout-"));
+		t.after(() => rm(folder, { recursive: true, force: true }));
+		const [one, two, bad] = ["one", "two", "bad"].map((name) => join(folder, name)) as [string, string, string];
+		assert.equal(soleFolder(one), one);
+		await mkdir(one);
+		await writeFile(join(one, "mail.db"), "");
+		for (const refused of [await layOut(one, 2)]) assert(isProblem(refused) && refused.problem === "conflict");
+		assert.equal(soleFolder(one), one, "a relay without workers goes on as it was");
+		const folders = await layOut(two, 2);
+		assert(!isProblem(folders));
+		assert.deepEqual(folders, [join(two, "shards-1", "worker-0"), join(two, "shards-1", "worker-1")]);
+		assert.deepEqual(await layOut(two, 2), folders, "the same at each start");
+		for (const refused of [await layOut(two, 3), soleFolder(two)]) {
+			assert(isProblem(refused) && refused.problem === "conflict");
+			assert.match(refused.detail, /--workers 2/);
+		}
+		await mkdir(bad);
+		for (const text of ["", "{}", '{"workers":2,"folder":"../other"}', '{"workers":0,"folder":"shards-1"}']) {
+			await writeFile(join(bad, "shards.json"), text);
+			const refused = readLayout(bad);
+			assert(isProblem(refused) && refused.problem === "data-corrupt", text);
+		}
 	});
 });
 

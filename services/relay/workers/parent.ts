@@ -3,13 +3,13 @@
  * is the workers' (docs/decisions/workers.md). It reads no WebSocket.
  */
 
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { HASH_BYTES } from "#contracts/identity";
-import { isProblem, type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import { type HealthReport, makeHealth } from "#host/health";
 import { type FolderLock, lockFolder } from "#host/lock";
@@ -27,6 +27,7 @@ import { addStates, type RelayState } from "#relay/operator/state";
 import type { RelayDeps } from "#relay/relay";
 import { Crew } from "./crew.ts";
 import { Doorman } from "./doorman.ts";
+import { layOut } from "./layout.ts";
 import { workerOf } from "./share.ts";
 import { sharesOf } from "./shares.ts";
 
@@ -86,7 +87,7 @@ async function start(
 	const caps: CapsBook = opened;
 	const startedAtMs = clock.nowMs();
 	let states: (RelayState | undefined)[] = Array.from({ length: workers }, () => undefined);
-	const folders = foldersOf(config.data, workers);
+	const folders = config.data === undefined ? [] : await layOut(config.data, workers);
 	if (isProblem(folders)) return folders;
 	const { marketUrl } = config;
 	const market = new MarketKeys({ ...deps, limits, marketUrl, pin: config.marketKey, folder: config.data });
@@ -258,15 +259,6 @@ async function start(
 			return stopping;
 		},
 	};
-}
-
-/** Each worker's folder. */
-function foldersOf(data: string | undefined, workers: number): (string | undefined)[] | Problem {
-	if (data !== undefined && existsSync(join(data, "mail.db")))
-		return problem("conflict", `The mail in ${data} is that of a relay without workers; start it without --workers.`);
-	return Array.from({ length: workers }, (_, worker) =>
-		data === undefined ? undefined : join(data, `worker-${worker}`),
-	);
 }
 
 /** Where the workers' sockets are: in the data folder, or where its path is too long or it has none, in a temporary one. Only the owner may enter. */
