@@ -95,7 +95,9 @@ export class Crew {
 		const worker = this.workers[number];
 		if (!worker?.up || !worker.process || worker.handed.length >= HANDED_MAX) return false;
 		worker.handed.push(socket);
-		worker.process.send({ say: "take", read: new Uint8Array(read) } satisfies ParentWord, socket, (error) => {
+		// our end stays open until the worker has its own: what Node holds for a worker that dies before that it never closes
+		const word: ParentWord = { say: "take", read: new Uint8Array(read) };
+		worker.process.send(word, socket, { keepOpen: true }, (error) => {
 			if (error) socket.destroy();
 		});
 		return true;
@@ -146,7 +148,7 @@ export class Crew {
 			if (word.say === "ready") {
 				worker.up = true;
 				began.resolve(undefined);
-			} else if (word.say === "took") worker.handed.shift();
+			} else if (word.say === "took") worker.handed.shift()?.destroy();
 			else if (word.say === "report") {
 				worker.asked.get(word.ask)?.(word.report);
 				worker.asked.delete(word.ask);
