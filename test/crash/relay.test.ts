@@ -1,46 +1,14 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { suite, type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { fromHex, toHex } from "#contracts/bytes";
+import { fromHex } from "#contracts/bytes";
 import { FakeMarket } from "#test/support/fakemarket";
 import { keys, payload, RawClient, until } from "#test/support/rawclient";
+import { startRelayProcess } from "./relay-process.ts";
 
-const MAIN = fileURLToPath(import.meta.resolve("#relay/main"));
 const TTL_S = 3_600;
-
-type Process = { child: ChildProcess; url: string; died: Promise<NodeJS.Signals | null> };
-
-/** A relay as a process of its own, dying at a named point if one is given. */
-async function start(t: TestContext, market: FakeMarket, data: string, fault?: string): Promise<Process> {
-	const env = {
-		PATH: process.env.PATH,
-		FARELAY_MARKET_URL: market.url,
-		FARELAY_OPERATOR: toHex(keys().publicKey),
-		FARELAY_DATA: data,
-		FARELAY_PORT: "0",
-		...(fault && { FARELAY_FAULT: fault }),
-	};
-	const child = spawn(process.execPath, ["--max-semi-space-size=1", MAIN], {
-		env,
-		stdio: ["ignore", "pipe", "inherit"],
-	});
-	t.after(() => void child.kill("SIGKILL"));
-	const died = new Promise<NodeJS.Signals | null>((resolve) => child.once("exit", (_code, signal) => resolve(signal)));
-	const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-	const url = await new Promise<string>((resolve, reject) => {
-		lines.on("line", (line) => {
-			const said = JSON.parse(line) as { url?: string };
-			if (said.url) resolve(said.url);
-		});
-		child.once("exit", () => reject(new Error("the relay did not start")));
-	});
-	return { child, url, died };
-}
 
 /** Sends forty mails, each paid by a voucher of its own, through a relay that dies at a point, and then through its next life. */
 async function survive(t: TestContext, fault: string, killAfterKept?: number): Promise<void> {
@@ -50,7 +18,7 @@ async function survive(t: TestContext, fault: string, killAfterKept?: number): P
 		await market.stop();
 		await rm(data, { recursive: true, force: true, maxRetries: 5 });
 	});
-	const probe = await start(t, market, data);
+	const probe = await startRelayProcess(t, market, data);
 	await until("the listing", () => market.listings[0]);
 	const relay = (fromHex(market.listings[0]) as Uint8Array).slice(33, 65);
 	const mailbox = keys();
@@ -61,7 +29,7 @@ async function survive(t: TestContext, fault: string, killAfterKept?: number): P
 	probe.child.kill("SIGTERM");
 	assert.equal(await probe.died, null, "an orderly stop is no crash");
 
-	const first = await start(t, market, data, fault);
+	const first = await startRelayProcess(t, market, data, fault);
 	const session = keys();
 	const grant = market.grant(relay, session.publicKey);
 	const alice = await RawClient.connect(first.url, relay);
@@ -83,7 +51,7 @@ async function survive(t: TestContext, fault: string, killAfterKept?: number): P
 	const credited = alice.credits.at(-1) ?? 0n;
 	assert.ok(kept.size < 40);
 
-	const second = await start(t, market, data);
+	const second = await startRelayProcess(t, market, data);
 	const again = await RawClient.connect(second.url, relay);
 	again.tag = alice.tag;
 	again.put(again.helloFrame({ grant, session }), again.openFrame(1, mailbox.publicKey, TTL_S));
