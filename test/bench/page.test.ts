@@ -3,7 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import type { Kept, Row } from "./measure.ts";
-import { FOLDER, results } from "./page/draw.ts";
+import { FOLDER, results, soakOf } from "./page/draw.ts";
 import { drawn, PAGE, table } from "./page/page.ts";
 import { met, targetOf } from "./page/target.ts";
 
@@ -27,7 +27,7 @@ const kept = (rows: Row[], more: Partial<Kept> = {}): Kept => ({
 
 suite("docs/bench", () => {
 	test("is what its results give: nobody wrote a figure by hand (else: npm run bench -- tables)", () => {
-		const files = drawn(results());
+		const files = drawn(results(), soakOf());
 		const there = globSync(["*.svg", PAGE], { cwd: FOLDER }).sort();
 		assert.deepEqual(there, [...files.keys()].sort());
 		for (const [file, words] of files) assert.equal(readFileSync(join(FOLDER, file), "utf8"), words, file);
@@ -59,6 +59,17 @@ suite("docs/bench", () => {
 		const lines = table(kept([row({ note: "this | that" })])).split("\n");
 		const cells = new Set(lines.map((line) => line.split("|").length));
 		assert.equal(cells.size, 1);
+	});
+
+	test("a soak that lost something says so in bold", () => {
+		const soak = {
+			...{ minutes: 10, seed: 7, people: 20, sent: 1234, kept: 1200, delivered: 1199, duplicates: 0, lost: 1 },
+			...{ unanswered: 0, refused: 0, unaccountedNanos: 0, takenByKillsBytes: { taken: 5, most: 10 }, kills: 40 },
+			...{ faults: 9, faultsByKind: { cut: 4, delay: 5 }, rssMiB: [80, 90] as const, notes: ["a note"] },
+		};
+		const page = drawn([], soak).get(PAGE) ?? "";
+		assert.match(page, /\| lost: kept and never shown \| \*\*1\*\* \|\n\| shown twice \| 0 \|/);
+		assert.match(page, /- a note/);
 	});
 
 	test("a chart has a bar for each row, with its ratio in words, and stays inside its picture", () => {

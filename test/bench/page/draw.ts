@@ -1,7 +1,8 @@
 /** Draws `docs/bench/` from the results that are kept there, and takes away charts that no result asks for any more. */
-import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Kept } from "#test/bench/measure";
+import type { SoakResult } from "#test/soak/soak";
 import { drawn } from "./page.ts";
 
 export const FOLDER = join(import.meta.dirname, "../../../docs/bench");
@@ -19,9 +20,15 @@ export function results(folder: string = FOLDER): Kept[] {
 		.sort((a, b) => rank(a) - rank(b));
 }
 
+/** What the last soak that was kept came to. */
+export function soakOf(folder: string = FOLDER): SoakResult | undefined {
+	const path = join(folder, "soak.json");
+	return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as SoakResult) : undefined;
+}
+
 /** Writes the page and its charts; their names. */
 export function draw(folder: string = FOLDER): string[] {
-	const files = drawn(results(folder));
+	const files = drawn(results(folder), soakOf(folder));
 	for (const file of globSync("*.svg", { cwd: folder })) if (!files.has(file)) rmSync(join(folder, file));
 	for (const [file, words] of files) writeFileSync(join(folder, file), words);
 	return [...files.keys()];

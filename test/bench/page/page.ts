@@ -1,6 +1,8 @@
 /** The page of figures: one table and its charts for each result, as text. */
 import type { Kept, Row } from "#test/bench/measure";
+import type { SoakResult } from "#test/soak/soak";
 import { chart, type Group, ratioText } from "./chart.ts";
+import { soakSection } from "./soak.ts";
 import { met, type Target, targetOf } from "./target.ts";
 
 /** The page's own name in `docs/bench/`; charts are beside it. */
@@ -119,14 +121,14 @@ Written by \`npm run bench -- all\`, redrawn from the results beside it by \`npm
 A ratio above 1 means that ours is better. In a chart a bar is the median, the thin line its spread, the upright mark what was aimed for.
 `;
 
-/** The page and its charts by file name. Results come in the order in which they are to stand. */
-export function drawn(results: readonly Kept[]): Map<string, string> {
+/** The page and its charts by file name. Results come in the order in which they are to stand, a soak after them. */
+export function drawn(results: readonly Kept[], soak?: SoakResult): Map<string, string> {
 	const files = new Map<string, string>();
 	const sections = results.map((kept) => {
 		const pictures = charts(kept);
 		for (const [file, picture] of pictures) files.set(file, picture);
 		return section(kept, pictures.keys());
 	});
-	files.set(PAGE, [HEAD, ...sections].join("\n"));
+	files.set(PAGE, [HEAD, ...sections, ...(soak ? [soakSection(soak)] : [])].join("\n"));
 	return files;
 }
