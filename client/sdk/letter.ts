@@ -24,6 +24,8 @@ export type Letter = {
 	/** The sealed message, or a file's sealed manifest. */
 	readonly payload: Uint8Array;
 	readonly file: FileProgress | undefined;
+	/** It was read back: what is in its seal is not known here any more, and cannot be sealed for another relay. */
+	readonly readBack?: true;
 };
 
 /** Something that waits to be sent, as an app sees it. */
@@ -77,7 +79,7 @@ export async function readLetters({ crypto, storage }: Pick<Device, "crypto" | "
 		const manifest = row.file && readManifest(fromHex(row.file.manifest) ?? new Uint8Array(0));
 		if (isProblem(manifest)) continue;
 		const file = row.file && manifest && { ...row.file, manifest };
-		letters.push({ id, card, home: row.home, ttlS: row.ttlS, atMs: row.atMs, payload, file });
+		letters.push({ id, card, home: row.home, ttlS: row.ttlS, atMs: row.atMs, payload, file, readBack: true });
 	}
 	return letters.sort((a, b) => a.atMs - b.atMs);
 }

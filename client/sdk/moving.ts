@@ -27,12 +27,14 @@ export class Moves {
 	}
 
 	/** `moved` resolves when a newer card names no mailbox at the relay that a letter waits for. */
-	watch({ card, home }: Letter): Watch {
+	watch({ card, home, readBack }: Letter): Watch {
 		const { relay } = card.homes[home] as Home;
 		const key = toHex(relay);
 		const found = Promise.withResolvers<Problem>();
 		const all = this.watched.get(key) ?? new Set();
 		const look = async () => {
+			// it would only be given up: it waits for its relay, until its TTL is over
+			if (readBack) return;
 			const newer = await this.newer(card);
 			if (all.has(one) && newer?.homes.every((other) => !same(other.relay, relay)))
 				found.resolve(problem("mailbox-unknown", "Whoever this is for has moved to another relay."));

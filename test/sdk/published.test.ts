@@ -269,6 +269,33 @@ suite("a published card: one link, whatever becomes of the card", () => {
 		await settled;
 	});
 
+	test("a message that was sealed by an earlier start of the app is not given up for a move: it waits for the relay that it is for", async () => {
+		const [clock, door] = [watch(), await between()];
+		const away = await world.relay();
+		const [alice, bob] = [await someone({ device: clock.device }), await someone()];
+		const link = door.through(await bob.publishCard({ relay: relayOf(away) }));
+		await alice.send(link, "so that there is a tab");
+		await away.running.stop();
+		const refused = refusal(alice.send(link, "sealed and not sent"));
+		await until(async () => (await alice.waiting()).length === 1, "it waits");
+		await alice.close();
+		assert.equal(await refused, "unavailable");
+		await bob.card({ relay: relayOf(second) });
+
+		clock.aheadMs = LOOK_AGAIN_MS;
+		let unreachable = 0;
+		const again = await someone({ device: clock.device, storage: alice.storage, onProblem: () => unreachable++ });
+		const resumed = again.resume();
+		await until(() => unreachable >= 2, "the relay was tried again");
+		assert.equal((await again.waiting()).length, 1);
+		await away.restart();
+		await again.hurry();
+		assert.deepEqual(
+			(await resumed).map(({ tick }) => tick),
+			["sent"],
+		);
+	});
+
 	test("Bob's mailbox is not where his card says: Alice asks once, and sends a text and a file to where it is", async () => {
 		const clock = watch();
 		const door = await between();
