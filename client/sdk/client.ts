@@ -20,21 +20,29 @@ import type { Settlement } from "./finish.ts";
 import { homesOf } from "./home.ts";
 import { Household, type MailboxDevice } from "./household.ts";
 import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
-import { Inbox, type InboxEvents } from "./inbox.ts";
-import { type Handlers, Incoming } from "./incoming.ts";
+import type { Handlers } from "./incoming.ts";
 import { type Waiting, waitingOf } from "./letter.ts";
 import type { Market, RelayOffer } from "./market.ts";
-import type { CardOptions, ClientOptions, ClientSendOptions, Sendable, Tick } from "./options.ts";
+import {
+	type CardOptions,
+	type ClientOptions,
+	type ClientSendOptions,
+	isMany,
+	type Outcome,
+	type Sendable,
+	type Tick,
+	type Whom,
+} from "./options.ts";
 import { Outbox, type SendOptions, type Sent } from "./outbox.ts";
-import { Paces } from "./pace.ts";
 import { Publishing } from "./publishing.ts";
+import { Reading } from "./reading.ts";
 import type { Clocks } from "./session.ts";
 import { type Cost, Spending } from "./spending.ts";
 import { getJson, memoryStorage, putJson } from "./storage.ts";
 import { Ticks } from "./ticks.ts";
 import { Wallet } from "./wallet.ts";
 
-export type { CardOptions, ClientOptions, ClientSendOptions, Sendable, Tick };
+export type { CardOptions, ClientOptions, ClientSendOptions, Outcome, Sendable, Tick };
 
 const text = new TextEncoder();
 
@@ -58,7 +66,7 @@ export class Client {
 	readonly device: Device;
 	private readonly options: Omit<ClientOptions, "market">;
 	private readonly clocks: Clocks = new Map();
-	private readonly paces: Paces;
+	private readonly reading: Reading;
 	private readonly spending: Spending;
 	private readonly wallet: Wallet;
 	private readonly outbox: Outbox;
@@ -66,8 +74,6 @@ export class Client {
 	private readonly publishing: Publishing;
 	private readonly ticks = new Ticks();
 	private readonly household: Household;
-	private inboxes: Inbox[] = [];
-	private incoming: Incoming[] = [];
 
 	/** Use {@link createClient}; a test hands in a market of its own. */
 	constructor(
@@ -80,7 +86,7 @@ export class Client {
 		this.identity = identity;
 		this.market = market as MarketDoor;
 		this.options = options;
-		this.paces = new Paces(device);
+		this.reading = new Reading(device, identity, this.clocks);
 		this.spending = new Spending(device, options.spendLimit);
 		this.wallet = new Wallet(device, identity, market, this.clocks, this.spending, {
 			lost: (relay, lost: Traffic, total) => options.onLost?.(relay, lost, total),
@@ -173,13 +179,9 @@ export class Client {
 		return orThrow(await this.contacts.resolve(link));
 	}
 
-	private async cardOf(card: string | Card): Promise<Card> {
-		return typeof card === "string" ? this.resolve(card) : card;
-	}
-
-	/** What sending something costs, before it is sent: sealed bytes, the ask, and the total with both fees. */
-	async estimate(card: string | Card, what: Sendable, { ttlS = LIMIT.ttlSDefault } = {}): Promise<Cost> {
-		return orThrow(await this.outbox.estimate(await this.cardOf(card), sourceOf(what), ttlS));
+	/** What sending something to somebody or to several costs, before it is sent: sealed bytes of all copies, the ask, and the total with both fees. */
+	async estimate(to: Whom | readonly Whom[], what: Sendable, { ttlS = LIMIT.ttlSDefault } = {}): Promise<Cost> {
+		return orThrow(await this.outbox.estimate(orThrow(await this.contacts.of(to)), sourceOf(what), ttlS));
 	}
 
 	/**
@@ -187,17 +189,26 @@ export class Client {
 	 * when it was refused: nothing of it is charged but what was kept before. What was refused for now, and what was under way
 	 * when the client closed, still waits ({@link waiting}) until its TTL is over: {@link resume} sends it, and not a second `send`.
 	 */
-	async send(card: string | Card, what: Sendable, options: ClientSendOptions = {}): Promise<Sent> {
-		const to = await this.contacts.know(await this.cardOf(card));
-		options.tick?.("waiting");
+	async send(to: Whom, what: Sendable, options?: ClientSendOptions): Promise<Sent>;
+	/**
+	 * Sends it to several people: a file is sealed and uploaded once for all who are at one relay, and each has a copy of their own, which
+	 * is priced, kept and refused by itself. Resolves with what became of each, in order; rejects only where nothing was tried.
+	 */
+	async send(to: readonly Whom[], what: Sendable, options?: ClientSendOptions): Promise<Outcome[]>;
+	async send(to: Whom | readonly Whom[], what: Sendable, options: ClientSendOptions = {}): Promise<Sent | Outcome[]> {
+		const named = orThrow(await this.contacts.of(to));
+		const cards = await Promise.all(named.map((card) => this.contacts.know(card)));
+		for (const { identity } of cards) options.tick?.("waiting", identity);
 		const thing = sourceOf(what);
-		const sent = orThrow(
+		const answers =
 			typeof thing === "string"
-				? await this.outbox.send(to, MESSAGE.text, text.encode(thing), options)
-				: await this.outbox.sendFile(to, thing, options),
-		);
-		if (options.tick) this.ticks.follow(toHex(sent.id), sent.tick, options.tick);
-		return sent;
+				? await this.outbox.send(cards, MESSAGE.text, text.encode(thing), options)
+				: await this.outbox.sendFile(cards, thing, options);
+		const outcomes = cards.map(({ identity }, i) => ({ to: identity, answer: answers[i] as Sent | Problem }));
+		for (const { to, answer } of outcomes)
+			if (options.tick && !isProblem(answer))
+				this.ticks.follow(toHex(answer.id), answer.tick, (tick) => options.tick?.(tick, to));
+		return isMany(to) ? outcomes : orThrow(answers[0] as Sent | Problem);
 	}
 
 	/** Goes on with an unfinished file by its id. Rejects with `file-changed` when the source is not that file any more. */
@@ -231,43 +242,33 @@ export class Client {
 			);
 		const all: Handlers = {
 			...handlers,
+			problem: handlers.problem ?? this.options.onProblem ?? (() => {}),
 			receipt: async (from, ids) => {
 				for (const id of ids) this.ticks.delivered(toHex(id));
 				await handlers.receipt?.(from, ids);
 			},
 		};
-		const incoming = await Incoming.open(this.device, this.identity, all, (from, id) => {
+		const arrived = (from: Uint8Array, id: Uint8Array) => {
 			this.acknowledge(from, id).catch(() => this.options.onProblem?.(problem("disk", "A receipt could not be sent.")));
-		});
-		this.incoming.push(incoming);
-		await this.paces.load();
-		for (const relay of homes) {
-			const events: InboxEvents = {
-				take: (payload, mailbox) => incoming.take(payload, mailbox),
-				settle: () => incoming.settle(),
-				report: (report) => handlers.report?.(report),
-				problem: (refusal) => (handlers.problem ?? this.options.onProblem)?.(refusal),
-			};
-			this.inboxes.push(new Inbox(this.device, this.identity, relay, this.clocks, events, this.paces).open());
-		}
+		};
+		await this.reading.open(homes, all, arrived);
 	}
 
 	/** The devices that read one's mailboxes, and when each was last there. */
 	async devices(): Promise<MailboxDevice[]> {
-		return orThrow(await this.household.list(await this.homes(), this.inboxes));
+		return orThrow(await this.household.list(await this.homes(), this.reading.inboxes));
 	}
 
 	/** Gives a device up, as one that was lost: nothing is kept for it any more. Who has the account's seed can read again all the same. */
 	async forgetDevice(device: MailboxDevice): Promise<void> {
-		orThrow(await this.household.forget(device, this.inboxes));
+		orThrow(await this.household.forget(device, this.reading.inboxes));
 	}
 
 	/** A paid receipt, where that is wished for and the sender's card is known. Failing costs nobody anything. */
 	private async acknowledge(from: Uint8Array, id: Uint8Array): Promise<void> {
 		if (!this.options.receipts) return;
 		const card = await this.contacts.known(from);
-		if (!card) return;
-		const sent = await this.outbox.send(card, MESSAGE.receipt, id, {});
+		const [sent] = card ? await this.outbox.send([card], MESSAGE.receipt, id, {}) : [];
 		if (isProblem(sent)) this.options.onProblem?.(sent);
 	}
 
@@ -276,13 +277,13 @@ export class Client {
 	 * mail waits at the relay. Nothing is closed while something is being sent.
 	 */
 	async background(on = true): Promise<void> {
-		for (const inbox of this.inboxes) inbox.background(on);
+		this.reading.background(on);
 		await this.wallet.background(on);
 	}
 
 	/** Tries again at once, as when a network came back or changed. */
 	async hurry(): Promise<void> {
-		for (const inbox of this.inboxes) inbox.hurry();
+		this.reading.hurry();
 		await this.wallet.hurry();
 	}
 
@@ -293,8 +294,7 @@ export class Client {
 
 	/** Stops reading and sending. Tabs stay open for the next start; {@link settle} first to get their money back. */
 	async close(): Promise<void> {
-		await Promise.all(this.inboxes.splice(0).map((inbox) => inbox.close()));
-		await Promise.all(this.incoming.splice(0).map((incoming) => incoming.close()));
+		await this.reading.close();
 		await this.wallet.close();
 	}
 }

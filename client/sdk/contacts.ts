@@ -8,6 +8,7 @@ import { type Card, readCard, readCardLink } from "#contracts/card";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { isPlaceLink, readPlaceLink } from "#contracts/published";
 import type { Device } from "./device.ts";
+import { isMany, type Whom } from "./options.ts";
 import { fetchPublished } from "./published.ts";
 import { getJson, putJson } from "./storage.ts";
 
@@ -57,6 +58,17 @@ export class Contacts {
 		const card = known && (await this.cardAt(known));
 		if (card && this.device.nowMs() - known.lookedMs < LOOK_AGAIN_MS) return card;
 		return this.look(link);
+	}
+
+	/** The cards of these people, each of them once. */
+	async of(whom: Whom | readonly Whom[]): Promise<Card[] | Problem> {
+		const cards = new Map<string, Card>();
+		for (const one of isMany(whom) ? whom : [whom]) {
+			const card = typeof one === "string" ? await this.resolve(one) : one;
+			if (isProblem(card)) return card;
+			cards.set(toHex(card.identity), card);
+		}
+		return [...cards.values()];
 	}
 
 	/** A newer card of somebody whose published one is followed; undefined where there is none, or it was asked for a moment ago. */

@@ -28,6 +28,9 @@ export type Letter = {
 	readonly readBack?: true;
 };
 
+/** A file's letter. Those of one file to several people at one relay have one manifest: its chunks go to all of them at once. */
+export type FileLetter = Letter & { readonly file: FileProgress };
+
 /** Something that waits to be sent, as an app sees it. */
 export type Waiting = {
 	readonly id: Uint8Array;
@@ -39,6 +42,10 @@ export type Waiting = {
 	/** Only for a file: it needs its source to go on. */
 	readonly file: { readonly name: string; readonly sizeBytes: number } | undefined;
 };
+
+export function isFileLetter(letter: Letter): letter is FileLetter {
+	return letter.file !== undefined;
+}
 
 /** A letter as an app sees it. */
 export function waitingOf({ id, card, atMs, ttlS, file }: Letter): Waiting {

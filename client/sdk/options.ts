@@ -1,12 +1,13 @@
 /** What an app says to the SDK's front: how a client is made, what goes on a card, what can be sent. */
 
 import type { Amount } from "#contracts/amount";
+import type { Card } from "#contracts/card";
 import type { Problem } from "#contracts/problem";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import type { FileSource } from "./file.ts";
 import type { Waiting } from "./letter.ts";
-import type { SendOptions } from "./outbox.ts";
+import type { SendOptions, Sent } from "./outbox.ts";
 import type { Storage } from "./storage.ts";
 import type { WalletEvents } from "./wallet.ts";
 
@@ -38,6 +39,15 @@ export type CardOptions = { readonly relay?: Relay; readonly relays?: readonly R
 
 /** How a message stands: on its way, at the relay, with its reader. */
 export type Tick = "waiting" | "sent" | "passed" | "delivered";
-export type ClientSendOptions = SendOptions & { readonly tick?: (tick: Tick) => void };
+export type ClientSendOptions = SendOptions & { readonly tick?: (tick: Tick, to: Uint8Array) => void };
+/** What became of something for one of several people, by their identity key. */
+export type Outcome = { readonly to: Uint8Array; readonly answer: Sent | Problem };
+/** Somebody: by their card, or by a link to it. */
+export type Whom = string | Card;
 /** What can be sent: a text, a file, or a browser's `File`. */
 export type Sendable = string | FileSource | Blob;
+
+/** Whether something goes to several people, each of whom is answered for. */
+export function isMany(to: Whom | readonly Whom[]): to is readonly Whom[] {
+	return Array.isArray(to);
+}

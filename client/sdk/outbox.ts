@@ -3,54 +3,33 @@
  * restarts until it is answered, by the card's second home where the first refuses (PROTOCOL.md, "Sending").
  */
 
-import { same } from "#contracts/bytes";
+import { same, toHex } from "#contracts/bytes";
 import type { Card, Home } from "#contracts/card";
-import { BODY_BYTES_MAX, MESSAGE, sealedBytes } from "#contracts/envelope";
-import { KEY_BYTES } from "#contracts/identity";
+import { BODY_BYTES_MAX, sealedBytes } from "#contracts/envelope";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, type ProblemCode, problem } from "#contracts/problem";
-import { size } from "#contracts/ranges";
-import { traffic } from "#contracts/tariff";
+import { type Traffic, traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
-import {
-	CHUNK_CONTENT_BYTES,
-	chunkCount,
-	FILE_NAME_BYTES_MAX,
-	fileName,
-	STREAM_BYTES,
-	writeManifest,
-} from "./chunk.ts";
 import type { Device } from "./device.ts";
+import { alone, Dispatch, type SendOptions, type Sent, sumOf, type Todo } from "./dispatch.ts";
 import { chunksSealedBytes, type FileSource, hashFile } from "./file.ts";
 import type { Identity } from "./identity.ts";
 import {
 	dropLetter,
-	type FileProgress,
+	type FileLetter,
+	isFileLetter,
 	type Letter,
 	readLetters,
 	type Waiting,
 	waitingOf,
-	writeLetter,
 } from "./letter.ts";
 import { MOVED, Moves, type Newer } from "./moving.ts";
-import type { Answer } from "./parcel.ts";
-import type { Plan } from "./plan.ts";
-import { seal } from "./seal.ts";
 import { type Cost, costOf, type Spending } from "./spending.ts";
-import { checkAgain, type Held, streamFile } from "./stream.ts";
+import { checkAgain, type Held, NOTHING_HELD } from "./stream.ts";
 import type { Wallet } from "./wallet.ts";
+import { manifestBytes, newManifest, sentName, writeFileLetter, writeMessageLetter } from "./writing.ts";
 
-export type SendOptions = {
-	/** How long it is kept for the reader, in seconds; 0 for live only. */
-	readonly ttlS?: number | undefined;
-	/** A file's bytes that are kept at the relay so far. */
-	readonly progress?: ((keptBytes: number) => void) | undefined;
-	/** Called once it is known what it costs, before anything is sent. */
-	readonly priced?: ((cost: Cost) => void) | undefined;
-};
-
-/** It is at the relay, on disk or with the reader (`sent`), or was handed to a reader live (`passed`); the id is what receipts name. */
-export type Sent = { readonly id: Uint8Array; readonly tick: "sent" | "passed"; readonly cost: Cost };
+export type { SendOptions, Sent };
 
 /** Refusals of one home that say nothing about the other. */
 const ELSEWHERE: readonly ProblemCode[] = [
@@ -67,15 +46,13 @@ const ELSEWHERE: readonly ProblemCode[] = [
 	"grant-unknown-market",
 ];
 
-type Todo = { letter: Letter; source?: FileSource | undefined; held: Held; options: SendOptions };
-
 const text = new TextEncoder();
 
 export class Outbox {
 	private readonly device: Device;
 	private readonly identity: Identity;
 	private readonly wallet: Wallet;
-	private readonly spending: Spending;
+	private readonly dispatch: Dispatch;
 	private readonly over: (waiting: Waiting) => void;
 	private readonly newer: Newer;
 	readonly moves: Moves;
@@ -92,42 +69,66 @@ export class Outbox {
 		this.device = device;
 		this.identity = identity;
 		this.wallet = wallet;
-		this.spending = spending;
 		this.over = over;
 		this.newer = newer;
 		this.moves = new Moves(newer);
+		this.dispatch = new Dispatch(device, wallet, spending, this.moves);
 	}
 
-	/** What a payload of so many sealed bytes costs at a home. */
-	async price(home: Home, sealed: number, ttlS: number): Promise<Cost | Problem> {
-		const rates = await this.wallet.rates({ key: home.relay, url: home.url });
-		return isProblem(rates) ? rates : costOf(rates.tariff, rates.fees, traffic(sealed, ttlS));
+	/** What sending something to these people costs, before it is sent: a copy for each. */
+	async estimate(cards: readonly Card[], what: string | FileSource, ttlS: number): Promise<Cost | Problem> {
+		const isText = typeof what === "string";
+		const letterBytes = sealedBytes(isText ? text.encode(what).length : manifestBytes(sentName(what)));
+		const copy = traffic(letterBytes + (isText ? 0 : chunksSealedBytes(what.sizeBytes)), ttlS);
+		const known = new Map<string, Cost | Problem>();
+		const costs: Cost[] = [];
+		for (const { homes } of cards) {
+			const { relay, url } = homes[0] as Home;
+			const cost = known.get(toHex(relay)) ?? (await this.price({ key: relay, url }, copy));
+			if (isProblem(cost)) return cost;
+			known.set(toHex(relay), cost);
+			costs.push(cost);
+		}
+		return sumOf(costs);
 	}
 
-	/** What sending something costs, before it is sent. */
-	async estimate(card: Card, what: string | FileSource, ttlS: number): Promise<Cost | Problem> {
-		const home = card.homes[0] as Home;
-		if (typeof what === "string") return this.price(home, sealedBytes(text.encode(what).length), ttlS);
-		const name = text.encode(fileName(what.name)).length;
-		return this.price(home, sealedBytes(MANIFEST_BYTES + name) + chunksSealedBytes(what.sizeBytes), ttlS);
+	private async price(relay: Relay, copy: Traffic): Promise<Cost | Problem> {
+		const rates = await this.wallet.rates(relay);
+		return isProblem(rates) ? rates : costOf(rates.tariff, rates.fees, copy);
 	}
 
-	/** Sends bytes of one kind to the owner of a card, as one sealed message. */
-	async send(card: Card, kind: number, body: Uint8Array, options: SendOptions): Promise<Sent | Problem> {
-		const wrong = this.refuse(card, options.ttlS);
-		if (wrong) return wrong;
-		if (body.length > BODY_BYTES_MAX)
-			return problem("usage", `A message is at most ${BODY_BYTES_MAX} bytes; send it as a file.`);
+	/** Sends bytes of one kind to the owners of cards, to each as a sealed message of their own. What became of each, in order. */
+	async send(
+		cards: readonly Card[],
+		kind: number,
+		body: Uint8Array,
+		options: SendOptions,
+	): Promise<(Sent | Problem)[]> {
 		const ttlS = options.ttlS ?? LIMIT.ttlSDefault;
-		const letter = this.write(card, 0, kind, body, ttlS);
-		const answer = await this.dispatch({ letter, held: new Map(), options });
-		const second = isProblem(answer) && ELSEWHERE.includes(answer.problem) && card.homes.length > 1;
-		// Sealed anew, because a seal names its mailbox, but under the same id: whoever reads both sees one message.
-		const again = (to: Card, home: number) =>
-			this.dispatch({ letter: this.write(to, home, kind, body, ttlS, letter.id), held: new Map(), options });
-		const last = second ? await again(card, 1) : answer;
-		const moved = await this.movedTo(card, last);
-		return moved ? again(moved, 0) : last;
+		const long =
+			body.length > BODY_BYTES_MAX
+				? problem("usage", `A message is at most ${BODY_BYTES_MAX} bytes; send it as a file.`)
+				: undefined;
+		const write = (to: Card, home: number, id?: Uint8Array) =>
+			writeMessageLetter(this.device, this.identity, { card: to, home, ttlS }, { kind, body, ...(id && { id }) });
+		const letters = cards.map((card) => this.refuse(card, options.ttlS) ?? long ?? write(card, 0));
+		const answers = await this.dispatch.send(letters.filter(isLetter).map(alone), options);
+		return Promise.all(
+			letters.map(async (letter) => {
+				if (!isLetter(letter)) return letter;
+				const { card, id } = letter;
+				const answer = answers.get(letter) as Sent | Problem;
+				const second = isProblem(answer) && ELSEWHERE.includes(answer.problem) && card.homes.length > 1;
+				// Sealed anew, because a seal names its mailbox, but under the same id: whoever reads both sees one message.
+				const again = async (to: Card, home: number) => {
+					const sealed = write(to, home, id);
+					return (await this.dispatch.send([alone(sealed)], options)).get(sealed) as Sent | Problem;
+				};
+				const last = second ? await again(card, 1) : answer;
+				const moved = await this.movedTo(card, last);
+				return moved ? again(moved, 0) : last;
+			}),
+		);
 	}
 
 	/** The card to use instead, where a refusal may come of a move. */
@@ -137,44 +138,76 @@ export class Outbox {
 		return newer && !this.refuse(newer, undefined) ? newer : undefined;
 	}
 
-	/** Sends a file; goes on where an earlier attempt at the same file to the same person stopped. */
-	async sendFile(card: Card, source: FileSource, options: SendOptions): Promise<Sent | Problem> {
-		const wrong = this.refuse(card, options.ttlS);
-		if (wrong) return wrong;
-		const name = shortened(fileName(source.name));
-		for (const letter of await this.waiting()) {
-			const { file } = letter;
-			if (!file || !same(letter.card.identity, card.identity) || file.manifest.name !== name) continue;
-			const held = await checkAgain(this.device, source, file);
-			if (!isProblem(held)) return this.dispatch({ letter, source, held, options });
-			if (held.problem !== "file-changed") return held;
+	/**
+	 * Sends a file to the owners of cards, sealed once for all who are at one relay; goes on where an earlier attempt at the same file to
+	 * the same person stopped. What became of each, in order.
+	 */
+	async sendFile(cards: readonly Card[], source: FileSource, options: SendOptions): Promise<(Sent | Problem)[]> {
+		const answers: (Sent | Problem | undefined)[] = cards.map((card) => this.refuse(card, options.ttlS));
+		const letters: (Letter | undefined)[] = cards.map(() => undefined);
+		const left = () => cards.flatMap((_, i) => (answers[i] || letters[i] ? [] : [i]));
+		const todos: Todo[] = [];
+		const name = sentName(source);
+		for (const group of await this.unfinished()) {
+			if (group[0]?.file.manifest.name !== name) continue;
+			const mine = group.filter(({ card }) => left().some((i) => same((cards[i] as Card).identity, card.identity)));
+			if (mine.length === 0) continue;
+			const held = await checkAgain(this.device, source, group);
+			if (isProblem(held) && held.problem === "file-changed") continue;
+			for (const letter of mine) {
+				const i = left().find((i) => same((cards[i] as Card).identity, letter.card.identity));
+				if (i === undefined) continue;
+				if (isProblem(held)) answers[i] = held;
+				else letters[i] = letter;
+			}
+			if (!isProblem(held)) todos.push(todoOf(mine, group, source, held));
 		}
-		const hash = await hashFile(this.device.sodium, source);
-		if (isProblem(hash)) return hash;
-		const manifest = {
-			stream: this.device.crypto.random(STREAM_BYTES),
-			key: this.device.crypto.random(KEY_BYTES),
-			sizeBytes: source.sizeBytes,
-			hash,
-			chunkBytes: CHUNK_CONTENT_BYTES,
-			count: chunkCount(source.sizeBytes),
-			name,
-		};
-		const file: FileProgress = { manifest, announced: false, kept: [], sentTo: 0 };
-		const sealed = this.write(card, 0, MESSAGE.file, writeManifest(manifest), options.ttlS ?? LIMIT.ttlSDefault);
-		const answer = await this.dispatch({ letter: { ...sealed, file }, source, held: new Map(), options });
-		const moved = await this.movedTo(card, answer);
-		if (!moved) return answer;
-		await dropLetter(this.device, sealed.id);
-		return this.sendFile(moved, source, options);
+		const begun = new Set(letters);
+		const hash = left().length > 0 ? await hashFile(this.device.sodium, source) : problem("usage");
+		for (const some of byRelay(left(), cards)) {
+			const manifest = isProblem(hash) ? undefined : newManifest(this.device, source, hash);
+			for (const i of some) {
+				const to = { card: cards[i] as Card, home: 0, ttlS: options.ttlS ?? LIMIT.ttlSDefault };
+				if (manifest) letters[i] = writeFileLetter(this.device, this.identity, to, manifest);
+				else answers[i] = hash as Problem;
+			}
+			if (manifest) todos.push({ letters: some.map((i) => letters[i] as Letter), source, held: NOTHING_HELD });
+		}
+		const sent = await this.dispatch.send(todos, options);
+		return Promise.all(
+			cards.map(async (card, i) => {
+				const letter = letters[i];
+				if (!letter) return answers[i] as Problem;
+				const answer = sent.get(letter) as Sent | Problem;
+				const moved = begun.has(letter) ? undefined : await this.movedTo(card, answer);
+				if (!moved) return answer;
+				await dropLetter(this.device, letter.id);
+				return (await this.sendFile([moved], source, options))[0] as Sent | Problem;
+			}),
+		);
 	}
 
 	/** Goes on with one unfinished file by its message id; `file-changed` when the source is not that file any more. */
 	async resumeFile(id: Uint8Array, source: FileSource, options: SendOptions): Promise<Sent | Problem> {
-		const letter = (await this.waiting()).find((waiting) => same(waiting.id, id));
-		if (!letter?.file) return problem("not-found", "No unfinished file has that id.");
-		const held = await checkAgain(this.device, source, letter.file);
-		return isProblem(held) ? held : this.dispatch({ letter, source, held, options });
+		for (const group of await this.unfinished()) {
+			const letter = group.find((one) => same(one.id, id));
+			if (!letter) continue;
+			const held = await checkAgain(this.device, source, group);
+			if (isProblem(held)) return held;
+			const answers = await this.dispatch.send([todoOf([letter], group, source, held)], options);
+			return answers.get(letter) as Sent | Problem;
+		}
+		return problem("not-found", "No unfinished file has that id.");
+	}
+
+	/** Files that wait to go on: those with one manifest together. */
+	private async unfinished(): Promise<FileLetter[][]> {
+		const groups = new Map<string, FileLetter[]>();
+		for (const letter of (await this.waiting()).filter(isFileLetter)) {
+			const stream = toHex(letter.file.manifest.stream);
+			groups.set(stream, [...(groups.get(stream) ?? []), letter]);
+		}
+		return [...groups.values()];
 	}
 
 	/** What waits, of earlier processes too. What is past its TTL is dropped and told: nobody expects it any more. */
@@ -197,7 +230,7 @@ export class Outbox {
 		return Promise.all(
 			left.map(async (letter) => ({
 				id: letter.id,
-				answer: await this.dispatch({ letter, held: new Map(), options: {} }),
+				answer: (await this.dispatch.send([alone(letter)], {})).get(letter) as Sent | Problem,
 			})),
 		);
 	}
@@ -207,82 +240,27 @@ export class Outbox {
 		if (ttlS !== undefined && (!Number.isInteger(ttlS) || ttlS < 0)) return problem("usage", "A TTL is whole seconds.");
 		return ttlS !== undefined && ttlS > LIMIT.ttlSMax ? problem("ttl-too-long") : undefined;
 	}
-
-	private write(card: Card, home: number, kind: number, body: Uint8Array, ttlS: number, id?: Uint8Array): Letter {
-		const atMs = this.device.nowMs();
-		const to = { mailbox: (card.homes[home] as Home).mailbox, seal: card.seal };
-		const sealed = seal(this.device, { kind, body, atMs, ...(id && { id }) }, to, this.identity);
-		return { ...sealed, card, home, ttlS, atMs, file: undefined };
-	}
-
-	private async dispatch(todo: Todo): Promise<Sent | Problem> {
-		const { letter, options } = todo;
-		const home = letter.card.homes[letter.home] as Home;
-		const relay: Relay = { key: home.relay, url: home.url };
-		const rates = await this.wallet.rates(relay);
-		const left = () => traffic(leftBytes(letter), letter.ttlS);
-		const cost = isProblem(rates) ? rates : costOf(rates.tariff, rates.fees, left());
-		if (isProblem(rates) || isProblem(cost)) return cost as Problem;
-		options.priced?.(cost);
-		const refusal = await this.spending.take(cost.total);
-		if (refusal) return refusal;
-		// Live-only things are worth nothing later: only what is kept for its reader is kept here too.
-		if (letter.ttlS > 0) await writeLetter(this.device, letter);
-		const plan: Plan = { ask: cost.ask, rates };
-		const answer = await this.carry(todo, relay, home, plan);
-		this.wallet.plans.delete(relay, plan);
-		if (isProblem(answer)) {
-			const unspent = costOf(rates.tariff, rates.fees, left());
-			if (!isProblem(unspent)) await this.spending.giveBack(unspent.total);
-			// What can succeed later stays; the rest would only be refused again.
-			if (!answer.retry && !letter.file) await dropLetter(this.device, letter.id);
-			return answer;
-		}
-		await dropLetter(this.device, letter.id);
-		return { id: letter.id, tick: answer === "kept" ? "sent" : "passed", cost };
-	}
-
-	private async carry({ letter, source, held, options }: Todo, relay: Relay, home: Home, plan: Plan): Promise<Answer> {
-		const sender = await this.wallet.sender(relay, plan);
-		if (isProblem(sender)) return sender;
-		const { file } = letter;
-		const post = (payload: Uint8Array) =>
-			sender.post({ mailbox: home.mailbox, token: letter.card.token, ttlS: letter.ttlS, payload });
-		if (!file || !source) {
-			const watch = this.moves.watch(letter);
-			const moved = watch.moved.then((why) => {
-				sender.recall(letter.payload);
-				return why;
-			});
-			return Promise.race([post(letter.payload), moved]).finally(() => watch.end());
-		}
-		let announced: Answer = "kept";
-		let streamed: Promise<Problem | undefined> = Promise.resolve(undefined);
-		const announcing = file.announced ? Promise.resolve("kept" as const) : post(letter.payload);
-		const save = () => writeLetter(this.device, letter);
-		const progress = (bytes: number) => options.progress?.(bytes);
-		streamed = streamFile(this.device, source, file, held, { post, save, progress });
-		announced = await announcing;
-		if (!isProblem(announced)) file.announced = true;
-		const refusal = await streamed;
-		await save();
-		return isProblem(announced) ? announced : (refusal ?? announced);
-	}
 }
 
-/** A manifest's body without its name. */
-const MANIFEST_BYTES = 16 + 32 + 8 + 32 + 4 + 4 + 2;
-
-/** Sealed bytes of a letter that are still to be sent. */
-function leftBytes({ payload, file }: Letter): number {
-	if (!file) return payload.length;
-	const chunks = chunksSealedBytes(file.manifest.sizeBytes) - size(file.kept) * LIMIT.sliceBytes;
-	return Math.max(chunks, 0) + (file.announced ? 0 : payload.length);
+function isLetter(letter: Letter | Problem): letter is Letter {
+	return !isProblem(letter);
 }
 
-/** A name cut to what a manifest takes, at a whole character. */
-function shortened(name: string): string {
-	let cut = name;
-	while (text.encode(cut).length > FILE_NAME_BYTES_MAX) cut = [...cut].slice(0, -1).join("");
-	return cut;
+/** Some letters of a file, with those of the same manifest that are not to go on now. */
+function todoOf(letters: readonly FileLetter[], group: readonly FileLetter[], source: FileSource, held: Held): Todo {
+	return { letters, source, held, others: group.filter((one) => !letters.includes(one)) };
+}
+
+/** Places in a list of cards by the relay of their first home, at most a fan's copies together. */
+function byRelay(places: readonly number[], cards: readonly Card[]): number[][] {
+	const groups = new Map<string, number[][]>();
+	for (const i of places) {
+		const key = toHex(((cards[i] as Card).homes[0] as Home).relay);
+		const all = groups.get(key) ?? [];
+		const last = all.at(-1);
+		if (last && last.length < LIMIT.fanCopiesMax) last.push(i);
+		else all.push([i]);
+		groups.set(key, all);
+	}
+	return [...groups.values()].flat();
 }

@@ -4,6 +4,8 @@
 
 import { toHex } from "#contracts/bytes";
 import { writeOpen } from "#contracts/control";
+import { writeFan } from "#contracts/fan";
+import { FRAME, mailFrame } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { Problem, ProblemCode } from "#contracts/problem";
 import type { Traffic } from "#contracts/tariff";
@@ -63,8 +65,16 @@ export class Handles {
 		this.numbers.clear();
 	}
 
+	/** Writes copies of one payload with numbers that follow each other: one as a send, more as a fan. */
+	send(session: Session, copies: readonly Entry[]): void {
+		const { seq, payload } = copies[0] as Entry;
+		const handles = copies.map((entry) => this.of(session, entry));
+		if (copies.length > 1) session.write(writeFan({ seq, handles, payload }));
+		else session.write(mailFrame(FRAME.send, handles[0] as number, seq, payload));
+	}
+
 	/** The parcel's handle; opened right before, where it is new. */
-	of(session: Session, { mailbox, ttlS, token }: Parcel): number {
+	private of(session: Session, { mailbox, ttlS, token }: Parcel): number {
 		const name = `${toHex(mailbox)} ${ttlS} ${toHex(token)}`;
 		const known = this.numbers.get(name);
 		if (known !== undefined) return known;

@@ -92,6 +92,11 @@ export class Purse {
 		return this.stepBytes;
 	}
 
+	/** How many copies of a payload go out at once at most: as many as one step covers, one if it covers none. */
+	width(copy: Traffic): number {
+		return Math.max(1, Math.floor(this.stepBytes / Number(copy.bytes)));
+	}
+
 	/** Whether the cap leaves room for another frame. */
 	get hasRoom(): boolean {
 		return this.affords(plus(this.counted, traffic(LIMIT.payloadBytesMax, LIMIT.ttlSDefault)));

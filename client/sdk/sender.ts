@@ -4,16 +4,17 @@
  */
 
 import { readCredited, readRangesBody, readRefused, writeVoucherFrame } from "#contracts/control";
-import { FRAME, mailFrame } from "#contracts/frame";
+import { FRAME } from "#contracts/frame";
 import type { Welcome } from "#contracts/handshake";
 import { TAG_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, type ProblemCode, problem } from "#contracts/problem";
-import { has, type Range } from "#contracts/ranges";
-import { type Traffic, traffic } from "#contracts/tariff";
+import type { Range } from "#contracts/ranges";
+import { NO_TRAFFIC, plus, type Traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
 import { Connection } from "./connection.ts";
 import type { Device } from "./device.ts";
+import { Flight } from "./flight.ts";
 import { Idle } from "./idle.ts";
 import { type Answer, type Entry, Handles, isEnded, isFatal, type Parcel, type SenderEvents } from "./parcel.ts";
 import { CREDIT_MS, FLYING_MAX, Patience } from "./patience.ts";
@@ -30,8 +31,7 @@ export class Sender {
 	private known: boolean;
 	private tag: Uint8Array;
 	private seq = 0;
-	private queue: Entry[] = [];
-	private readonly flying = new Map<number, Entry>();
+	private readonly flight = new Flight();
 	private readonly handles = new Handles();
 	private stalled = false;
 	/** Goes over to the next tab once nothing is under way: this one is used up, or the relay has ended it. */
@@ -40,7 +40,6 @@ export class Sender {
 	private readonly patience = new Patience();
 	private over: Problem | undefined;
 	private awaitingCredit: (() => void) | undefined;
-	private drained: (() => void)[] = [];
 
 	/** `known` is false for a tab that an earlier process has used: then the welcome is awaited before anything is sent. */
 	constructor(device: Device, relay: Relay, clocks: Clocks, purse: Purse, known: boolean, events: SenderEvents) {
@@ -62,28 +61,32 @@ export class Sender {
 
 	/** Sends a payload; resolves when it is kept, passed, or refused for good. Order is kept. */
 	post(parcel: Parcel): Promise<Answer> {
-		if (this.over) return Promise.resolve(this.over);
-		if (parcel.payload.length > LIMIT.payloadBytesMax) throw new RangeError("a payload is over the limit");
-		return new Promise((resolve) => {
-			const copy = traffic(parcel.payload.length, parcel.ttlS);
-			this.queue.push({ ...parcel, seq: ++this.seq, copy, counted: false, settle: resolve });
-			this.idle.end();
-			if (!this.changing) this.connection.open();
-			this.pump();
+		return this.postAll([parcel])[0] as Promise<Answer>;
+	}
+
+	/** Sends several, an answer for each. Those that stand together and have one payload are uploaded once (a fan). */
+	postAll(parcels: readonly Parcel[]): Promise<Answer>[] {
+		const { over } = this;
+		if (over) return parcels.map(() => Promise.resolve(over));
+		const answers = parcels.map((parcel) => {
+			if (parcel.payload.length > LIMIT.payloadBytesMax) throw new RangeError("a payload is over the limit");
+			return this.flight.add(parcel, ++this.seq);
 		});
+		this.idle.end();
+		if (!this.changing) this.connection.open();
+		this.pump();
+		return answers;
 	}
 
 	/** Nobody waits for this payload any more; what may have gone out stays counted. For a relay that is not there. */
 	recall(payload: Uint8Array): void {
-		this.takeBack();
-		this.queue = this.queue.filter((entry) => entry.payload !== payload);
+		this.flight.recall(payload);
 		this.goOn();
 	}
 
 	/** Resolves when everything posted is answered. */
 	drain(): Promise<void> {
-		if (this.queue.length === 0 && this.flying.size === 0) return Promise.resolve();
-		return new Promise((resolve) => this.drained.push(resolve));
+		return this.flight.drain();
 	}
 
 	/** Tries again at once, as when a network came back. */
@@ -102,20 +105,14 @@ export class Sender {
 	}
 
 	private giveUp(why: Problem): void {
-		this.takeBack();
+		this.flight.takeBack();
 		this.patience.spent();
-		for (const entry of this.queue.splice(0)) entry.settle(why);
-	}
-
-	/** What is under way goes back to the head of the queue, with its numbers. */
-	private takeBack(): void {
-		this.queue = [...this.flying.values(), ...this.queue].sort((a, b) => a.seq - b.seq);
-		this.flying.clear();
+		for (const entry of this.flight.queue.splice(0)) entry.settle(why);
 	}
 
 	private started(session: Session): void {
 		this.handles.clear();
-		this.takeBack();
+		this.flight.takeBack();
 		this.awaitingCredit?.();
 		this.awaitingCredit = undefined;
 		this.stalled = false;
@@ -148,29 +145,41 @@ export class Sender {
 	private pump(): void {
 		const session = this.connection.current;
 		if (!session || !this.known || this.stalled || this.changing) return;
+		const { queue, flying } = this.flight;
 		let sent = 0;
-		for (const entry of this.queue) {
-			if (this.flying.size >= FLYING_MAX) break;
-			if (!entry.counted) {
-				if (this.rolling || this.patience.ended) break;
-				const cover = this.purse.cover(entry.copy);
-				if (cover === "full") this.rolling = true;
-				if (cover === "full" || cover === "wait") break;
-				if (cover.voucher) {
-					session.write(writeVoucherFrame(cover.voucher));
-					this.events.changed(this.purse);
-				}
+		while (sent < queue.length && flying.size + sent < FLYING_MAX) {
+			const alike = this.flight.fanAt(sent);
+			const fan = alike[0]?.counted ? alike : this.pay(session, alike);
+			if (fan.length === 0) break;
+			this.handles.send(session, fan);
+			sent += fan.length;
+		}
+		this.flight.sent(sent);
+		if (flying.size > 0) return;
+		if (this.patience.ended) this.giveUp(problem("unpaid", "The relay lost again what was paid ahead."));
+		if (this.rolling) void this.roll(this.rolling === "ended");
+	}
+
+	/** Pays for as many of a fan's copies as may go now: what a step covers, at a tab's end what it has left, or none yet. */
+	private pay(session: Session, fan: readonly Entry[]): readonly Entry[] {
+		const { copy } = fan[0] as Entry;
+		if (this.rolling || this.patience.ended) return [];
+		for (let part = fan.slice(0, this.purse.width(copy)); part.length > 0; part = part.slice(0, part.length >> 1)) {
+			const cover = this.purse.cover(part.reduce((sum, entry) => plus(sum, entry.copy), NO_TRAFFIC));
+			if (cover === "wait") return [];
+			if (cover === "full") continue;
+			if (cover.voucher) {
+				session.write(writeVoucherFrame(cover.voucher));
+				this.events.changed(this.purse);
+			}
+			for (const entry of part) {
 				this.purse.count(entry.copy);
 				entry.counted = true;
 			}
-			session.write(mailFrame(FRAME.send, this.handles.of(session, entry), entry.seq, entry.payload));
-			this.flying.set(entry.seq, entry);
-			sent++;
+			return part;
 		}
-		if (sent > 0) this.queue.splice(0, sent);
-		if (this.flying.size > 0) return;
-		if (this.patience.ended) this.giveUp(problem("unpaid", "The relay lost again what was paid ahead."));
-		if (this.rolling) void this.roll(this.rolling === "ended");
+		this.rolling = true;
+		return [];
 	}
 
 	private frame(session: Session, type: number, body: Uint8Array): void {
@@ -188,15 +197,10 @@ export class Sender {
 		}
 	}
 
-	/** The entries under way that an answer names; anything else that it names was never sent, or answered before. */
-	private named(ranges: readonly Range[]): Entry[] {
-		return [...this.flying.values()].filter((entry) => has(ranges, entry.seq));
-	}
-
 	private answered(ranges: readonly Range[], answer: "kept" | "passed"): void {
 		this.patience.answered();
-		for (const entry of this.named(ranges)) {
-			this.flying.delete(entry.seq);
+		for (const entry of this.flight.named(ranges)) {
+			this.flight.flying.delete(entry.seq);
 			this.purse.serve(entry.copy);
 			entry.settle(answer);
 		}
@@ -205,15 +209,15 @@ export class Sender {
 
 	private refused(ranges: readonly Range[], code: ProblemCode): void {
 		const again: Entry[] = [];
-		for (const entry of this.named(ranges)) {
-			this.flying.delete(entry.seq);
+		for (const entry of this.flight.named(ranges)) {
+			this.flight.flying.delete(entry.seq);
 			this.purse.uncount(entry.copy);
 			entry.counted = false;
 			if (code === "unpaid" || code === "handle-unknown" || code === "seq-gaps" || isEnded(code)) again.push(entry);
 			else entry.settle(problem(code));
 		}
 		if (again.length > 0) {
-			this.queue = [...again, ...this.queue].sort((a, b) => a.seq - b.seq);
+			this.flight.back(again);
 			// Nothing new until all that is under way is answered: what follows a refused frame is refused too, and order is kept.
 			this.stalled = true;
 			if (isEnded(code)) this.rolling = "ended";
@@ -224,13 +228,13 @@ export class Sender {
 	}
 
 	private goOn(): void {
-		if (this.stalled && this.flying.size === 0) {
+		if (this.stalled && this.flight.flying.size === 0) {
 			this.stalled = false;
-			if (!this.rolling && this.queue.length > 0) this.payAgain();
+			if (!this.rolling && this.flight.queue.length > 0) this.payAgain();
 		}
 		this.pump();
-		if (this.queue.length > 0 || this.flying.size > 0) return;
-		for (const resolve of this.drained.splice(0)) resolve();
+		if (!this.flight.idle) return;
+		this.flight.landed();
 		this.events.changed(this.purse);
 		this.idle.begin();
 	}
@@ -268,7 +272,7 @@ export class Sender {
 		if (isProblem(next)) return this.giveUp(next);
 		this.purse = next;
 		this.known = true;
-		if (this.queue.length > 0) this.connection.open();
+		if (this.flight.queue.length > 0) this.connection.open();
 	}
 
 	/** Goes over to the next tab once everything under way is answered. */
@@ -286,14 +290,10 @@ export class Sender {
 		}
 		if (why && isEnded(why.problem)) {
 			// Whatever was under way was not taken: the tab had ended before.
-			this.takeBack();
-			for (const entry of this.queue) {
-				if (entry.counted) this.purse.uncount(entry.copy);
-				entry.counted = false;
-			}
+			for (const copy of this.flight.anew()) this.purse.uncount(copy);
 			void this.roll(true);
 			return false;
 		}
-		return this.queue.length > 0 || this.flying.size > 0;
+		return !this.flight.idle;
 	}
 }

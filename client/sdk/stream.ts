@@ -1,138 +1,160 @@
 /**
- * Streams a file's chunks to a sender: reads ahead within a window, goes on where an earlier process stopped, and never lets one
- * nonce cover two plaintexts (PROTOCOL.md, "Files").
+ * Streams a file's chunks to those who are to have it: reads ahead within a window, goes on where an earlier process stopped for each
+ * of them, and never lets one nonce cover two plaintexts (PROTOCOL.md, "Files").
  */
 
 import { same } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { has, include } from "#contracts/ranges";
-import { contentBytes, writeChunk } from "./chunk.ts";
+import { contentBytes, type Manifest, writeChunk } from "./chunk.ts";
 import type { Device } from "./device.ts";
 import { type FileSource, Hasher, hashFile } from "./file.ts";
-import { atRisk, type FileProgress } from "./letter.ts";
+import { atRisk, type FileLetter } from "./letter.ts";
 import type { Answer } from "./parcel.ts";
 
 /** Bytes posted and unanswered at most: twice the largest step, so that the next are ready when the step moves on. */
 const WINDOW_BYTES = 2 * 1024 * 1024;
 /** Chunks read from the file at once: a quarter of a megabyte. */
 const READ_CHUNKS = 16;
-/** How far ahead `sentTo` is written, and how often the answers are: one write of the record for two MiB. */
+/** How far ahead `sentTo` is written, and how often the answers are: one write of each record for two MiB. */
 const MARK_CHUNKS = 128;
 
-/** Plaintexts that must go out unchanged if at all, by chunk. */
-export type Held = Map<number, Uint8Array>;
+/** Hashes of chunks that may have gone out before, by chunk: in their place nothing else may go. */
+export type Held = ReadonlyMap<number, Uint8Array>;
+
+/** Nothing of it ever went out. */
+export const NOTHING_HELD: Held = new Map();
 
 /**
- * Hashes a file once more before its chunks go on; in the same pass it holds those that may have gone out unanswered, so that
- * what is sent again is what was hashed here. `file-changed` when it is not the file that was announced.
+ * Hashes a file once more before its chunks go on; in the same pass also each chunk that may have gone out and is not answered by
+ * everybody. `file-changed` when it is not the file that was announced.
  */
-export async function checkAgain(device: Device, source: FileSource, file: FileProgress): Promise<Held | Problem> {
-	const { manifest } = file;
-	const held: Held = new Map();
-	for (const index of atRisk(file)) held.set(index, new Uint8Array(contentBytes(manifest, index)));
-	const hash =
-		source.sizeBytes === manifest.sizeBytes
-			? await hashFile(device.sodium, source, (offset, bytes) => {
-					const first = Math.floor(offset / manifest.chunkBytes);
-					const last = Math.floor((offset + bytes.length - 1) / manifest.chunkBytes);
-					for (let index = first; index <= last; index++) {
-						const start = index * manifest.chunkBytes;
-						const from = Math.max(start, offset);
-						held.get(index)?.set(bytes.subarray(from - offset, start + manifest.chunkBytes - offset), from - start);
-					}
-				})
-			: problem("file-changed");
+export async function checkAgain(
+	device: Device,
+	source: FileSource,
+	letters: readonly FileLetter[],
+): Promise<Held | Problem> {
+	const { manifest } = (letters[0] as FileLetter).file;
+	if (source.sizeBytes !== manifest.sizeBytes) return problem("file-changed");
+	const risky = new Set(letters.flatMap(({ file }) => atRisk(file)));
+	const held = new Map<number, Uint8Array>();
+	let hasher: Hasher | undefined;
+	const hash = await hashFile(device.sodium, source, (offset, bytes) => {
+		for (let at = offset; at < offset + bytes.length; ) {
+			const index = Math.floor(at / manifest.chunkBytes);
+			const end = index * manifest.chunkBytes + contentBytes(manifest, index);
+			const to = Math.min(end, offset + bytes.length);
+			if (risky.has(index)) {
+				hasher ??= new Hasher(device.sodium);
+				hasher.update(bytes.subarray(at - offset, to - offset));
+				if (to === end) held.set(index, hasher.finish());
+				if (to === end) hasher = undefined;
+			}
+			at = to;
+		}
+	});
+	hasher?.drop();
 	if (isProblem(hash)) return hash;
 	return same(hash, manifest.hash) ? held : problem("file-changed");
 }
 
 /** What the stream needs around it. */
 export type Carrier = {
-	post(payload: Uint8Array): Promise<Answer>;
-	/** Makes the progress last. */
+	/** Sends a chunk to some of them: one upload, an answer for each. */
+	post(payload: Uint8Array, to: readonly FileLetter[]): readonly Promise<Answer>[];
+	/** Makes the progress of all of them last. */
 	save(): Promise<void>;
-	progress(keptBytes: number): void;
+	/** Makes it last that chunks before `sentTo` may have gone out, for everybody who has this manifest. */
+	mark(sentTo: number): Promise<void>;
+	/** So many bytes of contents more are kept for somebody. */
+	progress(moreBytes: number): void;
 };
 
-/** Sends the chunks that are not answered yet; resolves when all are kept, or with why the rest was not sent. */
+/**
+ * Sends the chunks that are not answered yet to each who lacks them; resolves when all are kept by everybody but those in `failed`, who
+ * get nothing more once they are there, or with why nothing more was sent to anybody. The letters have one manifest.
+ */
 export async function streamFile(
 	device: Device,
 	source: FileSource,
-	file: FileProgress,
+	letters: readonly FileLetter[],
 	held: Held,
+	failed: Map<FileLetter, Problem>,
 	carrier: Carrier,
 ): Promise<Problem | undefined> {
-	const { manifest, kept } = file;
-	let failed: Problem | undefined;
+	const { manifest } = (letters[0] as FileLetter).file;
+	let broken: Problem | undefined;
 	let flyingBytes = 0;
 	let wake: (() => void) | undefined;
-	let keptBytes = kept.reduce((sum, [first, last]) => sum + (last - first + 1) * manifest.chunkBytes, 0);
 	let marked = 0;
-	const watch = kept.length === 0 && held.size === 0 ? new Hasher(device.sodium) : undefined;
+	const fresh = held.size === 0 && letters.every(({ file }) => file.kept.length === 0);
+	const watch = fresh ? new Hasher(device.sodium) : undefined;
+	const lacking = (index: number) => letters.filter((one) => !failed.has(one) && !has(one.file.kept, index));
+	const over = () => broken !== undefined || letters.every((one) => failed.has(one));
 
 	const post = (index: number, content: Uint8Array) => {
+		const to = lacking(index);
+		if (to.length === 0) return;
 		const payload = writeChunk(device.sodium, manifest, index, content);
-		flyingBytes += payload.length;
-		carrier.post(payload).then((answer) => {
-			flyingBytes -= payload.length;
-			if (isProblem(answer)) failed ??= answer;
-			else {
-				include(kept, index);
-				keptBytes += content.length;
-				carrier.progress(Math.min(keptBytes, manifest.sizeBytes));
-				// what is not written down is only sent once more after a restart
-				if (++marked % MARK_CHUNKS === 0) carrier.save().catch(() => {});
-			}
-			wake?.();
-		});
+		flyingBytes += payload.length * to.length;
+		for (const [i, answer] of carrier.post(payload, to).entries())
+			void answer.then((answer) => {
+				const letter = to[i] as FileLetter;
+				flyingBytes -= payload.length;
+				if (isProblem(answer)) {
+					if (!failed.has(letter)) failed.set(letter, answer);
+				} else {
+					include(letter.file.kept, index);
+					carrier.progress(content.length);
+					// what is not written down is only sent once more after a restart
+					if (++marked % MARK_CHUNKS === 0) carrier.save().catch(() => {});
+				}
+				wake?.();
+			});
 	};
 	const room = async (bytes: number) => {
-		while (flyingBytes > bytes && !failed)
+		while (flyingBytes > bytes && !over())
 			await new Promise<void>((resolve) => {
 				wake = resolve;
 			});
 	};
 
-	for (let index = 0; index < manifest.count && !failed; ) {
-		if (has(kept, index)) {
+	for (let index = 0; index < manifest.count && !over(); ) {
+		if (lacking(index).length === 0) {
 			index++;
 			continue;
 		}
 		await room(WINDOW_BYTES);
-		const chunks = await readChunks(source, file, index, held);
-		if (isProblem(chunks)) failed ??= chunks;
+		const chunks = await readChunks(source, manifest, index, (at) => lacking(at).length > 0);
+		if (isProblem(chunks)) broken ??= chunks;
 		else {
-			for (const content of chunks) watch?.update(content);
+			for (const [i, content] of chunks.entries()) {
+				watch?.update(content);
+				const before = held.get(index + i);
+				if (before && !same(device.crypto.hash(content), before)) broken ??= problem("file-changed");
+			}
 			const last = index + chunks.length === manifest.count;
 			// With the last chunk held back a reader never has a whole file that is not the one announced.
-			if (last && watch && !same(watch.finish(), manifest.hash)) failed ??= problem("file-changed");
-			if (!failed && index + chunks.length > file.sentTo) {
-				file.sentTo = index + MARK_CHUNKS;
-				await carrier.save();
-			}
-			for (const content of chunks) if (!failed) post(index++, content);
+			if (last && watch && !same(watch.finish(), manifest.hash)) broken ??= problem("file-changed");
+			if (!over() && letters.some(({ file }) => index + chunks.length > file.sentTo))
+				await carrier.mark(index + MARK_CHUNKS);
+			for (const content of chunks) if (!over()) post(index++, content);
 		}
 	}
 	await room(0);
-	if (watch && failed && watch.bytes < manifest.sizeBytes) watch.drop();
-	return failed;
+	if (watch && watch.bytes < manifest.sizeBytes) watch.drop();
+	return broken;
 }
 
-/** The next chunks in one read: until one that is answered or held. */
+/** The next chunks in one read: until one that nobody lacks. */
 async function readChunks(
 	source: FileSource,
-	{ manifest, kept }: FileProgress,
+	manifest: Manifest,
 	index: number,
-	held: Held,
+	wanted: (index: number) => boolean,
 ): Promise<Uint8Array[] | Problem> {
-	const fixed = held.get(index);
-	if (fixed) {
-		held.delete(index);
-		return [fixed];
-	}
 	let count = 1;
-	while (count < READ_CHUNKS && index + count < manifest.count && !has(kept, index + count) && !held.has(index + count))
-		count++;
+	while (count < READ_CHUNKS && index + count < manifest.count && wanted(index + count)) count++;
 	const offset = index * manifest.chunkBytes;
 	const length = Math.min(count * manifest.chunkBytes, manifest.sizeBytes - offset);
 	const bytes = await source.read(offset, length).catch(() => undefined);
