@@ -7,7 +7,7 @@ import { type Fan, sendsOf, writeFan } from "#contracts/fan";
 import { FRAME } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import { each } from "#contracts/ranges";
-import { keys, payload, type RawClient, until } from "#test/support/rawclient";
+import { keys, payload, type RawClient } from "#test/support/rawclient";
 import { startTestRelay, type TestRelay } from "#test/support/relay";
 
 const TTL_S = 600;
@@ -79,7 +79,7 @@ async function world(relay: TestRelay) {
 }
 
 /** Everything that was answered about each number. */
-function answers(alice: RawClient): Record<string, unknown> {
+function answersOf(alice: RawClient) {
 	const refused: Record<number, string[]> = {};
 	for (const { body } of alice.of(FRAME.refused)) {
 		const read = readRefused(body);
@@ -88,7 +88,9 @@ function answers(alice: RawClient): Record<string, unknown> {
 		for (const seq of each(read.ranges)) refused[seq] = [...new Set([...(refused[seq] ?? []), read.code])].sort();
 	}
 	const sorted = (numbers: Set<number>) => [...numbers].sort((a, b) => a - b);
-	return { kept: sorted(alice.kept), passed: sorted(alice.numbers(FRAME.passed)), refused };
+	const passed = alice.numbers(FRAME.passed);
+	const numbers = new Set([...alice.kept, ...passed, ...Object.keys(refused).map(Number)]);
+	return { kept: sorted(alice.kept), passed: sorted(passed), refused, numbers };
 }
 
 /** Says it all; `write` makes the frames of a fan. Answers what came of it. */
@@ -124,21 +126,30 @@ async function play(relay: TestRelay, messages: readonly (readonly Said[])[], wr
 		}
 		if (frames.length > 0) alice.put(...frames);
 	}
-	alice.ping(7);
-	await alice.next(FRAME.pong);
-	const numbers = new Set(fans.flatMap(({ seq, handles }) => handles.map((_, i) => seq + i)));
-	await until("every number to be answered", () => {
-		const { kept, refused } = alice;
-		const passed = alice.numbers(FRAME.passed);
-		return [...numbers].every((seq) => kept.has(seq) || passed.has(seq) || refused.has(seq)) || undefined;
-	});
+	// what was refused as another's number may still be on its way as what it was first: all is quiet when two rounds bring nothing new
+	const heard = async (client: RawClient) => {
+		const { length } = client.of(FRAME.pong);
+		client.ping();
+		await client.next(FRAME.pong, length);
+	};
+	const answered = () => alice.kept.size + alice.numbers(FRAME.passed).size + alice.of(FRAME.refused).length;
+	for (let quiet = 0, before = -1; quiet < 2; before = answered()) {
+		await heard(alice);
+		await Promise.all(readers.map(heard));
+		await Promise.all(readers.map(heard));
+		await heard(alice);
+		quiet = answered() === before ? quiet + 1 : 0;
+	}
+	const answers = answersOf(alice);
+	for (const { seq, handles } of fans)
+		for (const i of handles.keys()) assert.ok(answers.numbers.has(seq + i), `${seq + i} is answered`);
 	alice.askUsage();
 	const { used } = await alice.usage();
 	const deliveries = readers.map(({ deliveries }) => ({
 		kept: deliveries.filter(({ number }) => number > 0).map(({ payload }) => toHex(payload)),
 		live: deliveries.filter(({ number }) => number === 0).map(({ payload }) => toHex(payload)),
 	}));
-	const outcome = { ...answers(alice), used, deliveries, closed: alice.closed };
+	const outcome = { ...answers, used, deliveries, closed: alice.closed };
 	await Promise.all([alice.end(), ...readers.map((reader) => reader.end())]);
 	return outcome;
 }
@@ -157,9 +168,9 @@ suite("PROTOCOL: Sending (fans)", () => {
 				assert.deepEqual(fast, plain);
 				copies += fast.used.bytes > 0n ? 1 : 0;
 			}),
-			{ numRuns: 30, endOnFailure: true },
+			{ numRuns: 20, endOnFailure: true },
 		);
-		assert.ok(copies > 4, `${copies} runs carried something`);
+		assert.ok(copies > 2, `${copies} runs carried something`);
 		assert.equal(relay.counts.closings.get("internal"), undefined, "no session broke");
 	});
 });
