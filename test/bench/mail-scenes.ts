@@ -125,7 +125,7 @@ async function resume(seed: string): Promise<void> {
 	const keys = crypto.keyPair(bytes(seed));
 	const session = crypto.keyPair(crypto.random(32));
 	const key = bytes(relay);
-	const { socket, hash } = await greet(port, key, session);
+	const { socket, hash } = await greet(port, key, session, keys.publicKey);
 	const hashed = tokenHash(crypto, crypto.random(16));
 	const scope = {
 		relay: key,

@@ -125,15 +125,17 @@ const canPin =
 
 /** Where the server and where the generator run: one core each, if the machine lets us say so. */
 export const CORE = { server: 0, generator: 1 } as const;
+/** Both, for what is to show what more cores add. */
+export const BOTH_CORES = "0,1";
 
 /** Starts a Node process on one core. On a machine that cannot pin, it runs where it will; the ratio is still of one run. */
-export function start(core: number, words: string[], env: Record<string, string> = {}): ChildProcess {
+export function start(core: number | string, words: string[], env: Record<string, string> = {}): ChildProcess {
 	return startProgram(core, process.execPath, words, { env, stderr: "inherit" });
 }
 
 /** The same for any program. */
 export function startProgram(
-	core: number,
+	core: number | string,
 	path: string,
 	words: string[],
 	{ env = {}, stderr = "pipe", cwd }: { env?: Record<string, string>; stderr?: "pipe" | "inherit"; cwd?: string } = {},
@@ -180,6 +182,8 @@ export type Job = {
 	measureMs: number;
 	/** Payloads under way on each lane; left out, a MiB of them. */
 	window?: number;
+	/** Cores that the generator may use; left out, its own. */
+	cores?: string;
 	/** What the lanes need to know besides: keys, grants. Plain JSON. */
 	more?: unknown;
 };
@@ -189,7 +193,7 @@ export type Drive = { payloads: number; seconds: number; cpuSeconds: number; gen
 
 /** Runs the generator against a server that already listens, and watches the server's CPU meanwhile; `onStart` is told when it is warm. */
 export function drive(serverPid: number, job: Job, onStart?: () => void): Promise<Drive> {
-	const generator = start(CORE.generator, [`${import.meta.dirname}/generator.ts`]);
+	const generator = start(job.cores ?? CORE.generator, [`${import.meta.dirname}/generator.ts`]);
 	generator.stdin?.end(JSON.stringify(job));
 	return new Promise((resolve, reject) => {
 		const late = setTimeout(() => generator.kill("SIGKILL"), job.warmMs + job.measureMs + 20_000);

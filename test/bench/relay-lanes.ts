@@ -20,6 +20,7 @@ import { type KeyPair, tokenHash } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem } from "#contracts/problem";
 import { size as sizeOf } from "#contracts/ranges";
+import { shardUrl } from "#contracts/shard";
 import { signVoucher } from "#contracts/voucher";
 import { crypto } from "#host/crypto";
 import type { Lane, OpenLanes } from "./generator.ts";
@@ -141,9 +142,16 @@ export function unexpected(type: number, body: Uint8Array): never {
 	throw new Error(`the relay said ${said ? `${said.problem}: ${said.detail}` : `frame ${type}`}`);
 }
 
-/** A connection with its hello said. */
-export async function greet(port: number, relay: Uint8Array, session: KeyPair, grant?: Grant, tag = crypto.random(16)) {
-	const socket = await open(port, "/", SUBPROTOCOL);
+/** A connection for a tab or a mailbox, with its hello said. */
+export async function greet(
+	port: number,
+	relay: Uint8Array,
+	session: KeyPair,
+	at: Uint8Array,
+	grant?: Grant,
+	tag = crypto.random(16),
+) {
+	const socket = await open(port, shardUrl("", at), SUBPROTOCOL);
 	const said = { tag, atMs: Date.now(), nonce: crypto.random(16), grant: grant?.bytes };
 	const hello = signHello(crypto, said, relay, session);
 	socket.write(message(frame(FRAME.hello, hello)));
@@ -169,7 +177,7 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 
 	const readers = await each(mailboxes, async (mailbox, i) => {
 		const session = crypto.keyPair(crypto.random(32));
-		const { socket, hash } = await greet(port, relay, session);
+		const { socket, hash } = await greet(port, relay, session, mailbox.publicKey);
 		const scope = {
 			relay,
 			helloHash: hash,
@@ -218,7 +226,7 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 		const grant = tab && readGrant(bytes(tab.grant));
 		if (!tab || !grant || isProblem(grant)) throw new Error("no tab for a lane");
 		const session = crypto.keyPair(bytes(tab.seed));
-		const { socket } = await greet(port, relay, session, grant);
+		const { socket } = await greet(port, relay, session, grant.tab, grant);
 		let [answered, sent, paid, kept] = [0, 0, 0, 0];
 		const pay = (): Buffer => {
 			paid = answered + STEP;

@@ -26,13 +26,17 @@ export type RelayProcess = {
 	readonly port: number;
 	/** Its public key, in hex. */
 	readonly relay: string;
-	/** So many new tabs, with the seeds of their session keys. */
-	tabs(count: number): { grant: string; seed: string }[];
+	/** So many new tabs, with the seeds of their session keys; the i-th with an id that `fits`. */
+	tabs(count: number, fits?: (id: Uint8Array, i: number) => boolean): { grant: string; seed: string }[];
 	stop(): Promise<void>;
 };
 
-/** Starts a relay pinned to the server's core. `flags` are Node's. */
-export async function startRelayProcess(flags: readonly string[] = RELAY_FLAGS): Promise<RelayProcess> {
+/** Starts a relay pinned to the server's core or to `cores`. `flags` are Node's, `more` is the verb's. */
+export async function startRelayProcess(
+	flags: readonly string[] = RELAY_FLAGS,
+	more: readonly string[] = [],
+	cores: number | string = CORE.server,
+): Promise<RelayProcess> {
 	const folder = mkdtempSync(join(tmpdir(), "farelay-bench-"));
 	const market = await FakeMarket.start();
 	const seed = crypto.random(32);
@@ -47,7 +51,7 @@ export async function startRelayProcess(flags: readonly string[] = RELAY_FLAGS):
 		"--operator": toHex(crypto.keyPair(crypto.random(32)).publicKey),
 	};
 	const main = join(import.meta.dirname, "../../client/cli/main.ts");
-	const child = start(CORE.server, [...flags, main, "relay", ...Object.entries(options).flat()]);
+	const child = start(cores, [...flags, main, "relay", ...Object.entries(options).flat(), ...more]);
 	const ended = once(child, "close");
 	const stop = async () => {
 		child.kill("SIGTERM");
@@ -61,14 +65,15 @@ export async function startRelayProcess(flags: readonly string[] = RELAY_FLAGS):
 			pid: child.pid ?? 0,
 			port,
 			relay: toHex(publicKey),
-			tabs: (count) =>
-				Array.from({ length: count }, () => {
+			tabs: (count, fits = () => true) =>
+				Array.from({ length: count }, (_, i) => {
 					const session = crypto.random(32);
 					const wish = {
 						cap: LIMIT.capNanosMax,
 						tariff: { sendPerMb: amount(500_000n), storePerMbDay: amount(1_000n) },
 					};
-					const grant = market.grant(publicKey, crypto.keyPair(session).publicKey, wish);
+					let grant = market.grant(publicKey, crypto.keyPair(session).publicKey, wish);
+					while (!fits(grant.tab, i)) grant = market.grant(publicKey, crypto.keyPair(session).publicKey, wish);
 					return { grant: toHex(grant.bytes), seed: toHex(session) };
 				}),
 			stop,
