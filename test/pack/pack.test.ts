@@ -1,12 +1,14 @@
 /** What others install (`npm run test:pack`): both tarballs in an empty folder, type-checked, run, and used as the page for app developers says. */
 import assert from "node:assert/strict";
-import { execFile, execFileSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { promisify } from "node:util";
 import { GUIDE_PRINTS, guideProgram } from "#test/support/guide";
+import { until } from "#test/support/sdk";
 import { startTestMarket } from "#testing/market";
 
 const CLONE = join(import.meta.dirname, "../..");
@@ -157,6 +159,36 @@ suite("the packages that others install", { timeout: INSTALL_MS + 6 * RUN_MS }, 
 		const done = JSON.parse(await readFile(at("box.json"), "utf8")) as { ok?: boolean };
 		assert.ok(Object.keys(done).length > 3, "the result of the job");
 		assert.match(await npx("audit", "--data", "box"), /./);
+	});
+
+	test("a relay of two workers runs from the package, and carries a message of the packed client", async () => {
+		const market = await startTestMarket({ relays: 0 });
+		const main = join(packed("farelay"), "client/cli/main.js");
+		const words = ["relay", "--workers", "2", "--port", "0", "--data", "relay", "--market-url", market.url];
+		const relay = spawn(process.execPath, [main, ...words, "--operator", "00".repeat(32)], { cwd: folder, env });
+		try {
+			const alice = await market.person("alice");
+			await until(async () => (await alice.relays()).length === 1, "the relay is listed", 30_000);
+			const bob = await market.person("bob");
+			assert.equal((await alice.send(await bob.card(), "through a worker")).tick, "sent");
+		} finally {
+			const ended = once(relay, "close");
+			relay.kill("SIGTERM");
+			await ended;
+			await market.close();
+		}
+	});
+
+	test("without the package of the market, a test is told what to install", async () => {
+		await rename(packed("farelay"), at("aside"));
+		try {
+			const text =
+				'import { startTestMarket } from "@farelay/client/testing";\nawait startTestMarket().catch((why) => console.log(why.message));';
+			await writeFile(at("alone.ts"), text);
+			assert.match((await printed("alone.ts")).join(), /npm install --save-dev farelay/);
+		} finally {
+			await rename(at("aside"), packed("farelay"));
+		}
 	});
 
 	test("a browser's bundler takes the client without anything of Node's", async () => {
