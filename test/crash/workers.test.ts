@@ -4,8 +4,10 @@
  */
 
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { suite, type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { fromHex, toHex } from "#contracts/bytes";
 import { readRangesBody } from "#contracts/control";
 import { FRAME, readU32 } from "#contracts/frame";
 import type { Grant } from "#contracts/grant";
@@ -16,6 +18,8 @@ import { readUsage } from "#contracts/redemption";
 import { shardUrl } from "#contracts/shard";
 import { crypto } from "#host/crypto";
 import { keysAt, startTestCrew, type TestCrew } from "#test/support/crew";
+import { FakeMarket } from "#test/support/fakemarket";
+import { Place, type Program } from "#test/support/process";
 import { type Frame, keys, payload, RawClient, until } from "#test/support/rawclient";
 
 const TTL_S = 3_600;
@@ -249,6 +253,68 @@ async function survive(t: TestContext, victims: readonly number[]) {
 	);
 	return { senders, over, repeats };
 }
+
+/** Process ids of a process's children. */
+function childrenOf(pid: number): number[] {
+	return readdirSync(`/proc/${pid}/task`)
+		.flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim().split(" "))
+		.filter((child) => child !== "")
+		.map(Number);
+}
+
+function lives(pid: number): boolean {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch {
+		return false;
+	}
+}
+
+suite("threat 13: a relay of workers whose parent is killed", { skip: process.platform !== "linux" }, () => {
+	test("leaves no worker behind, keeps nothing locked, and goes on with the mail that it had", async (t) => {
+		const place = await Place.open();
+		const market = await FakeMarket.start();
+		t.after(async () => {
+			await place.end();
+			await market.stop();
+		});
+		const at = { market: market.url, operator: toHex(keys().publicKey) };
+		const mailbox = keys();
+		const relay = (program: Program) => new RawClient(shardUrl(program.url, mailbox.publicKey), key);
+		const first = await place.relay(at, { more: ["--workers", "2"] });
+		await until("the listing", () => market.listings[0], WAIT_MS);
+		const key = (fromHex(market.listings[0]) as Uint8Array).slice(33, 65);
+		const owner = relay(first);
+		await owner.opened();
+		owner.put(owner.helloFrame(), owner.listenFrame(1, mailbox));
+		await owner.listening();
+		await owner.end();
+		const session = keys();
+		const grant = market.grant(key, session.publicKey);
+		const alice = new RawClient(shardUrl(first.url, grant.tab), key);
+		await alice.opened();
+		alice.put(
+			alice.helloFrame({ grant, session }),
+			alice.openFrame(1, mailbox.publicKey, TTL_S),
+			alice.payFrame(9_000, TTL_S),
+		);
+		alice.put(...[0, 1, 2].map((seq) => alice.sendFrame(1, seq, payload(1_000, seq))));
+		await alice.keptAll(3);
+		const workers = childrenOf(first.pid);
+		assert.equal(workers.length, 2);
+		await first.end("SIGKILL");
+		await alice.gone();
+		const second = await place.relay(at, { more: ["--workers", "2"] });
+		await until("the workers' end", () => workers.every((pid) => !lives(pid)), WAIT_MS);
+		const bob = relay(second);
+		await bob.opened();
+		bob.put(bob.helloFrame(), bob.listenFrame(1, mailbox));
+		await until("the mail", () => bob.deliveries.length === 3 || undefined, WAIT_MS);
+		bob.ws.terminate();
+		assert.deepEqual(await second.end(), { code: 0, signal: null }, "and stops in order");
+	});
+});
 
 suite("threat 13: workers that are killed while mail crosses between them", () => {
 	test("the mailboxes' worker: what is answered is there, and each mail is charged exactly once", async (t) => {

@@ -26,6 +26,9 @@ const SHARED: readonly (keyof RelayLimits)[] = [
 	"newTabsPerHourMax",
 ];
 
+/** How long a worker of a parent that was killed may take to stop, and keeps its folder. */
+const ORPHAN_MS = 8_000;
+
 /** Runs a worker until its parent says stop, or is gone. */
 export function runWorker(): void {
 	let running: Promise<RunningRelay | undefined> | undefined;
@@ -66,7 +69,12 @@ export function runWorker(): void {
 		for (const name of SHARED) Object.assign(limits, { [name]: Math.ceil((limits[name] as number) / share.workers) });
 		const onDeath = (): never => process.exit(1);
 		const deps = { crypto, clock, random: Math.random, fetch, log, onDeath, part };
-		const started = await startRelay({ ...config, limits }, deps);
+		const endMs = clock.elapsedMs() + ORPHAN_MS;
+		let started = await startRelay({ ...config, limits }, deps);
+		while (isProblem(started) && started.problem === "conflict" && clock.elapsedMs() < endMs) {
+			await new Promise<void>((resolve) => void clock.after(100, resolve));
+			started = await startRelay({ ...config, limits }, deps);
+		}
 		if (isProblem(started)) {
 			say({ say: "refused", why: started });
 			neighbours.stop();
