@@ -55,7 +55,7 @@ export const RELAY_LIMITS = {
 	badVouchersMax: 16,
 	/** Listens and renewals of one connection: each costs a verification and a commit. */
 	ordersMax: 256,
-	/** Fingerprints remembered for a tag besides those of what is on disk: what may be under way to one reader. 12 KiB for a tag that sends a lot. */
+	/** Fingerprints remembered for a tag besides those of what is on disk: what may be under way to one reader. 12 KiB for a tag that sends a lot. A power of two. */
 	printsMax: 1_024,
 	/** The same for all tags together: 24 MiB, so 2,000 that send a lot at once; beyond it a tag remembers 16 or 64. */
 	printsOfAllMax: 2_097_152,

@@ -22,6 +22,8 @@ export type RelayParts = {
 	readonly log: Log;
 	readonly relay: KeyPair;
 	readonly limits: RelayLimits;
+	/** Each frame alone: slow, and what the fast way is held against. */
+	readonly plain: boolean;
 	readonly store: MailStore;
 	/** Whether a tab or a mailbox is this process's, by its id: always, unless it is one worker of several. */
 	readonly owns: (id: Uint8Array) => boolean;

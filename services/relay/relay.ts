@@ -225,6 +225,7 @@ function build(
 		log,
 		relay,
 		limits,
+		plain: config.plain,
 		store,
 		owns,
 		greeter,
@@ -252,9 +253,9 @@ function build(
 	const strangers = (): number => port.unknown;
 	const gauges = gaugesOf(parts, { till, operator, health, strangers, slowed: () => desk.slowedCount });
 	const metrics = openMetrics(counts, gauges, deps.processMetrics ?? true);
-	const { host, port: wanted, trustProxy, plain, helloMs, idleMs } = config;
+	const { host, port: wanted, trustProxy, helloMs, idleMs } = config;
 	const trusted = readNetworks(trustProxy) ?? new BlockList();
-	const port: Port = new Port({ parts, health, metrics, host, port: wanted, trusted, plain, helloMs, idleMs });
+	const port: Port = new Port({ parts, health, metrics, host, port: wanted, trusted, helloMs, idleMs });
 	return { parts, desk, market, redeemer, port, metrics, operator };
 }
 

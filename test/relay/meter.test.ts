@@ -107,7 +107,7 @@ suite("the dedupe record", () => {
 		const base = payload(100, 1);
 		const seen = new Set<number>();
 		const add = (bytes: Uint8Array, salt = 7) => {
-			const print = fingerprint(bytes, 0, bytes.length, salt);
+			const print = fingerprint(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, salt);
 			assert.ok(Number.isSafeInteger(print) && print > 0);
 			seen.add(print);
 		};

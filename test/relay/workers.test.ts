@@ -164,6 +164,7 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 				[1, "token-needed"],
 			],
 		);
+		await until("the delivery", () => owner.deliveries.length > 0);
 		assert.deepEqual(
 			owner.deliveries.map(({ number }) => number),
 			[0],

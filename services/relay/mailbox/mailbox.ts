@@ -74,6 +74,11 @@ export class Mailbox {
 		return this.listeners.find(({ reader }) => !reader.paused && !reader.outbox.congested);
 	}
 
+	/** Whether several devices listen. */
+	get manyListen(): boolean {
+		return this.listeners.length > 1;
+	}
+
 	/** Gives mail that is live or nothing to the other listeners too, before it is rewritten for `first`. */
 	passToOthers(first: Listener, message: Uint8Array, from: number, end: number): void {
 		for (const { reader, outbox, handle } of this.listeners)

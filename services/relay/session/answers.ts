@@ -39,6 +39,12 @@ export class TurnAnswers implements Answers {
 		this.passedNow.include(seq);
 	}
 
+	/** `passed` for the numbers from `first` to `last`. */
+	passedRow(first: number, last: number): void {
+		this.outbox.touch();
+		this.passedNow.includeRow(first, last);
+	}
+
 	refused(code: ProblemCode, seq: number): void {
 		this.outbox.touch();
 		this.counts.refuse(code);

@@ -5,6 +5,7 @@ import type { Open } from "#contracts/control";
 import { readU32 } from "#contracts/frame";
 import { tokenHash } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
+import type { Listener } from "#relay/mailbox/listener";
 import type { Mailbox } from "#relay/mailbox/mailbox";
 import type { MailboxState } from "#relay/mailbox/store";
 import type { RelayParts } from "#relay/parts";
@@ -29,6 +30,9 @@ export type Binding = {
 	/** What the store knew of the mailbox when this moment's message was begun. */
 	state: MailboxState | undefined;
 	stateAt: Moment | undefined;
+	/** The moment at which a live send was taken, and the one reader that took it: those behind it in a row need not ask again. */
+	liveAt: Moment | undefined;
+	live: Listener | undefined;
 	/** The mailbox's token for which `origin.byCard` was decided. */
 	checked: Uint8Array | undefined;
 };
@@ -68,6 +72,8 @@ export class Handles {
 			state: undefined,
 			stateAt: undefined,
 			checked: undefined,
+			liveAt: undefined,
+			live: undefined,
 		});
 		return true;
 	}

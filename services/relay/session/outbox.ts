@@ -4,7 +4,7 @@
  */
 
 import { writeDeliverHead } from "#contracts/fan";
-import { MAIL_HEAD_BYTES } from "#contracts/frame";
+import { advance, cursor, FRAME, MAIL_HEAD_BYTES, mailFrame } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { RelayLimits } from "#relay/limit";
 import { HEAD_BYTES_MAX, type Wire } from "#relay/wire/wire";
@@ -13,6 +13,8 @@ import { HEAD_BYTES_MAX, type Wire } from "#relay/wire/wire";
 const SLAB_BYTES = LIMIT.messageBytesMax + HEAD_BYTES_MAX;
 /** Above this a run is sent as a view: a message's own cost is then less than copying. Just over a slice with its header. */
 const COPY_BYTES_MAX = LIMIT.sliceBytes - 1;
+/** From here on a whole message is sent as it came: where it came by a wire of ours, with what is before and behind it, in one piece. */
+const WHOLE_BYTES_MIN = 1_024;
 /** Slabs kept for the next turn: a relay has few busy readers at one moment. */
 const POOL_MAX = 64;
 /** A delivery's type, length, handle and number. */
@@ -20,9 +22,15 @@ const DELIVER_HEAD_BYTES_MAX = 4 + MAIL_HEAD_BYTES;
 
 /** The outboxes that have something to send this turn. One per relay. */
 export class Post {
+	/** Each frame is a message of its own. */
+	readonly plain: boolean;
 	private dirty: Outbox[] = [];
 	private scheduled = false;
 	private readonly pool: Uint8Array[] = [];
+
+	constructor(plain = false) {
+		this.plain = plain;
+	}
 
 	/** Sends an outbox at the end of this turn. */
 	add(outbox: Outbox): void {
@@ -106,8 +114,12 @@ export class Outbox {
 	/** Adds whole frames that stand in a message. A message that is passed on whole is not copied; its memory must not change any more. */
 	pass(message: Uint8Array, start: number, end: number): void {
 		this.touch();
+		if (this.post.plain) {
+			this.alone(message.subarray(start, end));
+			return;
+		}
 		const length = end - start;
-		if (length > COPY_BYTES_MAX) {
+		if (length > COPY_BYTES_MAX || (length >= WHOLE_BYTES_MIN && length === message.length)) {
 			this.close();
 			// behind something that waits, it must not hold a socket's whole read buffer
 			if (this.behind && message.buffer.byteLength > 2 * length)
@@ -126,6 +138,10 @@ export class Outbox {
 	 * sent too. A large one is not copied: its head and a view of it are two pieces of one WebSocket message.
 	 */
 	deliver(handle: number, number: number, bytes: Uint8Array, start: number, end: number): void {
+		if (this.post.plain) {
+			this.frame(mailFrame(FRAME.deliver, handle, number, bytes.subarray(start, end)));
+			return;
+		}
 		const length = end - start;
 		const large = length > COPY_BYTES_MAX;
 		if (large && this.slab) this.close();
@@ -166,6 +182,16 @@ export class Outbox {
 
 	written(length: number): void {
 		this.to += length;
+		if (this.post.plain) this.close();
+	}
+
+	/** The plain way: a message for each frame, in memory of its own. */
+	private alone(frames: Uint8Array): void {
+		const c = cursor();
+		while (advance(frames, c)) {
+			const own = new Uint8Array(frames.subarray(c.at, c.end));
+			this.wire.send(own, 0, own.length, false, true);
+		}
 	}
 
 	/** Sends what was gathered. */

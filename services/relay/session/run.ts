@@ -15,6 +15,16 @@ export class Run {
 	/** A message of which something is held, and what is held instead of it. */
 	private message: Uint8Array | undefined;
 	private held: Uint8Array | undefined;
+	private viewed: Uint8Array | undefined;
+	private numbers: DataView | undefined;
+
+	/** A message as numbers are read from it. */
+	view(message: Uint8Array): DataView {
+		if (this.viewed === message && this.numbers) return this.numbers;
+		this.viewed = message;
+		this.numbers = new DataView(message.buffer, message.byteOffset, message.length);
+		return this.numbers;
+	}
 
 	/** Rewrites the frame at the cursor for its reader where it stands, and lengthens the run. */
 	deliver(message: Uint8Array, c: Cursor, to: Outbox, handle: number, number: number): void {
@@ -50,6 +60,8 @@ export class Run {
 	forget(): void {
 		this.message = undefined;
 		this.held = undefined;
+		this.viewed = undefined;
+		this.numbers = undefined;
 	}
 
 	/** Passes on what was gathered. */

@@ -20,6 +20,7 @@ import type { Link } from "./far.ts";
 import { type Binding, Handles } from "./handles.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Paying } from "./paying.ts";
+import { type RowDeps, takeRow } from "./row.ts";
 import { Run } from "./run.ts";
 import { Sender } from "./sender.ts";
 
@@ -37,6 +38,7 @@ export class Sending {
 	private readonly handles: Handles;
 	private ended = false;
 	private readonly run = new Run();
+	private readonly row: RowDeps;
 	/** The copy of a fan that had to wait: those before it are done with. */
 	private fanNext = 0;
 
@@ -45,6 +47,7 @@ export class Sending {
 		this.paying = paying;
 		this.answers = answers;
 		this.handles = new Handles(parts);
+		this.row = { parts, paying, handles: this.handles, run: this.run, answers };
 	}
 
 	/** Binds a handle. False when a bound was reached. */
@@ -58,7 +61,9 @@ export class Sending {
 		const size = c.end - from;
 		// an empty payload would cost nothing and still take a row
 		if (size < 1 || size > LIMIT.payloadBytesMax) return "malformed";
-		return this.copy(message, c, from, readU32(message, c.start), readU32(message, c.start + 4), moment);
+		const sent = this.copy(message, c, from, readU32(message, c.start), readU32(message, c.start + 4), moment);
+		if (sent === "done" && !this.parts.plain) takeRow(message, c, moment, this.row);
+		return sent;
 	}
 
 	/** Works on the `fan` at the cursor as on its sends, from the copy that had to wait. */
@@ -87,7 +92,7 @@ export class Sending {
 		if (!tag || !tab) return this.refuse("grant-needed", seq);
 		if (!binding) return this.refuse("handle-unknown", seq);
 		if (binding.ttlS > LIMIT.ttlSMax) return this.refuse("ttl-too-long", seq);
-		const print = fingerprint(message, from, c.end, binding.salt);
+		const print = fingerprint(this.run.view(message), from, c.end, binding.salt);
 		const known = tag.check(seq, print);
 		if (known !== "new") return this.again(known, seq, binding.ttlS);
 		if (tag.backTo !== undefined && seq > tag.backTo) return this.unpaid(tag, seq, size);
@@ -105,7 +110,7 @@ export class Sending {
 		if (gate.keeps && binding.ttlS > 0) return this.refuse(gate.keeps, seq);
 		const origin = this.originOf(binding, state);
 		return binding.ttlS === 0
-			? this.pass(message, c, from, seq, print, mailbox, origin)
+			? this.pass(message, c, from, seq, print, binding, mailbox, origin, moment)
 			: this.keep(message, c, from, seq, print, mailbox, state, origin, moment);
 	}
 
@@ -133,8 +138,10 @@ export class Sending {
 		from: number,
 		seq: number,
 		print: number,
+		binding: Binding,
 		mailbox: Mailbox,
 		origin: Sender,
+		moment: Moment,
 	): Sent {
 		const size = c.end - from;
 		if (!origin.byCard) return this.refuse("token-needed", seq);
@@ -142,7 +149,9 @@ export class Sending {
 		if (!reader) return this.refuse("gone", seq);
 		if (!origin.tab.charge(size, 0)) return this.cover(message, c, seq, size, 0, origin.tag);
 		this.accepted(origin.tag, seq, print);
-		mailbox.passToOthers(reader, this.run.owned(message), from, c.end);
+		binding.live = mailbox.manyListen ? undefined : reader;
+		binding.liveAt = moment;
+		if (mailbox.manyListen) mailbox.passToOthers(reader, this.run.owned(message), from, c.end);
 		this.hand(message, c, from, reader.outbox, reader.handle, 0);
 		origin.tab.settle(size, 0);
 		origin.tag.settle(seq);

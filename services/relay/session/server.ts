@@ -32,8 +32,6 @@ export type PortDeps = {
 	readonly port: number;
 	/** Proxies of the operator's own, whose `X-Forwarded-For` is believed. */
 	readonly trusted: BlockList;
-	/** Wires by the library `ws` instead of our own. */
-	readonly plain: boolean;
 	readonly helloMs: number;
 	readonly idleMs: number;
 };
@@ -43,7 +41,7 @@ export class Port {
 	private readonly deps: PortDeps;
 	private readonly http: Server;
 	private readonly wiring: Wiring;
-	private readonly post = new Post();
+	private readonly post: Post;
 	private readonly connections = new Set<Connection>();
 	private readonly admission: Admission;
 	/** What passed all sockets since it was last asked for. */
@@ -58,8 +56,9 @@ export class Port {
 		this.http.requestTimeout = LIMIT.helloMs;
 		// a few above what is served, so that the rest hears why
 		this.http.maxConnections = deps.parts.limits.connectionsMax + 64;
-		const { byeMs } = deps.parts.limits;
-		this.wiring = deps.plain ? plainWiring(byeMs) : directWiring(byeMs);
+		const { plain, limits } = deps.parts;
+		this.post = new Post(plain);
+		this.wiring = plain ? plainWiring(limits.byeMs) : directWiring(limits.byeMs);
 		this.http.on("request", (request, response) => void this.answer(request, response));
 		this.http.on("upgrade", (request, socket, head) => this.upgrade(request, socket, head));
 		this.http.on("clientError", (_error, socket) => socket.destroy());

@@ -76,7 +76,8 @@ export class Session {
 		if (this.line.outbox.overflown) this.bye(problem("reader-slow"));
 		if (message.length === 0) this.malformed();
 		if (!this.stalled) {
-			this.run(message);
+			this.c.next = 0;
+			this.go(message);
 			return;
 		}
 		// its memory is the wire's again after this turn
@@ -109,11 +110,6 @@ export class Session {
 		this.listening.end();
 		this.sending.end();
 		this.paying.end();
-	}
-
-	private run(message: Uint8Array): void {
-		this.c.next = 0;
-		this.go(message);
 	}
 
 	/** Works on a message from where the cursor stands, then on those that waited. */
@@ -165,7 +161,7 @@ export class Session {
 	private walk(message: Uint8Array): Promise<unknown> | undefined {
 		const { c, sending } = this;
 		const { clock } = this.parts;
-		const moment: Moment = { nowMs: clock.nowMs(), elapsedMs: clock.elapsedMs() };
+		let moment: Moment = { nowMs: clock.nowMs(), elapsedMs: clock.elapsedMs() };
 		while (advance(message, c)) {
 			if ((c.type === FRAME.send || c.type === FRAME.fan) && this.hello) {
 				const sent = c.type === FRAME.send ? sending.send(message, c, moment) : sending.fan(message, c, moment);
@@ -181,6 +177,8 @@ export class Session {
 			sending.endRun(message);
 			const wait = this.take(c.type, message.subarray(c.start, c.end));
 			if (this.ended || wait) return wait;
+			// what held before it may not hold behind it
+			moment = { ...moment };
 		}
 		sending.endRun(message);
 		if (c.next !== message.length) return this.malformed();

@@ -44,6 +44,11 @@ export class Meter {
 		return true;
 	}
 
+	/** Bytes without a TTL that would be covered now. */
+	get room(): number {
+		return this.roomBytes;
+	}
+
 	/** Takes a charge back: the disk refused what had been accepted. */
 	refund(bytes: number, ttlS: number): void {
 		this.usedBytes -= bytes;

@@ -86,6 +86,17 @@ export class Tab {
 		return true;
 	}
 
+	/** Bytes that a row of copies without a TTL may still have. */
+	get roomBytes(): number {
+		return this.meter.room;
+	}
+
+	/** Charges copies without a TTL that {@link roomBytes} covers, and were answered at once. */
+	passRow(bytes: number): void {
+		if (!this.meter.charge(bytes, 0)) throw new Error("a row was longer than its room");
+		this.meter.settle(bytes, 0);
+	}
+
 	settle(bytes: number, ttlS: number): void {
 		this.meter.settle(bytes, ttlS);
 		this.answered();

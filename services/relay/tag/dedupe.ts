@@ -3,7 +3,6 @@
  * problem (PROTOCOL.md, "Sending"; threats 6 and 25). A tag's record is durable through the mail store; here is what is hot.
  */
 
-import { readU32 } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { ProblemCode } from "#contracts/problem";
 import type { Range } from "#contracts/ranges";
@@ -84,12 +83,17 @@ export class Tag {
 	accept(seq: number, print: number): void {
 		this.taken.include(seq);
 		this.pending++;
+		this.print(seq, print);
+	}
+
+	/** Remembers the fingerprint of a number that is accepted, here or by {@link passRow}. */
+	print(seq: number, print: number): void {
 		let { prints, printSeqs } = this;
 		// a slot in use: a tag that has sent so much may have more of them
-		if (!prints || (prints[seq % prints.length] !== 0 && prints.length < RELAY_LIMITS.printsMax)) this.grow();
+		if (!prints || (prints[seq & (prints.length - 1)] !== 0 && prints.length < RELAY_LIMITS.printsMax)) this.grow();
 		({ prints, printSeqs } = this);
 		if (!prints || !printSeqs) return;
-		const slot = seq % prints.length;
+		const slot = seq & (prints.length - 1);
 		prints[slot] = print;
 		printSeqs[slot] = seq;
 	}
@@ -114,6 +118,17 @@ export class Tag {
 			this.prints[slot] = prints[i] as number;
 			this.printSeqs[slot] = printSeqs[i] as number;
 		}
+	}
+
+	/** The number that comes next if nothing is missing, and whether nothing has to be looked up for it. */
+	get nextInRow(): number {
+		return this.backTo === undefined && this.taken.end >= 0 ? this.taken.end + 1 : -1;
+	}
+
+	/** A row was accepted and answered at once. */
+	passRow(first: number, last: number): void {
+		this.taken.includeRow(first, last);
+		this.answered.includeRow(first, last);
 	}
 
 	settle(seq: number): void {
@@ -141,19 +156,20 @@ export class Tag {
  * A payload's 53-bit fingerprint, from its length and both ends, and its mailbox (`salt`): sealed bytes differ there. It tells a client's own mistake
  * (a phone restored from a backup), it is no defence against someone who wants two payloads to look alike to themselves.
  */
-export function fingerprint(bytes: Uint8Array, start: number, end: number, salt: number): number {
+export function fingerprint(bytes: DataView, start: number, end: number, salt: number): number {
 	const length = end - start;
 	let a = salt ^ length;
 	let b = 0x85ebca6b + length;
 	if (length >= 8) {
-		a = Math.imul(a ^ readU32(bytes, start), 0x85ebca6b);
-		b = Math.imul(b ^ readU32(bytes, start + 4), 0xc2b2ae35);
-		a = Math.imul((a ^ (a >>> 15)) + readU32(bytes, end - 8), 0x27d4eb2f);
-		b = Math.imul((b ^ (b >>> 13)) + readU32(bytes, end - 4), 0x165667b1);
+		a = Math.imul(a ^ bytes.getInt32(start, true), 0x85ebca6b);
+		b = Math.imul(b ^ bytes.getInt32(start + 4, true), 0xc2b2ae35);
+		a = Math.imul((a ^ (a >>> 15)) + bytes.getInt32(end - 8, true), 0x27d4eb2f);
+		b = Math.imul((b ^ (b >>> 13)) + bytes.getInt32(end - 4, true), 0x165667b1);
 	} else {
 		for (let i = start; i < end; i++) {
-			a = Math.imul(a ^ (bytes[i] as number), 0x85ebca6b);
-			b = Math.imul(b + (bytes[i] as number), 0xc2b2ae35);
+			const byte = bytes.getUint8(i);
+			a = Math.imul(a ^ byte, 0x85ebca6b);
+			b = Math.imul(b + byte, 0xc2b2ae35);
 			b ^= b >>> 13;
 		}
 	}

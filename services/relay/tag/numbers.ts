@@ -53,6 +53,13 @@ export class Numbers {
 		this.takeTail();
 	}
 
+	/** Adds the numbers from `first` to `last`, none of which is in the set. */
+	includeRow(first: number, last: number): void {
+		this.include(first);
+		if (this.last === first) this.last = last;
+		else for (let number = first + 1; number <= last; number++) this.include(number);
+	}
+
 	/** Takes a number out. */
 	exclude(number: number): void {
 		if (!this.has(number)) return;

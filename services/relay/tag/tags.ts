@@ -57,6 +57,13 @@ export class Tags {
 		if (tag.unmarked.count > UNMARKED_RANGES_MAX) this.write(tag);
 	}
 
+	/** The same for the numbers from `first` to `last`. */
+	markRow(tag: Tag, first: number, last: number): void {
+		if (tag.unmarked.count === 0) this.unmarked.add(tag);
+		tag.unmarked.includeRow(first, last);
+		if (tag.unmarked.count > UNMARKED_RANGES_MAX) this.write(tag);
+	}
+
 	/** Hands what was taken live since the last time to the store, which writes it with whatever it writes next. */
 	flush(): void {
 		for (const tag of this.unmarked) this.write(tag);

@@ -71,9 +71,9 @@ class DirectWire implements Wire {
 	private openEnd = 0;
 	/** Whether the message's other pieces are still to come. */
 	private midway = false;
-	/** Whether this turn sent something of the arena, and the arena of which the system left something. */
+	/** Whether this turn sent something of the arena, and the arenas of which the system left something. */
 	private lent = false;
-	private held: Arena | undefined;
+	private held: Arena[] = [];
 	private saidBye = false;
 	private heardBye = false;
 	private over = false;
@@ -143,9 +143,10 @@ class DirectWire implements Wire {
 			for (const piece of pieces) socket.write(piece, this.taken);
 			socket.uncork();
 		}
-		if (!lent || this.held || socket.writableLength === 0) return;
-		this.held = this.arenas.arena;
-		this.held.holds++;
+		const { arena } = this.arenas;
+		if (!lent || socket.writableLength === 0 || this.held.includes(arena)) return;
+		this.held.push(arena);
+		arena.holds++;
 	}
 
 	pause(): void {
@@ -243,17 +244,17 @@ class DirectWire implements Wire {
 
 	private took(): void {
 		this.onTaken?.();
-		if (!this.held || this.socket.writableLength > 0) return;
-		this.arenas.release(this.held);
-		this.held = undefined;
+		if (this.held.length === 0 || this.socket.writableLength > 0) return;
+		for (const arena of this.held) this.arenas.release(arena);
+		this.held = [];
 	}
 
 	private end(): void {
 		if (this.over) return;
 		this.over = true;
 		clearTimeout(this.timer);
-		// what the system still had of it is gone with the socket
-		this.held = undefined;
+		// what the system still has of it is never given to another read
+		this.held = [];
 		this.events?.closed();
 	}
 }

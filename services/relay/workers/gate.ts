@@ -161,7 +161,7 @@ export class Gate implements Teller {
 		const seq = readU32(message, c.start + 4);
 		const { tag } = route;
 		const { ttlS } = route.told;
-		const print = fingerprint(message, from, c.end, route.salt);
+		const print = fingerprint(this.run.view(message), from, c.end, route.salt);
 		const before = tag.check(seq, print);
 		if (before !== "new") return route.say(before, seq);
 		const mailbox = route.mailbox ?? this.bind(route);
@@ -173,7 +173,7 @@ export class Gate implements Teller {
 			if (!origin.byCard) return route.say("token-needed", seq);
 			const reader = mailbox.readerNow();
 			if (!reader) return route.say("gone", seq);
-			mailbox.passToOthers(reader, this.run.owned(message), from, c.end);
+			if (mailbox.manyListen) mailbox.passToOthers(reader, this.run.owned(message), from, c.end);
 			this.run.deliver(message, c, reader.outbox, reader.handle, 0);
 			tag.answered(seq);
 			tag.mark(seq);
