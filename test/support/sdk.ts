@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { type Amount, amount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { type Grant, signGrant } from "#contracts/grant";
+import type { KeyPair } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { signMarketKey } from "#contracts/market";
 import { problem } from "#contracts/problem";
@@ -30,10 +31,14 @@ export type TestMarket = {
 	away: boolean;
 };
 
-/** A market that lists these relays at the default ask. */
-export function marketInMemory(relays: readonly Relay[]): TestMarket {
-	const root = crypto.keyPair(crypto.random(32));
-	const online = crypto.keyPair(crypto.random(32));
+/** A market that lists these relays at the default ask; with the keys of one that the relays know, where they check. */
+export function marketInMemory(
+	relays: readonly Relay[],
+	{ root, online }: { readonly root: KeyPair; readonly online: KeyPair } = {
+		root: crypto.keyPair(crypto.random(32)),
+		online: crypto.keyPair(crypto.random(32)),
+	},
+): TestMarket {
 	const nowMs = Date.now();
 	const certified = signMarketKey(crypto, root, online.publicKey, nowMs - 86_400_000, nowMs + 86_400_000);
 	const owners = new Map<string, string>();
