@@ -344,6 +344,7 @@ suite("PROTOCOL: Sending (live only), Hello", () => {
 		const sink = bytesSink(file.length);
 		let received = 0;
 		await bob.client.close();
+		await until(() => relays[0]?.counts.listening === 0, "he is away");
 		await bob.client.listen({ file: () => sink, received: () => void received++ });
 		await until(async () => {
 			const sent = await alice.client.send(bob.card, bytesSource("live.jpg", file), { ttlS: 0 }).catch(() => undefined);
