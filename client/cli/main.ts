@@ -19,6 +19,7 @@ const VERBS: Record<string, () => Promise<{ verb: Verb }>> = {
 	card: () => import("./verb/card.ts"),
 	send: () => import("./verb/send.ts"),
 	listen: () => import("./verb/listen.ts"),
+	devices: () => import("./verb/devices.ts"),
 	earnings: () => import("./verb/earnings.ts"),
 	statement: () => import("./verb/statement.ts"),
 	verify: () => import("./verb/verify.ts"),

@@ -68,6 +68,7 @@ export class Inbox {
 	private queue: { number: number; payload: Uint8Array }[] = [];
 	private queuedBytes = 0;
 	private working: Promise<void> | undefined;
+	private closing = false;
 	/** The mailbox's devices as this session's relay last said, and who waits to hear of them. */
 	private known: readonly KnownDevice[] | undefined;
 	private asking: ((answer: readonly KnownDevice[] | Problem) => void)[] = [];
@@ -144,10 +145,11 @@ export class Inbox {
 		for (const resolve of this.asking.splice(0)) resolve(devices);
 	}
 
-	/** Stops reading; resolves when what was being dealt with is done. */
+	/** Stops reading; resolves when what was being dealt with is done and acknowledged, so that it is kept for no device in vain. */
 	async close(): Promise<void> {
-		this.connection.close();
+		this.closing = true;
 		await this.working;
+		this.connection.close();
 	}
 
 	private frame(session: Session, type: number, body: Uint8Array): void {
@@ -160,6 +162,7 @@ export class Inbox {
 			if (this.known) this.answer(this.known);
 			else session.garbage("The relay's devices are none.");
 		} else if (type === FRAME.deliver) {
+			if (this.closing) return;
 			if (body.length < MAIL_HEAD_BYTES || readU32(body, 0) !== HANDLE) {
 				session.garbage("The relay delivered to a handle that was never opened.");
 				return;
@@ -194,7 +197,7 @@ export class Inbox {
 	private async work(first: Session): Promise<void> {
 		let session: Session | undefined = first;
 		const mailbox = this.identity.mailbox(this.relay.key).publicKey;
-		while (this.queue.length > 0 && session) {
+		while (this.queue.length > 0 && session && !this.closing) {
 			const batch = this.queue;
 			this.queue = [];
 			this.queuedBytes = 0;

@@ -122,6 +122,27 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 		assert.deepEqual(await readdir(place.path("few")), ["empty.txt"]);
 	});
 
+	test("devices: another home with the same account is one more, and either gives the other up", async () => {
+		const { line } = await by("bob", "account", "--export");
+		await writeFile(place.path("bob.txt"), String(line));
+		await by("bobs-laptop", "account", "--restore", "bob.txt");
+		const both = (await by("bobs-laptop", "devices")).devices as { device: string; mine: boolean }[];
+		assert.deepEqual(
+			both.map(({ mine }) => mine),
+			[false, true],
+		);
+		await by("alice", "send", card, "To both of you", "--settle");
+		for (const home of ["bob", "bobs-laptop"])
+			assert.equal((await by(home, "listen", "--count", "1")).text, "To both of you", home);
+		const [phone, laptop] = both.map(({ device }) => device.slice(0, 8));
+		assert.equal((await seen("bob", "devices", "--forget", phone ?? "")).code, 2, "itself");
+		assert.equal((await seen("bob", "devices", "--forget", "0123abcd")).code, 1);
+		assert.equal((await seen("bob", "devices", "--forget", "everything")).code, 2);
+		const left = await seen("bob", "devices", "--forget", laptop ?? "");
+		assert.match(left.out, /this one/);
+		assert.doesNotMatch(left.out, new RegExp(laptop ?? "."));
+	});
+
 	test("statement, earnings and audit: what alice paid is what the operator earned and the two fees", async () => {
 		const { lines } = (await by("alice", "statement")) as { lines: Record<string, string>[] };
 		const { balance } = await by("alice", "account");
@@ -168,7 +189,7 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 	test("--help: of all verbs and of each, and none of them shows an escape code where nobody looks", async () => {
 		const { verbs } = await place.done(["--help"]);
 		const names = (verbs as { name: string }[]).map(({ name }) => name);
-		assert.equal(names.length, 14);
+		assert.equal(names.length, 15);
 		// each is the same few lines of main.ts over another text: three calls stand for all
 		const verbsHere = names.map(async (name) => [name, (await import(`#cli/verb/${name}`)) as { verb: Verb }] as const);
 		for (const [name, { verb }] of await Promise.all(verbsHere))

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { writeRangesFrame } from "#contracts/control";
 import { FRAME } from "#contracts/frame";
 import type { KeyPair } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
@@ -151,6 +152,54 @@ suite("PROTOCOL: Reading, by several devices", () => {
 		await phone.end();
 		alice.put(alice.sendFrame(1, 2, payload(11)));
 		await until("the third answer", () => alice.numbers(FRAME.passed).size === 3 || undefined);
+	});
+
+	test("what was acknowledged just before a new listen, in the same message, does not come again", async (t) => {
+		const relay = await startTestRelay(t);
+		const mailbox = keys();
+		for (const device of [PHONE, LAPTOP]) await visit(relay, mailbox, device);
+		const alice = await writer(relay, mailbox);
+		alice.put(alice.sendFrame(1, 0, payload(10)), alice.sendFrame(1, 1, payload(11)));
+		await alice.keptAll(2);
+		const phone = await listen(relay, mailbox, PHONE);
+		await until("both", () => got(phone).length === 2 || undefined);
+		phone.put(writeRangesFrame(FRAME.ack, [[1, 1]]), phone.listenFrame(1, mailbox, undefined, PHONE));
+		await until("the rest again", () => got(phone).length >= 3 || undefined);
+		assert.deepEqual([got(phone), (await phone.listening(1)).waiting], [[10, 11, 11], 2]);
+	});
+
+	test("a device is registered by its first listen, also if its connection is gone by then", async (t) => {
+		const inner = openMemoryMailStore();
+		const { promise, resolve } = Promise.withResolvers<void>();
+		let asked = 0;
+		const store: MailStore = {
+			...inner,
+			visit: async (mailbox, device, ...more) => {
+				const found = await inner.visit(mailbox, device, ...more);
+				if (device === hex(LAPTOP)) asked++;
+				if (device === hex(LAPTOP)) await promise;
+				return found;
+			},
+		};
+		const clock = heldClock(Date.now() - LIMIT.idleMs - 10_000);
+		const relay = await startTestRelay(t, {}, { store, clock });
+		const mailbox = keys();
+		const phone = await listen(relay, mailbox, PHONE);
+		const laptop = await relay.connect();
+		laptop.put(laptop.helloFrame({ atMs: clock.nowMs() }), laptop.listenFrame(1, mailbox, undefined, LAPTOP));
+		await until("the visit", () => asked === 1);
+		await clock.advance(LIMIT.idleMs - 10_000);
+		phone.ping();
+		await phone.next(FRAME.pong);
+		await clock.advance(20_000);
+		await laptop.problem("idle");
+		resolve();
+		const alice = await writer(relay, mailbox);
+		alice.put(alice.sendFrame(1, 0, payload(10)));
+		await until("the phone's mail", () => got(phone).length === 1 || undefined);
+		phone.ack([1, 1]);
+		await alice.keptAll(1);
+		assert.equal(inner.state(hex(mailbox.publicKey))?.messages, 1, "it is on disk for the laptop");
 	});
 
 	test("a new device begins with what is still on disk, and is told that it is new", async (t) => {

@@ -102,10 +102,12 @@ suite("an account on several devices", () => {
 			all.map(({ mine }) => mine),
 			[false, true],
 		);
+		const connections = relay.running.counts.open;
 		const [lost] = all;
 		assert.ok(lost && Math.abs(lost.seenMs - Date.now()) < 60_000);
 		await laptop.client.forgetDevice(lost);
 		await until(() => phone.problems.some(({ problem }) => problem === "conflict"), "the phone is told");
+		await until(() => relay.running.counts.open === connections - 1, "and its connection ends");
 		assert.deepEqual(
 			(await laptop.client.devices()).map(({ mine }) => mine),
 			[true],
@@ -125,6 +127,15 @@ suite("an account on several devices", () => {
 			[toHex(mine.device)],
 			"a visit makes it known again",
 		);
+	});
+
+	test("a card for the relay that it listens at takes its mailbox from nobody", async () => {
+		const phone = await install(crypto.random(32));
+		const offer = (await phone.client.relays())[0];
+		const card = await phone.client.card({ relays: offer ? [{ key: offer.key, url: offer.url }] : [] });
+		await alice.send(card, "still here");
+		await until(() => phone.texts.length === 1, "the phone has it");
+		assert.deepEqual(phone.problems, []);
 	});
 
 	test("threat 25: a phone restored from a backup takes over from the one it was made of, and shows nothing twice", async () => {

@@ -126,7 +126,8 @@ export const verb: Verb = {
 			};
 			const troubled = (why: Problem) => {
 				// a disk that takes nothing: what came waits at the relay, and nobody is helped by a program that asks for it again and again
-				if (why.problem === "disk") done.resolve(why);
+				// and two that read as one device would take the mail from each other for ever
+				if (why.problem === "disk" || why.problem === "conflict") done.resolve(why);
 				else if (why.detail !== said) {
 					// the client goes on trying by itself: once is enough until something comes
 					said = why.detail;
