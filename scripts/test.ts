@@ -8,7 +8,7 @@ import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 
 /** Folders of tests that take longer or need a browser: only run when asked for by name. */
-const APART = ["test/crash/", "test/web/", "test/whole/", "test/pack/"];
+const APART = ["test/bounds/", "test/crash/", "test/web/", "test/whole/", "test/pack/"];
 
 /** A file that is still running after this hangs; a run on two busy cores takes a tenth of it. */
 const FILE_MS_MAX = 120_000;
@@ -42,7 +42,7 @@ const child = spawn(
 		"--test-reporter=spec",
 		// Two at a time on two cores: most tests wait for disks and sockets rather than compute.
 		`--test-concurrency=${Math.max(2, availableParallelism() - 1)}`,
-		`--test-timeout=${files.some((path) => path.startsWith("test/pack/")) ? INSTALLING_MS_MAX : FILE_MS_MAX}`,
+		`--test-timeout=${files.some((path) => /^test\/(pack|bounds)\//.test(path)) ? INSTALLING_MS_MAX : FILE_MS_MAX}`,
 		...files,
 	],
 	{ stdio: "inherit", env },

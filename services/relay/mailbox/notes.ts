@@ -25,16 +25,21 @@ export type NoteSheet = {
 /** Tags that may wait: beyond it the store writes, and on a disk that takes nothing the rest is forgotten (a live retry may then be taken twice). */
 export const WAITING_TAGS_MAX = 4_096;
 
+/** Ranges of all of them, for the same reason: tags with gaps on purpose have hundreds each, at some 80 bytes. */
+export const WAITING_RANGES_MAX = 32_768;
+
 /** Notes that wait for a write. */
 export class Notes {
 	private readonly marks = new Map<string, { ranges: Range[]; untilMs: number }>();
 	private readonly drops = new Map<string, number>();
 	private seen: Seen[] = [];
+	/** Ranges in the marks, at most: what two marks of a tag share counts twice. */
+	private ranges = 0;
 	private waiting: (() => void)[] = [];
 
 	/** Whether so much waits that it should be written now. */
 	get full(): boolean {
-		return this.marks.size >= WAITING_TAGS_MAX;
+		return this.marks.size >= WAITING_TAGS_MAX || this.ranges >= WAITING_RANGES_MAX;
 	}
 
 	/** Adds a mark; resolves when a sheet with it is {@link settle}d. */
@@ -60,6 +65,7 @@ export class Notes {
 		const drops = [...this.drops].map(([mailbox, quota]) => ({ mailbox, quota }));
 		const { seen, waiting: told } = this;
 		this.marks.clear();
+		this.ranges = 0;
 		this.drops.clear();
 		this.seen = [];
 		this.waiting = [];
@@ -80,6 +86,7 @@ export class Notes {
 
 	private add({ tag, ranges, untilMs }: TagMark): void {
 		const known = this.marks.get(tag);
+		this.ranges += ranges.length;
 		if (!known) this.marks.set(tag, { ranges: [...ranges], untilMs });
 		else {
 			known.ranges = union(known.ranges, ranges);
