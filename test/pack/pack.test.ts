@@ -166,13 +166,13 @@ suite("the packages that others install", { timeout: INSTALL_MS + 6 * RUN_MS }, 
 		const main = join(packed("farelay"), "client/cli/main.js");
 		const words = ["relay", "--workers", "2", "--port", "0", "--data", "relay", "--market-url", market.url];
 		const relay = spawn(process.execPath, [main, ...words, "--operator", "00".repeat(32)], { cwd: folder, env });
+		const ended = once(relay, "close");
 		try {
 			const alice = await market.person("alice");
 			await until(async () => (await alice.relays()).length === 1, "the relay is listed", 30_000);
 			const bob = await market.person("bob");
 			assert.equal((await alice.send(await bob.card(), "through a worker")).tick, "sent");
 		} finally {
-			const ended = once(relay, "close");
 			relay.kill("SIGTERM");
 			await ended;
 			await market.close();
