@@ -205,6 +205,8 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 		alice.put(alice.sendFrame(1, 0, payload(1_000)), alice.sendFrame(1, 1, payload(1_000)));
 		await until("mail", () => bob.deliveries.length === 2 || undefined);
 		alice.finish();
+		// before the relay would have written them down by itself
+		await until("the final count", () => alice.of(FRAME.usage)[0], 4_000);
 		const usage = await alice.usage();
 		assert.equal(usage.final, true);
 		assert.equal(usage.used.bytes, 2_000n);
@@ -326,7 +328,8 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 		const long = connect({ port: crew.port, host: "127.0.0.1" });
 		long.on("error", () => {});
 		long.write(`GET / HTTP/1.1\r\nX: ${"x".repeat(9_000)}`);
-		await once(long, "close");
+		// long before its time is up
+		await until("the end of the long head", () => long.destroyed || undefined, 6_000);
 		const silent = Array.from({ length: 140 }, () => connect({ port: crew.port, host: "127.0.0.1" }));
 		let closed = 0;
 		for (const socket of silent)
@@ -348,11 +351,49 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 		assert.equal(statSync(`${crew.folder}/links`).mode & 0o777, 0o700);
 		assert.equal(statSync(`${crew.folder}/links/0.sock`).mode & 0o777, 0o600);
 		const stranger = connect(`${crew.folder}/links/0.sock`);
-		stranger.write(Buffer.from([1, 34, ...Array.from({ length: 34 }, () => 0)]));
+		stranger.write(Buffer.from([1, 34, ...Array.from({ length: 32 }, () => 0), 1, 0]));
 		await once(stranger.resume(), "close");
 		const second = await startCrew(crew.config, 2, { ...relayDeps(), logLevel: "silent" });
 		assert(isProblem(second));
 		assert.equal(second.problem, "conflict");
+	});
+});
+
+suite("a relay of two workers that stops in order (PROTOCOL.md, Ending)", () => {
+	test("has all on disk and counted that was at the other worker, and charges nothing for a retry after the next start", async (t) => {
+		const crew = await startTestCrew(t);
+		const mailbox = keysAt(1, 2);
+		const bob = await crew.reader(mailbox);
+		const session = keys();
+		const grant = crew.grantAt(0, session);
+		const alice = await crew.sender(0, { grant, session });
+		const mails = Array.from({ length: 10 }, (_, seq) => payload(1_000, seq));
+		alice.put(alice.openFrame(1, mailbox.publicKey, TTL_S), alice.payFrame(50_000, TTL_S));
+		alice.put(...mails.map((mail, seq) => alice.sendFrame(1, seq, mail)));
+		await until("mail", () => bob.deliveries.length === 10 || undefined);
+		await crew.stop();
+		assert.equal((await alice.problem("draining")).retry, true);
+		const next = await startCrew(crew.config, 2, { ...relayDeps(), logLevel: "silent" });
+		assert(!isProblem(next));
+		t.after(() => next.stop());
+		const again = await RawClient.connect(shardUrl(next.url, grant.tab), next.publicKey);
+		again.tag = alice.tag;
+		again.put(again.helloFrame({ grant, session }), again.openFrame(1, mailbox.publicKey, TTL_S));
+		assert.equal((await again.welcome()).tab?.used.bytes, 10_000n);
+		again.put(...mails.map((mail, seq) => again.sendFrame(1, seq, mail)));
+		await again.keptAll(10);
+		again.askUsage();
+		assert.equal((await again.usage()).used.bytes, 10_000n);
+		const reader = await RawClient.connect(shardUrl(next.url, mailbox.publicKey), next.publicKey);
+		reader.acks = true;
+		reader.put(reader.helloFrame(), reader.listenFrame(1, mailbox));
+		await until("the mail", () => reader.deliveries.length >= 10 || undefined);
+		assert.deepEqual(
+			reader.deliveries.map((delivery) => delivery.payload),
+			mails,
+		);
+		again.ws.terminate();
+		reader.ws.terminate();
 	});
 });
 
