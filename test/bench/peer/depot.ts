@@ -20,7 +20,13 @@ const FETCH_MS_MAX = 120_000;
 export async function run(words: string[], more: { cwd?: string; env?: NodeJS.ProcessEnv; msMax?: number } = {}) {
 	const [program = "", ...rest] = words;
 	const { cwd, env = process.env, msMax = FETCH_MS_MAX } = more;
-	const child = spawn(program, rest, { ...(cwd ? { cwd } : {}), env, stdio: ["ignore", "pipe", "pipe"] });
+	// in a group of its own: a build that takes too long ends with all that it started
+	const child = spawn(program, rest, {
+		...(cwd ? { cwd } : {}),
+		env,
+		stdio: ["ignore", "pipe", "pipe"],
+		detached: true,
+	});
 	let [out, err] = ["", ""];
 	child.stdout.on("data", (text: Buffer) => {
 		out += text.toString();
@@ -28,7 +34,7 @@ export async function run(words: string[], more: { cwd?: string; env?: NodeJS.Pr
 	child.stderr.on("data", (text: Buffer) => {
 		err = (err + text.toString()).slice(-4000);
 	});
-	const late = setTimeout(() => child.kill("SIGKILL"), msMax);
+	const late = setTimeout(() => child.pid && process.kill(-child.pid, "SIGKILL"), msMax);
 	const code = await new Promise<number | string>((resolve) => {
 		child.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
 		child.on("close", (status, signal) =>

@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { suite, test } from "node:test";
 import { startPeers } from "./all.ts";
 import { deriveKey } from "./blake3.ts";
@@ -25,6 +29,27 @@ suite("a peer of the benchmarks", () => {
 		);
 		assert.equal(notMeasured[0]?.why, "`farelay-no-such-program --get` ended with ENOENT");
 		assert.match(notMeasured[1]?.why ?? "", /-p x` ended with 1: .*x is not defined/);
+	});
+
+	test("whose build takes too long ends with all that it started", async (t) => {
+		const pidFile = join(await mkdtemp(join(tmpdir(), "farelay-peer-")), "pid");
+		t.after(() => rm(dirname(pidFile), { recursive: true }));
+		// a build that starts a compiler, which outlives it
+		const build = `sleep 60 & echo $! > ${pidFile}; wait`;
+		await assert.rejects(run(["sh", "-c", build], { msMax: 500 }), /no end in 0.5 s/);
+		const pid = Number(await readFile(pidFile, "utf8"));
+		const gone = () => {
+			try {
+				// a zombie that nobody has buried yet is gone, too
+				return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+			} catch {
+				return true;
+			}
+		};
+		for (let tries = 0; !gone(); tries++) {
+			assert.ok(tries < 200, "it is still there");
+			await new Promise((resolve) => setTimeout(resolve, 20));
+		}
 	});
 
 	test("whose build takes too long is given up, and so is what it said of addresses", async () => {
