@@ -31,7 +31,7 @@ suite("a peer of the benchmarks", () => {
 		assert.match(notMeasured[1]?.why ?? "", /-p x` ended with 1: .*x is not defined/);
 	});
 
-	test("whose build takes too long ends with all that it started", async (t) => {
+	test("whose build takes too long ends with all that it started", { timeout: 20_000 }, async (t) => {
 		const pidFile = join(await mkdtemp(join(tmpdir(), "farelay-peer-")), "pid");
 		t.after(() => rm(dirname(pidFile), { recursive: true }));
 		// a build that starts a compiler, which outlives it
@@ -101,6 +101,9 @@ suite("the records that a peer's reader gets", () => {
 			() => count([Buffer.concat([record.subarray(0, 60), record])]),
 			/other than it was sent|a record began/,
 		);
+		const changed = Buffer.from(record);
+		changed[7 + 63] = 0x5a;
+		assert.throws(() => count([changed]), /other than it was sent/);
 		const strange = Buffer.from(record);
 		strange[7] = 9;
 		assert.throws(() => count([strange]), /a lane that is none/);
