@@ -113,6 +113,22 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 		assert.equal((await stat(place.path("in", "empty.txt"))).size, 0);
 	});
 
+	test("send to several: one thing, a copy for each; who cannot have it is said, and the others have it", async () => {
+		const dora = String((await by("dora", "listen", "--card")).card);
+		const sent = await by("alice", "send", card, dora, "--file", "photo.jpg");
+		assert.equal((sent.sent as unknown[]).length, 2);
+		assert.deepEqual(sent.refused, []);
+		for (const home of ["bob", "dora"]) {
+			const heard = await by(home, "listen", "--count", "1", "--into", `for-${home}`);
+			assert.equal(heard.sizeBytes, photo.length);
+			assert.deepEqual(await readFile(place.path(`for-${home}`, "photo.jpg")), photo);
+		}
+		const said = await seen("alice", "send", card, dora, "Good night, both");
+		assert.match(said.out, /^This is .* sealed for 2 people, and costs \$0\.0\d+\.\nSent: the relay keeps it/);
+		for (const home of ["bob", "dora"])
+			assert.equal((await by(home, "listen", "--count", "1")).text, "Good night, both");
+	});
+
 	test("listen --most: a larger file is refused and said so, a smaller one is taken", async () => {
 		await by("alice", "send", card, "--file", "photo.jpg");
 		await by("alice", "send", card, "--file", "empty.txt", "--settle");

@@ -1,5 +1,5 @@
 /**
- * `farelay send CARD TEXT` or `farelay send CARD --file PATH`: sends sealed, says what it costs before and what it came to after.
+ * `farelay send CARD... TEXT` or `farelay send CARD... --file PATH`: sends sealed, says what it costs before and what it came to after.
  * `farelay send --waiting`: sends what could not be sent before.
  */
 
@@ -18,13 +18,14 @@ import { type DiskSource, diskSource } from "#host/diskfile";
 import type { Client } from "#sdk/client";
 import { FarelayError } from "#sdk/error";
 import type { Waiting } from "#sdk/letter";
+import type { Sent } from "#sdk/outbox";
 
 const SECONDS_PER_DAY = 86_400;
 /** How long a relay may answer nothing before it is given up: longer than one takes to start anew. */
 const WAIT_S = 30;
 
 /** Something to send. */
-type Thing = { readonly card: string; readonly what: string | DiskSource; readonly ttlS: number };
+type Thing = { readonly cards: readonly string[]; readonly what: string | DiskSource; readonly ttlS: number };
 /** What may be spent and waited for; without a thing, what waits is sent. */
 type Order = { readonly thing: Thing | undefined; readonly most: Amount | undefined; readonly waitS: number };
 
@@ -46,9 +47,11 @@ function nothingNew({ words, options }: Call): Problem | undefined {
 }
 
 async function readThing(call: Call): Promise<Thing | Problem> {
-	const [card, words] = call.words;
 	const file = textOf(call, "file");
-	if (card === undefined || call.words.length > 2 || (words === undefined) === (file === undefined))
+	const cards = file === undefined ? call.words.slice(0, -1) : call.words;
+	const words = file === undefined ? call.words.at(-1) : undefined;
+	// a text without its quotes must not be taken for people
+	if (cards.length === 0 || !cards.slice(1).every((card) => /^(farelay:|https?:)/.test(card)))
 		return problem("usage", 'Say to whom and what: farelay send CARD "hello", or farelay send CARD --file photo.jpg.');
 	const days = textOf(call, "days");
 	const ttlS = days === undefined ? LIMIT.ttlSDefault : Math.round(Number(days) * SECONDS_PER_DAY);
@@ -57,34 +60,47 @@ async function readThing(call: Call): Promise<Thing | Problem> {
 	if (new TextEncoder().encode(words).length > BODY_BYTES_MAX)
 		return problem("usage", `A text is at most ${BODY_BYTES_MAX} bytes; send a longer one as a file, with --file.`);
 	const what = file === undefined ? (words as string) : await diskSource(resolve(call.folder, file));
-	return isProblem(what) ? what : { card, what, ttlS };
+	return isProblem(what) ? what : { cards, what, ttlS };
 }
 
-async function send(call: Call, client: Client, thing: Thing, patience: NodeJS.Timeout): Promise<void> {
-	const { card, what, ttlS } = thing;
+async function send(call: Call, client: Client, thing: Thing, patience: NodeJS.Timeout): Promise<Problem | undefined> {
+	const { cards, what, ttlS } = thing;
 	const { screen } = call;
 	const before = await client.waiting();
 	for (const waiting of before) screen.line(screen.tone("faint", sayWaiting(waiting)));
-	const cost = await client.estimate(card, what, { ttlS });
-	screen.line(`This is ${sayBytes(Number(cost.sealedBytes))} sealed, and costs ${formatDollars(cost.total)}.`);
-	const bar = screen.progress("sending", typeof what === "string" ? 0 : what.sizeBytes);
+	const cost = await client.estimate(cards, what, { ttlS });
+	const copies = cards.length > 1 ? ` for ${cards.length} people` : "";
+	screen.line(`This is ${sayBytes(Number(cost.sealedBytes))} sealed${copies}, and costs ${formatDollars(cost.total)}.`);
+	const bar = screen.progress("sending", typeof what === "string" ? 0 : what.sizeBytes * cards.length);
 	patience.refresh();
 	const progress = (bytes: number) => {
 		patience.refresh();
 		bar.to(bytes);
 	};
-	const sent = await client.send(card, what, { ttlS, progress }).finally(() => {
+	const outcomes = await client.send(cards, what, { ttlS, progress }).finally(() => {
 		clearTimeout(patience);
 		bar.end();
 	});
+	const sent = outcomes.flatMap(({ to, answer }) => (isProblem(answer) ? [] : [{ to: toHex(to), ...shown(answer) }]));
+	const refused = outcomes.flatMap(({ to, answer }) => (isProblem(answer) ? [{ to: toHex(to), ...answer }] : []));
+	const [one] = sent;
+	const [why] = refused;
+	if (why && !one) return problem(why.problem, why.detail, why);
 	const settled = call.options.settle ? await client.settle() : [];
-	const id = toHex(sent.id);
-	const { sealedBytes, total } = sent.cost;
 	const waiting = (await client.waiting()).map(showWaiting);
-	screen.answer({ id, tick: sent.tick, sealedBytes, cost: total, settled: settled.length, waiting }, [
-		sent.tick === "sent" ? "Sent: the relay keeps it until it is read." : "Passed on to the reader.",
+	const live = sent.filter(({ tick }) => tick === "passed").length;
+	const whole = cards.length > 1 ? { sent, refused } : { ...one, to: undefined };
+	screen.answer({ ...whole, settled: settled.length, waiting }, [
+		live === sent.length ? "Passed on to the reader." : "Sent: the relay keeps it until it is read.",
+		...refused.map(({ to, detail }) => `Not to ${to.slice(0, 8)}: ${detail}`),
 		...(settled.length > 0 ? [SETTLED] : []),
 	]);
+	return why && problem(why.problem, `${refused.length} of ${outcomes.length} did not get it. ${why.detail}`, why);
+}
+
+/** What was sent to somebody, for programs. */
+function shown({ id, tick, cost }: Sent) {
+	return { id: toHex(id), tick, sealedBytes: cost.sealedBytes, cost: cost.total };
 }
 
 const SETTLED = "The tab is closed; what was not spent is back on your balance.";
@@ -99,12 +115,13 @@ function leftBy(thing: Thing | undefined, before: readonly Waiting[], now: reado
 }
 
 export const verb: Verb = {
-	summary: "sends a text or a file, sealed, to the owner of a card",
+	summary: "sends a text or a file, sealed, to the owners of cards",
 	usage: [
-		"farelay send CARD TEXT [options]",
-		"farelay send CARD --file PATH [options]",
+		"farelay send CARD... TEXT [options]",
+		"farelay send CARD... --file PATH [options]",
 		"farelay send --waiting [options]",
 		"",
+		"  CARD...          one person or several: a file for people at one relay is uploaded once, and paid for each",
 		"  --file PATH      sends a file; called again after a stop, it goes on where it was",
 		"  --waiting        sends the texts that could not be sent before, and lists the files that wait to go on",
 		"  --days N         how long it is kept for its reader (7 unless given, 30 at most)",
@@ -142,8 +159,8 @@ export const verb: Verb = {
 		try {
 			if (!thing) return await sendWaiting(call, client);
 			before = await client.waiting();
-			await send(call, client, thing, patience);
-			return undefined;
+			const refused = await send(call, client, thing, patience);
+			return refused && withWaiting(late ?? refused, leftBy(thing, before, await client.waiting()));
 		} catch (error) {
 			if (!(error instanceof FarelayError)) throw error;
 			return withWaiting(late ?? error.problem, leftBy(thing, before, await client.waiting()));
