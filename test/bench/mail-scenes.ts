@@ -161,7 +161,9 @@ async function resume(seed: string): Promise<void> {
 /** How many mails the relay has dropped because their time was over, as it tells its owner. */
 async function expired(): Promise<number> {
 	const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-	return Number(/^farelay_relay_mail_expired_total (\d+)/m.exec(page)?.[1]);
+	const count = /^farelay_relay_dropped_total\{reason="expired"\} (\d+)/m.exec(page);
+	if (!count) throw new Error("the relay does not say how much it dropped");
+	return Number(count[1]);
 }
 
 async function resuming(): Promise<Scene> {
@@ -209,5 +211,6 @@ process.on("uncaughtException", (error) => {
 	console.error(`scene: ${error.message}`);
 	process.exit(1);
 });
+if ((await expired()) > 0) throw new Error("something was dropped before it began");
 const scene = await (job.scene === "resume" ? resuming() : expiring());
 process.stdout.write(`${JSON.stringify(scene)}\n`, () => process.exit(0));

@@ -2,9 +2,11 @@
  * Kept mail: what a relay takes to disk in a second beside a bare `node:sqlite` that writes the same rows, through the wire and behind the
  * store's seam alone; how long its event loop is held meanwhile; and what others wait while much is read back, or dropped.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { setTimeout as after } from "node:timers/promises";
 import { LIMIT } from "#contracts/limit";
 import type { BareJob } from "./bare-store.ts";
@@ -19,7 +21,8 @@ import type { SeamJob } from "./seam-store.ts";
 export const about = "mail kept on disk, against a bare node:sqlite of the same rows; resume and expiry";
 
 const RELAY_LANES = new URL("./relay-lanes.ts", import.meta.url).href;
-const PAIRS = 4;
+/** Enough that some go on while others wait for their voucher's commit. */
+const PAIRS = 8;
 
 /** What is stored: `store-65536` with the largest payload that a frame can have. */
 const SIZES = [
@@ -31,7 +34,7 @@ const RESUMES = 3;
 const EXPIRED = 50_000;
 const EXPIRED_BOXES = 2;
 
-/** Under way with four senders that are paid a step of 1 MiB ahead. */
+/** Under way with senders that are paid a step of 1 MiB ahead. */
 const WINDOW_BYTES = PAIRS * LIMIT.stepBytesMax;
 
 /** Rows of one of the peer's commits: half of what is under way, as one half gathers while the other is written. */
@@ -46,9 +49,9 @@ async function told<T>(core: number, script: string, job: unknown, line?: (said:
 	child.stdin?.end(JSON.stringify(job));
 	const late = setTimeout(() => child.kill("SIGKILL"), 120_000);
 	let said = "";
-	child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-		said += text;
-		line?.(text);
+	child.stdout?.setEncoding("utf8").on("data", (heard: string) => {
+		said += heard;
+		line?.(heard);
 	});
 	const code = await new Promise((resolve) => child.once("close", resolve));
 	clearTimeout(late);
@@ -60,20 +63,12 @@ async function told<T>(core: number, script: string, job: unknown, line?: (said:
 /** A relay whose event loop is watched; `loop` gives what was seen since it was last asked. */
 async function watchedRelay(): Promise<RelayProcess & { loop(): Promise<LoopDelay> }> {
 	const folder = mkdtempSync(join(tmpdir(), "farelay-bench-"));
-	const path = join(folder, "loop.json");
+	const path = join(folder, "loop");
 	const probe = `${new URL("./loop-probe.ts", import.meta.url).href}?${encodeURIComponent(path)}`;
 	const relay = await startRelayProcess([...RELAY_FLAGS, "--import", probe]);
 	return {
 		...relay,
-		loop: async () => {
-			rmSync(path, { force: true });
-			process.kill(relay.pid, "SIGUSR2");
-			for (let waited = 0; !existsSync(path); waited++) {
-				if (waited > 1000) throw new Error("the relay did not say how its loop went");
-				await after(10);
-			}
-			return JSON.parse(readFileSync(path, "utf8")) as LoopDelay;
-		},
+		loop: async () => JSON.parse(await text(connect(path))) as LoopDelay,
 		stop: async () => {
 			await relay.stop();
 			rmSync(folder, { recursive: true, force: true });
