@@ -157,7 +157,8 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 		const asked = { size, pairs, recipients: each.peer.gathers ? recipients : 1, lone: window === 1, ...peerTimes };
 		const { pid, job, slices, note } = each.running.tell(asked);
 		const key = otherKey(each, one);
-		const notes = [one.note, note].filter(Boolean).join("; ");
+		const said = slices > 1 ? one.note?.replace("; the peer in one message", "") : one.note;
+		const notes = [said, note].filter(Boolean).join("; ");
 		return {
 			case: one.name,
 			unit: UNIT,

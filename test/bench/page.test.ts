@@ -44,8 +44,16 @@ suite("docs/bench", () => {
 	test("a target of our own figure is held to ours, whatever the peer did", () => {
 		const target = targetOf("idle", { case: "connection", peerName: "ws" });
 		assert(target);
-		assert.equal(met(target, { ours: 8193, ratio: { median: 9, min: 9, max: 9 } }), false);
-		assert.equal(met(target, { ours: 8192, ratio: { median: 0.1, min: 0.1, max: 0.1 } }), true);
+		assert.equal(met(target, { ours: 8193, peer: 1, ratio: { median: 9, min: 9, max: 9 } }), false);
+		assert.equal(met(target, { ours: 8192, peer: 1, ratio: { median: 0.1, min: 0.1, max: 0.1 } }), true);
+	});
+
+	test("a delay is held to what it is above an idle one", () => {
+		const target = targetOf("mailbox", { case: "loop-1024", peerName: "the same relay, idle" });
+		assert(target);
+		const ratio = { median: 1, min: 1, max: 1 };
+		assert.equal(met(target, { ours: 31, peer: 21, ratio }), true);
+		assert.equal(met(target, { ours: 32, peer: 21, ratio }), false);
 	});
 
 	test("what was not measured is told with its reason, and is in no row", () => {

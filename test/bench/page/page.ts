@@ -15,7 +15,12 @@ const familyOf = (name: string) => name.replace(/-\d+$/, "");
 
 function targetText(target: Target | undefined, row: Row): string {
 	if (!target) return "";
-	const aim = "ratioMin" in target ? `at least ${target.ratioMin}` : `ours at most ${figure(target.oursMax)}`;
+	const aim =
+		"ratioMin" in target
+			? `at least ${target.ratioMin}`
+			: "oursMax" in target
+				? `ours at most ${figure(target.oursMax)}`
+				: `ours at most ${figure(target.aboveMax)} above the peer`;
 	return met(target, row) ? `${aim}: met` : `${aim}: **missed**`;
 }
 
