@@ -107,6 +107,16 @@ describe("a tab", () => {
 		assert.equal(movedBy((await relay.redeem({ tab: grant.tab, voucher, used }))[0]), 50_000n);
 	});
 
+	it("is not opened at a relay that takes nothing now, and reserves nothing for it", async () => {
+		await market.clock.advance(1);
+		await relay.list({ takes: false });
+		assert.equal((await refusedBy(alice.open({ relay: relay.key.publicKey }))).problem, "relay-paused");
+		assert.equal(await alice.balance(), FUNDED);
+		await market.clock.advance(1);
+		await relay.list();
+		await alice.open({ relay: relay.key.publicKey });
+	});
+
 	it("threat 8: asked for again by the same order is the same grant and reserves nothing more", async () => {
 		const order = alice.order({ relay: relay.key.publicKey, cap: CAP });
 		const first = await alice.openOrder(order);

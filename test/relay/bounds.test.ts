@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { amount } from "#contracts/amount";
 import { FRAME } from "#contracts/frame";
 import type { Grant } from "#contracts/grant";
 import type { KeyPair } from "#contracts/identity";
 import { Tag } from "#relay/tag/dedupe";
 import { heldClock } from "#test/support/clock";
+import { TARIFF } from "#test/support/fakemarket";
 import { keys, payload, RawClient, until } from "#test/support/rawclient";
 import { startTestRelay } from "#test/support/relay";
 
@@ -81,6 +83,26 @@ suite("PROTOCOL: Limits of a relay", () => {
 		assert.equal(await relay.redeem(), undefined);
 		await clock.advance(10_500);
 		assert.equal(relay.counts.drops.tabs, 4);
+	});
+
+	test("threat 7: what tabs used is not forgotten beyond a thousandth of a dollar, however full it is", async (t) => {
+		const clock = heldClock(Date.now());
+		const relay = await startTestRelay(t, { limits: { tabsMax: 2 } }, { clock });
+		const bob = await relay.reader();
+		const mailbox = keys();
+		bob.put(bob.listenFrame(1, mailbox));
+		await bob.listening();
+		bob.acks = true;
+		for (let i = 0; i < 2; i++) {
+			const alice = await relay.sender({ tariff: { ...TARIFF, sendPerMb: amount(20_000_000n) } });
+			alice.put(alice.payFrame(60_000, TTL_S), alice.openFrame(1, mailbox.publicKey, TTL_S));
+			alice.put(alice.sendFrame(1, 0, payload(60_000)));
+			await alice.keptAll(1);
+			await alice.end();
+		}
+		assert.equal(await relay.redeem(), undefined);
+		await clock.advance(10_500);
+		assert.equal(relay.counts.drops.tabs, 0);
 	});
 
 	test("tags in memory are bounded, and those that nobody speaks for make room", async (t) => {

@@ -132,7 +132,8 @@ export class Admission {
 	}
 }
 
-function countedAs(address: string): string {
+/** What an address is counted as: its network, or "" for this machine, which is counted over all only. */
+export function countedAs(address: string): string {
 	const from = networkOf(address);
 	return isLoopback(from) ? "" : from;
 }

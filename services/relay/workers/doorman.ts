@@ -18,6 +18,7 @@ import { type Problem, problem } from "#contracts/problem";
 import { shardOfPath } from "#contracts/shard";
 import type { Clock } from "#host/clock";
 import type { RelayLimits } from "#relay/limit";
+import { countedAs } from "#relay/session/admission";
 
 /** A request's head; as much as a worker takes. */
 const HEAD_BYTES_MAX = 8_192;
@@ -87,14 +88,14 @@ export class Doorman {
 	/** Reads the head: one chunk at a time, and none after it is whole. */
 	private greet(socket: Socket): void {
 		const { clock, limits } = this.deps;
-		const address = this.deps.trustProxy ? "" : (socket.remoteAddress ?? "");
+		const address = this.deps.trustProxy ? "" : countedAs(socket.remoteAddress ?? "");
 		const others = address === "" ? 0 : (this.perAddress.get(address) ?? 0);
 		if (this.heads.size >= limits.strangersMax || others >= limits.strangersPerAddressMax) {
 			socket.destroy();
 			return;
 		}
 		this.heads.set(socket, address);
-		this.perAddress.set(address, (this.perAddress.get(address) ?? 0) + 1);
+		if (address !== "") this.perAddress.set(address, (this.perAddress.get(address) ?? 0) + 1);
 		const late = clock.after(LIMIT.helloMs, () => socket.destroy());
 		let read: Buffer = Buffer.alloc(0);
 		const done = (): void => {
