@@ -219,7 +219,9 @@ class Speaker {
 			case "voucher":
 				return this.voucher(a, b);
 			case "listen":
-				return client.listenFrame(a, b > 0 ? this.own : keys());
+				return client.listenFrame(a, b > 0 ? this.own : keys(), undefined, device(c));
+			case "forget":
+				return client.forgetFrame(a, b > 0 ? this.own : keys(), device(c));
 			case "ack":
 				return writeRangesFrame(FRAME.ack, [[Math.min(a, b), Math.max(a, b)] satisfies Range]);
 			case "renew":
@@ -295,4 +297,9 @@ function bent(bytes: Uint8Array, bend: Bend | undefined): Uint8Array {
 	const changed = bytes.slice();
 	changed[at] = bend.is === "set" ? bend.value : (changed[at] ?? 0) ^ bend.value;
 	return changed;
+}
+
+/** More devices than a mailbox has. */
+function device(which: number): Uint8Array {
+	return new Uint8Array(16).fill(which % 12);
 }

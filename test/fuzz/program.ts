@@ -39,6 +39,7 @@ const SPOKEN = [
 	"fan",
 	"voucher",
 	"listen",
+	"forget",
 	"ack",
 	"renew",
 	"finish",
