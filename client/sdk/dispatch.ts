@@ -4,6 +4,7 @@
  */
 
 import { add } from "#contracts/amount";
+import { toHex } from "#contracts/bytes";
 import type { Home } from "#contracts/card";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem } from "#contracts/problem";
@@ -90,6 +91,7 @@ export class Dispatch {
 		await Promise.all(
 			ready.map(async (priced) => {
 				const said = await this.carry(priced, progress);
+				await this.note(priced, said);
 				for (const letter of priced.letters) answers.set(letter, await this.done(priced, letter, said(letter)));
 			}),
 		);
@@ -114,6 +116,17 @@ export class Dispatch {
 	/** Live-only things are worth nothing later: only what is kept for its reader is kept here too. */
 	private async save(letters: readonly Letter[]): Promise<void> {
 		for (const letter of letters) if (letter.ttlS > 0) await writeLetter(this.device, letter);
+	}
+
+	/** Those of a file's letters that wait on remember who has it: sent again to all of them, it costs these nothing. */
+	private async note({ letters, others = [] }: Priced, said: (letter: Letter) => Answer): Promise<void> {
+		const files = letters.filter(isFileLetter);
+		const done = files.filter((letter) => !isProblem(said(letter)));
+		const left = [...files.filter((letter) => isProblem(said(letter))), ...others];
+		if (done.length === 0 || left.length === 0) return;
+		for (const { file } of left)
+			file.done.push(...done.map(({ card, id }) => ({ to: toHex(card.identity), id: toHex(id) })));
+		await this.save(left);
 	}
 
 	private async done({ rates, costs }: Priced, letter: Letter, answer: Answer): Promise<Sent | Problem> {

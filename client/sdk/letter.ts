@@ -12,7 +12,15 @@ import type { Device } from "./device.ts";
 import { getJson, putJson } from "./storage.ts";
 
 /** A file's progress. Chunks from `sentTo` on were never encrypted; those before it may have been, under their fixed nonce. */
-export type FileProgress = { readonly manifest: Manifest; announced: boolean; kept: Range[]; sentTo: number };
+export type FileProgress = {
+	readonly manifest: Manifest;
+	announced: boolean;
+	kept: Range[];
+	sentTo: number;
+	/** Who has all of it under this manifest while its letter waits: their identity key and their letter's id, in hex. */
+	done: Done[];
+};
+export type Done = { readonly to: string; readonly id: string };
 
 export type Letter = {
 	readonly id: Uint8Array;
@@ -59,7 +67,7 @@ type Row = {
 	ttlS: number;
 	atMs: number;
 	payload: string;
-	file?: { manifest: string; announced: boolean; kept: Range[]; sentTo: number };
+	file?: Omit<FileProgress, "manifest"> & { manifest: string };
 };
 
 /** Writes a letter; resolves when a restart would find it. */

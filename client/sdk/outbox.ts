@@ -3,7 +3,7 @@
  * restarts until it is answered, by the card's second home where the first refuses (PROTOCOL.md, "Sending").
  */
 
-import { same, toHex } from "#contracts/bytes";
+import { fromHex, same, toHex } from "#contracts/bytes";
 import type { Card, Home } from "#contracts/card";
 import { BODY_BYTES_MAX, sealedBytes } from "#contracts/envelope";
 import { LIMIT } from "#contracts/limit";
@@ -160,7 +160,12 @@ export class Outbox {
 				if (isProblem(held)) answers[i] = held;
 				else letters[i] = letter;
 			}
-			if (!isProblem(held)) todos.push(todoOf(mine, group, source, held));
+			if (isProblem(held)) continue;
+			todos.push(todoOf(mine, group, source, held));
+			for (const { to, id } of group.flatMap(({ file }) => file.done)) {
+				const i = left().find((i) => toHex((cards[i] as Card).identity) === to);
+				if (i !== undefined) answers[i] = { id: fromHex(id) as Uint8Array, tick: "sent", cost: sumOf([]) };
+			}
 		}
 		const begun = new Set(letters);
 		const hash = left().length > 0 ? await hashFile(this.device.sodium, source) : problem("usage");

@@ -40,7 +40,7 @@ export function writeMessageLetter(
 /** A file's letter: its manifest, sealed for one of those who are to have it. */
 export function writeFileLetter(device: Device, from: Identity, to: Addressee, manifest: Manifest): FileLetter {
 	const message = { kind: MESSAGE.file, body: writeManifest(manifest) };
-	const file = { manifest, announced: false, kept: [], sentTo: 0 };
+	const file = { manifest, announced: false, kept: [], sentTo: 0, done: [] };
 	return { ...writeMessageLetter(device, from, to, message), file };
 }
 

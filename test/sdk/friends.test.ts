@@ -245,6 +245,66 @@ suite("a photo for several friends", () => {
 		assert.ok(total < 3n * 3_050_000n + 3n * 128n * 16_384n, `${total}`);
 	});
 
+	test("no nonce covers two plaintexts: a file that changes after it was checked stops, and what went to one friend is noted for all", async (t) => {
+		const { alice, net, friends, market, people } = await town(t);
+		const all = await friends(2);
+		const cards = all.map(({ card }) => card);
+		const film = crypto.random(1_500_000);
+		const stopped = await alice.client.send(cards, bytesSource("film", film), {
+			progress: (bytes) => {
+				if (bytes > 1_000_000) void alice.client.close();
+			},
+		});
+		assert.ok(stopped.every(({ answer }) => isProblem(answer)));
+		const restart = async () => {
+			const again = await person(market, { ...alice, parts: { connect: net.connect } });
+			people.push(again);
+			return again;
+		};
+		/** As it was while it is checked, and one byte of it different when it is sent. */
+		let readBytes = 0;
+		const changing = {
+			...bytesSource("film", film),
+			read: async (offset: number, length: number) => {
+				const bytes = film.slice(offset, offset + length);
+				readBytes += length;
+				if (readBytes > film.length) bytes[length - 1] = (bytes[length - 1] as number) ^ 1;
+				return bytes;
+			},
+		};
+		const second = await restart();
+		const changed = await second.client.send(cards, changing);
+		assert.deepEqual(
+			changed.map(({ answer }) => isProblem(answer) && answer.problem),
+			["file-changed", "file-changed"],
+		);
+		await second.client.close();
+		const third = await restart();
+		const [first] = await third.client.waiting();
+		assert.ok(first);
+		await third.client.resumeFile(first.id, bytesSource("film", film));
+		const [left] = await third.storage.list("outbox/");
+		const row = JSON.parse(new TextDecoder().decode(await third.storage.get(left as string))) as {
+			file: { sentTo: number };
+		};
+		assert.ok(row.file.sentTo >= Math.ceil(film.length / CHUNK_CONTENT_BYTES), `${row.file.sentTo}`);
+		const before = await third.client.spentToday();
+		const outcomes = await third.client.send(cards, bytesSource("film", film));
+		assert.deepEqual(
+			outcomes.map(({ answer }) => !isProblem(answer) && answer.cost.total > 0n).sort(),
+			[false, true],
+			"who has it already is not sent it again",
+		);
+		assert.ok(outcomes.some(({ answer }) => !isProblem(answer) && toHex(answer.id) === toHex(first.id)));
+		const one = await third.client.estimate(cards[0] as string, bytesSource("film", film));
+		assert.ok((await third.client.spentToday()) - before <= one.total);
+		assert.deepEqual(await third.storage.list("outbox/"), []);
+		for (const friend of all) {
+			const { bytes, received } = await receive(friend, film.length);
+			assert.deepEqual([bytes, received], [film, 1]);
+		}
+	});
+
 	test("threat 10: a friend who has the key cannot pass anything else off as the file on another, only spoil it", async (t) => {
 		const { alice, friends, market, relays } = await town(t);
 		const [bob, eve] = (await friends(2)) as [Friend, Friend];
