@@ -96,11 +96,11 @@ export function mailStoreAcceptance(name: string, open: (options?: StoreOptions)
 			assert.deepEqual(await positions(box(2)), [4]);
 		});
 
-		it("keeps payloads that are views into a larger buffer, which its owner uses again afterwards", async () => {
+		it("keeps payloads that are views into a larger buffer, which its owner uses again at once", async () => {
 			const message = new Uint8Array(64 * 1024).fill(1);
 			const keeping = store.keep([mail(1, { payload: message.subarray(100, 110) })]);
-			await keeping;
 			message.fill(2);
+			await keeping;
 			const [kept] = await readAll(store);
 			assert.deepEqual(kept?.payload, new Uint8Array(10).fill(1));
 			assert.equal(message.length, 64 * 1024, "the caller's buffer is still its own");
