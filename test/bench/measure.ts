@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 
 /** One question: ours against one peer. Both give a figure in `unit`. */
 export type Contest = {
@@ -193,7 +194,9 @@ export type Drive = { payloads: number; seconds: number; cpuSeconds: number; gen
 
 /** Runs the generator against a server that already listens, and watches the server's CPU meanwhile; `onStart` is told when it is warm. */
 export function drive(serverPid: number, job: Job, onStart?: () => void): Promise<Drive> {
-	const generator = start(job.cores ?? CORE.generator, [`${import.meta.dirname}/generator.ts`]);
+	// hundreds of them are started in one run: compiled code is kept where the commands keep theirs
+	const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, "../../node_modules/.cache/farelay") };
+	const generator = start(job.cores ?? CORE.generator, [`${import.meta.dirname}/generator.ts`], env);
 	generator.stdin?.end(JSON.stringify(job));
 	return new Promise((resolve, reject) => {
 		const late = setTimeout(() => generator.kill("SIGKILL"), job.warmMs + job.measureMs + 20_000);
