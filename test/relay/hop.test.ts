@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,6 +13,7 @@ import { openSilentLog } from "#host/log";
 import type { RouteTerms } from "#relay/session/far";
 import { Tag } from "#relay/tag/dedupe";
 import { NearLink } from "#relay/workers/link";
+import { Pipe } from "#relay/workers/pipe";
 import {
 	HOP,
 	readHopRoute,
@@ -202,6 +203,36 @@ suite("the hop between two workers (docs/decisions/workers.md)", () => {
 		for (const frame of writeHopAnswers(route.number, "kept", "internal", rangesOf([9]))) other.socket.write(frame);
 		await other.link.settled();
 		assert.equal(fate.settled, 30, "what was handed over since is not decided by what was known before");
+	});
+
+	test("reads whole frames out of whatever pieces they come in", () => {
+		const sent = Array.from(
+			{ length: 300 },
+			(_, i) => [0, 1, 60, 127, 128, 2_000, 16_383, 16_384, 61_000][i % 9] as number,
+		).map((size, i) => mailFrame(FRAME.send, i, size, payload(size)));
+		const all = Buffer.concat(sent);
+		for (const most of [1, 7, 1_000, 65_536, all.length]) {
+			const socket = new EventEmitter();
+			const came: Uint8Array[] = [];
+			const take = (bytes: Uint8Array): number => {
+				const c = cursor();
+				while (advance(bytes, c)) came.push(bytes.slice(c.at, c.end));
+				return c.next;
+			};
+			const closed: unknown[] = [];
+			const pipe = new Pipe(socket as Socket, { take, turn: () => {}, closed: (error) => closed.push(error) });
+			// one byte at a time for a part is as good as for all
+			const end = most === 1 ? 20_000 : all.length;
+			for (let at = 0; at < end; ) {
+				const next = Math.min(end, at + (most === 1 ? 1 : 1 + Math.floor(Math.random() * most)));
+				socket.emit("data", new Uint8Array(all.subarray(at, next)));
+				at = next;
+			}
+			assert(pipe);
+			assert.deepEqual(Buffer.concat(came), all.subarray(0, Buffer.concat(came).length));
+			if (most > 1) assert.equal(came.length, sent.length);
+			assert.deepEqual(closed, []);
+		}
 	});
 
 	test("ends a link that says what no link says", async (t) => {

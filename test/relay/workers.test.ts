@@ -352,7 +352,12 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 		assert.equal(statSync(`${crew.folder}/links/0.sock`).mode & 0o777, 0o600);
 		const stranger = connect(`${crew.folder}/links/0.sock`);
 		stranger.write(Buffer.from([1, 34, ...Array.from({ length: 32 }, () => 0), 1, 0]));
-		await once(stranger.resume(), "close");
+		let said = 0;
+		stranger.on("data", (bytes: Buffer) => {
+			said += bytes.length;
+		});
+		await once(stranger, "close");
+		assert.equal(said, 0, "who does not know the secret is told nothing");
 		const second = await startCrew(crew.config, 2, { ...relayDeps(), logLevel: "silent" });
 		assert(isProblem(second));
 		assert.equal(second.problem, "conflict");

@@ -1,6 +1,6 @@
 /**
- * One end of a link: whole frames out of a stream of bytes, and frames into it, those of one turn in one system call. Small frames are
- * copied into a slab, large runs into memory of their own: what they stand in is read into again after the turn.
+ * One end of a link: whole frames out of a stream of bytes, and frames into it, those of one turn in one system call. What goes is
+ * copied into slabs: the memory that it stands in is read into again after the turn.
  */
 
 import type { Socket } from "node:net";
@@ -10,8 +10,6 @@ import type { Way } from "#relay/session/far";
 import { HOP } from "./wire.ts";
 
 const SLAB_BYTES = 2 * LIMIT.messageBytesMax;
-/** Above this a run is sent as a view: a write's own cost is then less than copying. */
-const COPY_BYTES_MAX = LIMIT.sliceBytes - 1;
 /** Slabs kept for the next turn. */
 const SLABS_MAX = 4;
 /** What of a frame may be read and not yet whole: more is no frame of ours. */
@@ -68,12 +66,6 @@ export class Pipe implements Way {
 	pass(message: Uint8Array, start: number, end: number): void {
 		this.touch();
 		const length = end - start;
-		if (length > COPY_BYTES_MAX) {
-			this.cut();
-			// its memory is the other side's again after this turn
-			this.parts.push(new Uint8Array(message.subarray(start, end)));
-			return;
-		}
 		this.room(length).set(message.subarray(start, end), this.to);
 		this.to += length;
 	}
@@ -112,17 +104,34 @@ export class Pipe implements Way {
 
 	private read(bytes: Uint8Array): void {
 		if (this.over) return;
-		const all = this.rest ? Buffer.concat([this.rest, bytes]) : bytes;
 		try {
-			const taken = this.events.take(all);
+			const from = this.rest ? this.complete(this.rest, bytes) : 0;
+			if (from === undefined) return;
+			const whole = from === 0 ? bytes : bytes.subarray(from);
+			const taken = this.events.take(whole);
 			// a copy of what is not whole yet: it must not hold the bytes that others now work with
-			this.rest = taken < all.length ? new Uint8Array(all.subarray(taken)) : undefined;
+			this.rest = taken < whole.length ? new Uint8Array(whole.subarray(taken)) : undefined;
 			if ((this.rest?.length ?? 0) > PART_BYTES_MAX) throw new Error("a link's frame does not end");
 		} catch (error) {
 			this.error ??= error;
 			this.over = true;
 			this.socket.destroy();
 		}
+	}
+
+	/** Works on the frame whose beginning came before; answers where the next one begins, undefined while it still is not whole. */
+	private complete(begun: Uint8Array, bytes: Uint8Array): number | undefined {
+		const length = frameBytes(begun.length > 3 ? begun : Buffer.concat([begun, bytes.subarray(0, 4)]));
+		const missing = length === undefined ? bytes.length + 1 : length - begun.length;
+		if (missing > bytes.length) {
+			this.rest = Buffer.concat([begun, bytes]);
+			if (this.rest.length > PART_BYTES_MAX) throw new Error("a link's frame does not end");
+			return undefined;
+		}
+		this.rest = undefined;
+		const frame = Buffer.concat([begun, bytes.subarray(0, missing)]);
+		if (this.events.take(frame) !== frame.length) throw new Error("a link's frame does not read");
+		return missing;
 	}
 
 	private room(length: number): Uint8Array {
@@ -158,4 +167,16 @@ export class Pipe implements Way {
 		});
 		socket.uncork();
 	}
+}
+
+/** A frame's length with its head; undefined while its length is not there. */
+function frameBytes(head: Uint8Array): number | undefined {
+	let length = 0;
+	for (let i = 1; i < 4; i++) {
+		const byte = head[i];
+		if (byte === undefined) return undefined;
+		length |= (byte & 127) << (7 * (i - 1));
+		if (byte < 128) return i + 1 + length;
+	}
+	throw new Error("a link's frame has no length");
 }
