@@ -39,6 +39,8 @@ export type RelayJob = {
 	readonly recipients: number;
 	/** Bytes of frames gathered into one WebSocket message, at least one frame. */
 	readonly messageBytes: number;
+	/** How far ahead a sender pays; left out, a full step. Very far is a run without payments. */
+	readonly stepBytes?: number;
 	/** The readers listen once and go: all mail is kept on disk, and an arrival is an answer `kept`. */
 	readonly nobodyReads?: boolean;
 	/** Seeds of the mailboxes' keys, in hex, for who wants to read them afterwards; left out, nobody can. */
@@ -47,7 +49,6 @@ export type RelayJob = {
 
 /** Bytes of ready-made messages that one write may take. */
 const WRITE_BYTES_MAX = 256 * 1024;
-const STEP = LIMIT.stepBytesMax;
 /** The last byte of every payload; the first names its lane. A shifted or cut one shows. */
 const EDGE = 0xfa;
 
@@ -166,6 +167,7 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 		recipients,
 		messageBytes,
 		nobodyReads = false,
+		stepBytes: STEP = LIMIT.stepBytesMax,
 		mailboxes: seeds = [],
 	} = more as RelayJob;
 	const relay = bytes(relayHex);

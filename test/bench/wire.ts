@@ -29,13 +29,13 @@ export async function dial(port: number): Promise<Socket> {
 	return socket;
 }
 
-/** Opens a WebSocket and gives its raw socket, with what the server already sent put back. */
-export async function open(port: number, path: string, protocol?: string): Promise<Socket> {
+/** Opens a WebSocket (`more`: header lines) and gives its raw socket, with what the server already sent put back. */
+export async function open(port: number, path: string, protocol?: string, more = ""): Promise<Socket> {
 	const socket = await dial(port);
 	const named = protocol ? `Sec-WebSocket-Protocol: ${protocol}\r\n` : "";
 	socket.write(
 		`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-			`Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n${named}\r\n`,
+			`Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n${named}${more}\r\n`,
 	);
 	let head = Buffer.alloc(0);
 	while (head.indexOf("\r\n\r\n") < 0) {
