@@ -22,8 +22,10 @@ export {
 	type ClientOptions,
 	type ClientSendOptions,
 	createClient,
+	type Outcome,
 	type Sendable,
 	type Tick,
+	type Whom,
 } from "./client.ts";
 /** What the SDK takes from a machine, for runtimes that have it under other names. */
 export type { Device, Socket } from "./device.ts";

@@ -42,7 +42,7 @@ import { getJson, memoryStorage, putJson } from "./storage.ts";
 import { Ticks } from "./ticks.ts";
 import { Wallet } from "./wallet.ts";
 
-export type { CardOptions, ClientOptions, ClientSendOptions, Outcome, Sendable, Tick };
+export type { CardOptions, ClientOptions, ClientSendOptions, Outcome, Sendable, Tick, Whom };
 
 const text = new TextEncoder();
 

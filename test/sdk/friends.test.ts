@@ -249,7 +249,7 @@ suite("a photo for several friends", () => {
 		const { alice, net, friends, market, people } = await town(t);
 		const all = await friends(2);
 		const cards = all.map(({ card }) => card);
-		const film = crypto.random(1_500_000);
+		const film = crypto.random(3_000_000);
 		const stopped = await alice.client.send(cards, bytesSource("film", film), {
 			progress: (bytes) => {
 				if (bytes > 1_000_000) void alice.client.close();
