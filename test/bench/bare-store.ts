@@ -56,9 +56,14 @@ function until(endMs: number): void {
 }
 
 until(performance.now() + job.warmMs);
-const [from, began] = [rows, performance.now()];
+const [from, began, cpu] = [rows, performance.now(), process.cpuUsage()];
 until(began + job.measureMs);
-const told = { payloads: rows - from, seconds: (performance.now() - began) / 1000 };
+const used = process.cpuUsage(cpu);
+const told = {
+	payloads: rows - from,
+	seconds: (performance.now() - began) / 1000,
+	cpuSeconds: (used.user + used.system) / 1e6,
+};
 database.close();
 rmSync(folder, { recursive: true, force: true });
 process.stdout.write(`${JSON.stringify(told)}\n`);

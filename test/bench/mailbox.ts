@@ -142,6 +142,7 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 	const times: Times = quick ? { warmMs: 200, measureMs: 600 } : { warmMs: 1500, measureMs: 2000 };
 	const calmMs = quick ? 800 : 2000;
 	const drives = new Map<number, Wire[]>(SIZES.map(({ size }) => [size, []]));
+	const bares = new Map<number, number[]>(SIZES.map(({ size }) => [size, []]));
 	const scenes = new Map<string, Played[]>();
 
 	const stores = SIZES.flatMap(({ name, size, note }): Contest[] => {
@@ -154,7 +155,11 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 			drives.get(size)?.push(one);
 			return one;
 		});
-		const bare = shared(() => told<Told>(CORE.server, "bare-store", bareJob));
+		const bare = shared(async () => {
+			const one = await told<Told & { cpuSeconds: number }>(CORE.server, "bare-store", bareJob);
+			bares.get(size)?.push((one.cpuSeconds / one.payloads) * 1e6);
+			return one;
+		});
 		const seam = shared(() => told<Told>(CORE.server, "seam-store", seamJob));
 		const usual = { unit: "mails a second on disk", better: "higher", peerName: "node:sqlite" } as const;
 		const peerIs = `${note}the peer on one core too, in its main thread, ${groupOf(size)} rows a commit, WAL, synchronous=FULL, the same pages`;
@@ -239,18 +244,21 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 			row.besides = {
 				"ours: server cores": median(mine.map(({ drove }) => drove.cpuSeconds / drove.seconds)),
 				"ours: generator cores": median(mine.map(({ drove }) => drove.generatorCpuSeconds / drove.seconds)),
+				"peer: CPU s per million": median((size && bares.get(size)) || [0]),
 				"ours: server CPU s per million": median(mine.map(({ drove }) => (drove.cpuSeconds / drove.payloads) * 1e6)),
 			};
 		if (part === "loop")
 			row.besides = {
 				"p99 above idle, ms": median(mine.map(({ idle, storing }) => storing.p99 - idle.p99)),
 				"longest, ms": median(mine.map(({ storing }) => storing.max)),
+				"longest of its own CPU, ms": median(mine.map(({ storing }) => storing.busyMax)),
 			};
 		if (acts.length > 0)
 			row.besides = {
 				"seconds it took": median(acts.map(({ scene: { seconds } }) => seconds)),
 				"ours: loop p99, ms": median(acts.map(({ during }) => during.p99)),
 				"ours: loop longest, ms": median(acts.map(({ during }) => during.max)),
+				"ours: loop longest of its own CPU, ms": median(acts.map(({ during }) => during.busyMax)),
 				"ours: others p99, ms": median(acts.map(({ scene: { during } }) => during.p99)),
 				"peer: others p99, ms": median(acts.map(({ scene: { calm } }) => calm.p99)),
 			};
