@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,12 +12,14 @@ import { advance, cursor, FRAME, readU32 } from "#contracts/frame";
 import { isProblem } from "#contracts/problem";
 import { shardOfPath, shardUrl } from "#contracts/shard";
 import { crypto } from "#host/crypto";
+import { lockFolder } from "#host/lock";
 import { layOut, readLayout, soleFolder } from "#relay/workers/layout";
 import { startCrew } from "#relay/workers/parent";
 import { workerOf } from "#relay/workers/share";
 import { keysAt, startTestCrew, type TestCrew } from "#test/support/crew";
+import { FakeMarket } from "#test/support/fakemarket";
 import { keys, payload, RawClient, until } from "#test/support/rawclient";
-import { relayDeps, startTestRelay } from "#test/support/relay";
+import { relayConfig, relayDeps, startTestRelay } from "#test/support/relay";
 
 const TTL_S = 3_600;
 
@@ -399,6 +402,37 @@ suite("a relay of two workers that stops in order (PROTOCOL.md, Ending)", () => 
 		);
 		again.ws.terminate();
 		reader.ws.terminate();
+	});
+});
+
+suite("a relay of two workers that cannot start", () => {
+	test("says why, and leaves neither a worker nor a lock behind", { skip: process.platform !== "linux" }, async (t) => {
+		const folder = await mkdtemp(join(tmpdir(), "farelay-crew-"));
+		t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+		const market = await FakeMarket.start();
+		t.after(() => market.stop());
+		const config = relayConfig(market, { data: folder });
+		const folders = await layOut(folder, 2);
+		assert(!isProblem(folders));
+		await mkdir(folders[1] as string, { recursive: true });
+		await writeFile(
+			join(folders[1] as string, "till.db"),
+			"this is no database, and long enough to be looked at as one".repeat(20),
+		);
+		const workers = () =>
+			readdirSync(`/proc/${process.pid}/task`)
+				.flatMap((task) => readFileSync(`/proc/${process.pid}/task/${task}/children`, "utf8").trim().split(" "))
+				.filter((pid) => pid !== "").length;
+		const before = workers();
+		const refused = await startCrew(config, 2, { ...relayDeps(), logLevel: "silent" });
+		assert(isProblem(refused));
+		assert.equal(refused.problem, "data-corrupt");
+		const lock = lockFolder(folder);
+		assert(!isProblem(lock), "the folder is free");
+		lock.release();
+		await until("the workers' end", () => workers() === before || undefined);
+		await new Promise((resolve) => setTimeout(resolve, 300));
+		assert.equal(workers(), before, "none is started again");
 	});
 });
 

@@ -75,7 +75,10 @@ export class Crew {
 		const why = refused.find((answer) => isProblem(answer));
 		if (why) {
 			this.stopping = true;
-			for (const { process } of this.workers) process?.kill("SIGKILL");
+			for (const { process, cancelRestart } of this.workers) {
+				cancelRestart?.();
+				process?.kill("SIGKILL");
+			}
 		}
 		return why;
 	}
