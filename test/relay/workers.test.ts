@@ -329,7 +329,7 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 
 	test("threat 11: closes who sends a head without an end, and who is one of too many that send none", async () => {
 		const long = connect({ port: crew.port, host: "127.0.0.1" });
-		long.on("error", () => {});
+		long.on("error", () => {}).resume();
 		long.write(`GET / HTTP/1.1\r\nX: ${"x".repeat(9_000)}`);
 		// long before its time is up
 		await until("the end of the long head", () => long.destroyed || undefined, 6_000);
@@ -340,7 +340,9 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 				.on("error", () => {})
 				.on("close", () => {
 					closed++;
-				});
+				})
+				// one that is not read never hears of its end
+				.resume();
 		await until("those beyond the bound to be closed", () => closed >= 12 || undefined);
 		const pong = await fetch(`http://127.0.0.1:${crew.port}/health`).catch(() => undefined);
 		assert.equal(pong, undefined, "the address has all the places that it may have");
