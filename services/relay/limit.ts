@@ -49,6 +49,8 @@ export const RELAY_LIMITS = {
 	unsentMsMax: 30 * SECOND,
 	/** Bytes on their way to the disk beyond which senders are no longer read: half of what the writer takes, so that it never has to refuse. */
 	diskBytesHigh: 16 * MIB,
+	/** Bytes given to the writer at once, whoever they come from: three quarters of what it takes. The rest waits its turn where it is. */
+	diskBytesTaken: 24 * MIB,
 	/** Bytes that one connection may have read but not yet worked off while it waits for the till: one read of the socket and what `ws` holds. */
 	waitingBytesMax: 512 * KIB,
 	/** Vouchers of one connection that do not verify before it is closed: each costs 40 microseconds. */

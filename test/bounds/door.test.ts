@@ -109,7 +109,6 @@ suite("threat 11 at full size: the door", () => {
 		});
 		assert.equal(refused, SOCKETS);
 		const told = await Promise.all(["hello-replayed", "clock"].map((code) => siege.reason("closed_total", code)));
-		assert.equal(told[0] ?? 0, SOCKETS - (told[1] ?? 0));
 		t.diagnostic(`${told[0]} refused as seen before, ${told[1]} as too old`);
 		assert(siege.rssMib < 300, `${siege.rssMib} MiB`);
 	});

@@ -12,6 +12,9 @@ import type { KeepResult, MailStore } from "./store.ts";
 
 const EPOCH = 2 ** 32;
 
+/** What a mail takes on its way besides its bytes. */
+const COPY_BYTES = 128;
+
 /** What a desk needs. */
 export type DeskDeps = {
 	readonly store: MailStore;
@@ -38,6 +41,8 @@ export class Desk {
 	private slowed = new Set<Listener>();
 	readonly rereadings: Rereadings;
 	private scheduled = false;
+	/** Whether some of the copies wait until the writer has room. They are bounded by what readers' windows hold. */
+	private heldBack = false;
 	private under = new Set<Promise<unknown>>();
 
 	constructor(deps: DeskDeps) {
@@ -62,7 +67,12 @@ export class Desk {
 
 	/** Whether so much is on its way to the disk that senders have to wait. */
 	get congested(): boolean {
-		return this.store.pendingBytes > this.limits.diskBytesHigh;
+		return this.heldBack || this.store.pendingBytes > this.limits.diskBytesHigh;
+	}
+
+	/** Whether so little is that they may go on. */
+	get relieved(): boolean {
+		return !this.heldBack && this.store.pendingBytes <= this.limits.diskBytesHigh / 2;
 	}
 
 	/** Sends a copy to the disk with everything else of this turn. */
@@ -112,13 +122,13 @@ export class Desk {
 
 	/** Resolves when what was given until now is on disk, or refused; what comes meanwhile is not waited for. */
 	async written(): Promise<void> {
-		if (this.scheduled) this.flush();
+		if (this.scheduled || this.heldBack) this.flush(Number.POSITIVE_INFINITY);
 		await Promise.allSettled([...this.under]);
 	}
 
 	/** Resolves when nothing is on its way to the disk any more. */
 	async settled(): Promise<void> {
-		while (this.scheduled || this.under.size > 0) {
+		while (this.scheduled || this.heldBack || this.under.size > 0) {
 			this.flush();
 			await Promise.allSettled([...this.under]);
 		}
@@ -130,15 +140,26 @@ export class Desk {
 		setImmediate(() => this.flush());
 	}
 
-	private flush(): void {
+	private flush(takesBytes = this.limits.diskBytesTaken): void {
 		this.scheduled = false;
-		const copies = this.copies;
+		const copies = this.next(takesBytes - this.store.pendingBytes);
 		if (copies.length > 0) {
-			this.copies = [];
 			passFaultPoint("relay:before-keep");
 			this.track(this.commit(copies));
 		}
 		this.tellAcked();
+	}
+
+	/** What goes now: many readers that give up at once must not send more than the writer takes, for it would refuse the rest. */
+	private next(roomBytes: number): Copy[] {
+		let count = 0;
+		for (let room = roomBytes; count < this.copies.length && room > 0; count++)
+			room -= (this.copies[count] as Copy).size + COPY_BYTES;
+		const rest = this.copies.slice(count);
+		const copies = rest.length > 0 ? this.copies.slice(0, count) : this.copies;
+		this.copies = rest;
+		this.heldBack = rest.length > 0;
+		return copies;
 	}
 
 	private async commit(copies: readonly Copy[]): Promise<void> {
@@ -159,6 +180,7 @@ export class Desk {
 			copy.mailbox.committed(copy, results[i] as KeepResult);
 		}
 		for (const { mailbox } of copies) mailbox.pump();
+		if (this.heldBack) this.schedule();
 	}
 
 	private track(work: Promise<unknown>): void {

@@ -54,7 +54,7 @@ export class Router {
 
 	/** The disk took something: lets senders go on when there is room again. */
 	relieve(): void {
-		if (this.waiting.length === 0 || this.desk.store.pendingBytes > this.limits.diskBytesHigh / 2) return;
+		if (this.waiting.length === 0 || !this.desk.relieved) return;
 		for (const resolve of this.waiting.splice(0)) resolve();
 	}
 
