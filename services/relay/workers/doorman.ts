@@ -16,9 +16,9 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
 import { shardOfPath } from "#contracts/shard";
+import { networkOf } from "#host/address";
 import type { Clock } from "#host/clock";
 import type { RelayLimits } from "#relay/limit";
-import { countedAs } from "#relay/session/admission";
 
 /** A request's head; as much as a worker takes. */
 const HEAD_BYTES_MAX = 8_192;
@@ -88,7 +88,7 @@ export class Doorman {
 	/** Reads the head: one chunk at a time, and none after it is whole. */
 	private greet(socket: Socket): void {
 		const { clock, limits } = this.deps;
-		const address = this.deps.trustProxy ? "" : countedAs(socket.remoteAddress ?? "");
+		const address = this.deps.trustProxy ? "" : networkOf(socket.remoteAddress ?? "");
 		const others = address === "" ? 0 : (this.perAddress.get(address) ?? 0);
 		if (this.heads.size >= limits.strangersMax || others >= limits.strangersPerAddressMax) {
 			socket.destroy();
