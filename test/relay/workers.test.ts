@@ -67,7 +67,8 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 	const ends: (() => Promise<void> | void)[] = [];
 	const context = { after: (end: () => Promise<void>) => void ends.push(end) } as unknown as TestContext;
 	before(async () => {
-		crew = await startTestCrew(context);
+		// this machine's own connections are counted over all and not by address
+		crew = await startTestCrew(context, 2, { limits: { strangersMax: 128 } });
 	});
 	after(async () => {
 		for (const end of ends) await end();
@@ -345,7 +346,7 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 				.resume();
 		await until("those beyond the bound to be closed", () => closed >= 12 || undefined);
 		const pong = await fetch(`http://127.0.0.1:${crew.port}/health`).catch(() => undefined);
-		assert.equal(pong, undefined, "the address has all the places that it may have");
+		assert.equal(pong, undefined, "all places are taken");
 		for (const socket of silent) socket.destroy();
 		await until("room again", () => closed === 140 || undefined);
 		assert.equal((await fetch(`http://127.0.0.1:${crew.port}/health`)).status, 200);
