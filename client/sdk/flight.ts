@@ -41,12 +41,15 @@ export class Flight {
 		this.flying.clear();
 	}
 
-	/** Takes everything back as if nothing had ever gone out; answers what was counted of it. */
-	anew(): Traffic[] {
+	/** Takes everything back as if nothing had ever gone out, from the purse's count too; answers how many copies it had counted. */
+	anew(purse: { uncount(copy: Traffic): void }): number {
 		this.takeBack();
 		const counted = this.queue.filter((entry) => entry.counted);
-		for (const entry of counted) entry.counted = false;
-		return counted.map(({ copy }) => copy);
+		for (const entry of counted) {
+			entry.counted = false;
+			purse.uncount(entry.copy);
+		}
+		return counted.length;
 	}
 
 	/** Forgets a payload that nobody waits for any more, and takes the rest back. */

@@ -156,6 +156,9 @@ export class Sender {
 		}
 		this.flight.sent(sent);
 		if (flying.size > 0) return;
+		// What stands in front may wait for what went out behind it before the line was cut: the relay refused that as well.
+		if (this.flight.anew(this.purse) > 0 && !this.rolling) this.pump();
+		if (flying.size > 0) return;
 		if (this.patience.ended) this.giveUp(problem("unpaid", "The relay lost again what was paid ahead."));
 		if (this.rolling) void this.roll(this.rolling === "ended");
 	}
@@ -284,16 +287,12 @@ export class Sender {
 	private ended(why: Problem | undefined): boolean {
 		if (why) this.events.problem(why);
 		if (this.over || this.changing) return false;
-		if (why && isFatal(why.problem)) {
-			this.close(why);
-			return false;
-		}
-		if (why && isEnded(why.problem)) {
+		if (why && isFatal(why.problem)) this.close(why);
+		else if (why && isEnded(why.problem)) {
 			// Whatever was under way was not taken: the tab had ended before.
-			for (const copy of this.flight.anew()) this.purse.uncount(copy);
+			this.flight.anew(this.purse);
 			void this.roll(true);
-			return false;
-		}
-		return !this.flight.idle;
+		} else return !this.flight.idle;
+		return false;
 	}
 }

@@ -67,6 +67,29 @@ suite("an honest relay crashes or ends a tab at a bad moment", () => {
 			assert.ok(settlement?.agreement);
 		});
 
+	test("threat 13: the line is cut between two refusals of what a crash took: what stands in front is not stuck behind what stands behind", async () => {
+		// so much trust that a crash takes more of what is paid ahead than is under way
+		await alice.client.send(card, bytesSource("long.mp4", crypto.random(2_000_000)));
+		let crashed = false;
+		let cuts = 0;
+		let deaf = 0;
+		relay.script.answer = () => {
+			if (crashed) return undefined;
+			if (deaf++ === 0)
+				setTimeout(() => {
+					crashed = true;
+					relay.crash();
+				}, 50);
+			return "deaf";
+		};
+		relay.script.cutAfterUnpaid = () => crashed && cuts++ < 2;
+		await alice.client.send(card, bytesSource("film.mp4", crypto.random(250_000)));
+		assert.ok(cuts >= 1 && deaf > 8, `${cuts} cuts, ${deaf} were under way`);
+		assert.ok(lost.length > 0, "some of what was paid ahead is lost");
+		const [settlement] = await alice.client.settle();
+		assert.ok(settlement?.agreement, JSON.stringify(settlement?.dispute));
+	});
+
 	test("a tab that the relay has ended is not asked for again and again while the market is away", async () => {
 		await alice.client.send(card, "one");
 		market.away = true;

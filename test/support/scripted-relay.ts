@@ -54,6 +54,8 @@ export type Script = {
 	welcome?: (hello: Hello) => Uint8Array | undefined;
 	/** Whether a send is answered: not at all (`silence`: it is taken, `deaf`: it is not), with a refusal, or as it should be. */
 	answer?: (send: Send, count: number) => "silence" | "deaf" | "hang-up" | ProblemCode | undefined;
+	/** Whether the line is cut right behind an `unpaid`, before what stood behind it is answered. */
+	cutAfterUnpaid?: () => boolean;
 	/** What the final usage says, instead of the truth. */
 	usage?: (truth: Traffic) => Traffic;
 	/** Says `kept` and keeps nothing. */
@@ -228,7 +230,10 @@ function send(relay: ScriptedRelay, peer: Peer, taken: Map<string, string>, body
 		const used = plus(tab.used, traffic(payload.length, handle.ttlS));
 		if (!tab.voucher || !within(used, tab.voucher)) {
 			peer.refusedFrom ??= seq;
-			return refuse("unpaid");
+			refuse("unpaid");
+			if (!relay.script.cutAfterUnpaid?.()) return;
+			peer.gone = true;
+			return socket.close();
 		}
 		const entry = { tag, seq, mailbox: handle.mailbox, payload, ttlS: handle.ttlS };
 		relay.sends.push(entry);
