@@ -24,6 +24,8 @@ export class Book {
 	sealedBytes = 0n;
 	/** What nobody will try again, with the reason. */
 	readonly refused: string[] = [];
+	/** People whose client left the relay for good: it lost what was paid ahead too often, as one that is killed all the time does. */
+	left = 0;
 	/** What is sent and not yet shown on each device of its reader. */
 	private readonly underWay = new Map<string, { kept: boolean; devices: number }>();
 	/** By device, reader and writer, a bit for each number that came. */
@@ -59,6 +61,15 @@ export class Book {
 		bits[number >> 3] = (bits[number >> 3] ?? 0) | (1 << (number & 7));
 		if (device === 0) this.delivered++;
 		this.close(name);
+	}
+
+	/** Its writer was told that it does not go, and why. */
+	refuse(name: string, why: unknown): boolean {
+		const leaves = why instanceof FarelayError && why.problem.problem === "relay-dishonest";
+		if (leaves) this.left++;
+		else this.refused.push(`${name}: ${why}`);
+		this.underWay.delete(name);
+		return leaves;
 	}
 
 	/** Forgets what needs nothing more: kept, and shown on each device. */
@@ -193,7 +204,7 @@ export class Person {
 			book.keep(name, await client.send(friend.card, what));
 		} catch (error) {
 			if (!(error instanceof FarelayError) || !error.problem.retry) {
-				book.refused.push(`${name}: ${error}`);
+				this.stopped ||= book.refuse(name, error);
 				return;
 			}
 			// it waits in the client's outbox, as it would on a phone; the app sends it again later
@@ -225,7 +236,7 @@ export class Person {
 				this.files.delete(name);
 			} catch (error) {
 				if (error instanceof FarelayError && error.problem.retry) continue;
-				book.refused.push(`${name}: ${error}`);
+				this.stopped ||= book.refuse(name, error);
 				this.files.delete(name);
 			}
 		}

@@ -12,7 +12,7 @@ import { until } from "#test/support/sdk";
 import { type Chance, chanceOf } from "./chance.ts";
 import { Network } from "./network.ts";
 import { Book, Person } from "./people.ts";
-import { reckon } from "./reckoning.ts";
+import { type Reckoning, reckon } from "./reckoning.ts";
 
 export type SoakTerms = {
 	readonly minutes: number;
@@ -36,6 +36,8 @@ export type SoakResult = {
 	/** What senders were still waiting to be told of when the reckoning's time was over. */
 	readonly unanswered: number;
 	readonly refused: number;
+	/** People whose client left the relay because it lost what was paid ahead too often: told, and at most a step each. */
+	readonly left: number;
 	readonly unaccountedNanos: number;
 	/** What kills took of what was paid ahead, and the most that they may take. */
 	readonly takenByKillsBytes: { readonly taken: number; readonly most: number };
@@ -128,12 +130,12 @@ export async function soak({ minutes, seed, writers, say }: SoakTerms): Promise<
 			while (book.missing.length > 0) await pause(20);
 		});
 		const rssMiB = [life.firstRssMiB, life.rssMiB()] as const;
-		const money = await reckon(
-			people.map(({ client }) => client),
-			operator,
-			ledgerPath(place.path("market")),
-			FUNDED_NANOS,
-		);
+		const everyone = people.map(({ client }) => client);
+		let money: Reckoning | undefined;
+		const reckoned = await within(RECKONING_MS_MAX, async () => {
+			money = await reckon(everyone, operator, ledgerPath(place.path("market")), FUNDED_NANOS);
+		});
+		if (!reckoned || !money) throw new Error("the tabs could not be ended in time");
 		// what was ahead on every tab at each kill is the most that can have gone
 		const most = BigInt(life.kills * writers * LIMIT.stepBytesMax);
 		const taken = money.paidBytes - book.sealedBytes;
@@ -155,6 +157,7 @@ export async function soak({ minutes, seed, writers, say }: SoakTerms): Promise<
 			lost: book.missing.length,
 			unanswered: book.unanswered.length,
 			refused: book.refused.length,
+			left: book.left,
 			unaccountedNanos: Number(unaccounted),
 			takenByKillsBytes: { taken: Number(taken), most: Number(most) },
 			kills: life.kills,
