@@ -73,6 +73,7 @@ suite("docs/bench", () => {
 		const soak = {
 			...{ minutes: 10, seed: 7, people: 20, sent: 1234, kept: 1200, delivered: 1199, duplicates: 0, lost: 1 },
 			...{ unanswered: 0, refused: 0, unaccountedNanos: 0, takenByKillsBytes: { taken: 5, most: 10 }, kills: 40 },
+			left: 0,
 			...{ faults: 9, faultsByKind: { cut: 4, delay: 5 }, rssMiB: [80, 90] as const, notes: ["a note"] },
 		};
 		const page = drawn([], soak).get(PAGE) ?? "";
