@@ -84,6 +84,18 @@ const command = fc.oneof(
 	{ weight: 1, arbitrary: fc.record({ is: fc.constant("forget" as const), who }) },
 );
 
+type Command = typeof command extends fc.Arbitrary<infer One> ? One : never;
+
+/** Live mail that one of two devices acknowledged, and the other did not. */
+const ONCE_FAILED: Command[] = [
+	{ is: "send", count: 1 },
+	{ is: "connect", who: 0, narrow: false },
+	{ is: "connect", who: 1, narrow: false },
+	{ is: "turn" },
+	{ is: "send", count: 1 },
+	{ is: "ack", who: 0, which: [false, true] },
+];
+
 describe("threat 25: several devices of a mailbox at once", () => {
 	it("each has all of its mail, once it acknowledged it never again, and in order; kept is said when it is true, once", async () => {
 		await fc.assert(
@@ -156,7 +168,9 @@ describe("threat 25: several devices of a mailbox at once", () => {
 							await Promise.all([desk.settled(), queue]);
 							await new Promise(setImmediate);
 						}
-						for (const { acked, noted } of devices.values()) for (const seq of acked) noted.add(seq);
+						// live mail that others have not acknowledged yet has no row either: it may come again when it goes to the disk
+						for (const { acked, noted } of devices.values())
+							for (const seq of acked) if (onDisk.has(seq)) noted.add(seq);
 					};
 					const connect = async (n: number, narrow: boolean): Promise<Device> => {
 						const visit = await store.visit(box(1), device(n), undefined, clock.nowMs(), mailbox.present);
@@ -223,7 +237,7 @@ describe("threat 25: several devices of a mailbox at once", () => {
 					assert.equal(store.state(box(1))?.messages, 0, "and nothing is kept for nobody");
 				},
 			),
-			{ numRuns: 60 },
+			{ numRuns: 60, examples: [[ONCE_FAILED, 0]] },
 		);
 	});
 });
