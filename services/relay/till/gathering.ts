@@ -3,11 +3,13 @@
  * turn; while one group is on its way, and a moment after it went, what comes gathers for the next.
  */
 
+import type { Cancel, Clock } from "#host/clock";
+
 /** Between two groups: a sync costs about as much as carrying a quarter of a MiB, and payers are half a step ahead of it. */
-const APART_MS = 4;
+export const APART_MS = 4;
 
 /** A group that goes at once: so many fill a commit. */
-const GROUP_MAX = 512;
+export const GROUP_MAX = 512;
 
 type Waiting<One, Answer> = {
 	readonly one: One;
@@ -17,14 +19,17 @@ type Waiting<One, Answer> = {
 
 /** What gathers, and what a group of it becomes: answers in the same order. */
 export class Gathering<One, Answer> {
+	private readonly clock: Clock;
 	private readonly work: (group: readonly One[]) => Promise<readonly (Answer | Promise<Answer>)[]>;
 	private waiting: Waiting<One, Answer>[] = [];
-	private timer: NodeJS.Timeout | undefined;
+	private cancel: Cancel | undefined;
 	private scheduled = false;
 	private under = 0;
 	private sentAtMs = Number.NEGATIVE_INFINITY;
 
-	constructor(work: (group: readonly One[]) => Promise<readonly (Answer | Promise<Answer>)[]>) {
+	/** `clock`: the machine's own, for what it spaces out is the machine's disk. */
+	constructor(clock: Clock, work: (group: readonly One[]) => Promise<readonly (Answer | Promise<Answer>)[]>) {
+		this.clock = clock;
 		this.work = work;
 	}
 
@@ -39,12 +44,12 @@ export class Gathering<One, Answer> {
 
 	/** Sends what has gathered, now. */
 	send(): void {
-		clearTimeout(this.timer);
-		this.timer = undefined;
+		this.cancel?.();
+		this.cancel = undefined;
 		const group = this.waiting;
 		if (group.length === 0) return;
 		this.waiting = [];
-		this.sentAtMs = performance.now();
+		this.sentAtMs = this.clock.elapsedMs();
 		this.under++;
 		void this.finish(group);
 	}
@@ -61,10 +66,10 @@ export class Gathering<One, Answer> {
 	}
 
 	private plan(): void {
-		if (this.waiting.length === 0 || this.under > 0 || this.timer || this.scheduled) return;
-		const inMs = this.sentAtMs + APART_MS - performance.now();
+		if (this.waiting.length === 0 || this.under > 0 || this.cancel || this.scheduled) return;
+		const inMs = this.sentAtMs + APART_MS - this.clock.elapsedMs();
 		if (inMs > 0) {
-			this.timer = setTimeout(() => this.send(), inMs);
+			this.cancel = this.clock.after(inMs, () => this.send());
 			return;
 		}
 		this.scheduled = true;

@@ -5,6 +5,7 @@
 
 import { same } from "#contracts/bytes";
 import { isProblem, type Problem } from "#contracts/problem";
+import { systemClock } from "#host/clock";
 import { owned, startWriter, type Writer } from "#host/writer";
 import { merge } from "./advance.ts";
 import { Gathering } from "./gathering.ts";
@@ -74,7 +75,7 @@ function tillOver(writer: Writer<TillCalls, TillRecord[]>, onTrouble: SqliteTill
 	}
 
 	/** One commit for the vouchers of many tabs. */
-	const paying = new Gathering<TillRow, "kept" | "disk">(async (all) => {
+	const paying = new Gathering<TillRow, "kept" | "disk">(systemClock, async (all) => {
 		const packed = packVouchers(all.map(({ tab, voucher }) => ({ tab, voucher: voucher as Paid["voucher"] })));
 		const missing = await writer.call("vouchers", packed, { bytes: ROW_BYTES * all.length, transfer: [packed.buffer] });
 		if (failed(missing)) return all.map(() => "disk" as const);
