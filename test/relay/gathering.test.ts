@@ -12,6 +12,8 @@ suite("vouchers go to the disk in groups", () => {
 	let groups: Group[];
 	let gathering: Gathering<number, string>;
 	const answered: string[] = [];
+	/** Runs once, when the next group leaves. */
+	let leaving: (() => void) | undefined;
 
 	beforeEach(() => {
 		clock = heldClock();
@@ -24,6 +26,9 @@ suite("vouchers go to the disk in groups", () => {
 				answer: () => resolve(ones.map((one) => `kept ${one}`)),
 				fail: () => reject(new Error("the writer died")),
 			});
+			const then = leaving;
+			leaving = undefined;
+			then?.();
 			return promise;
 		});
 	});
@@ -69,6 +74,28 @@ suite("vouchers go to the disk in groups", () => {
 		assert.deepEqual(sent().length, 2);
 		await clock.advance(1);
 		assert.deepEqual(sent(), [[1], [2, 3], [4, 5]]);
+	});
+
+	test("what comes as a group leaves waits for its answer, however many had planned the group", async () => {
+		leaving = () => add(9);
+		add(1, 2, 3);
+		await turn();
+		await turn();
+		assert.deepEqual(sent(), [[1, 2, 3]]);
+		await clock.advance(APART_MS * 2);
+		groups[0]?.answer();
+		await turn();
+		await turn();
+		assert.deepEqual(sent(), [[1, 2, 3], [9]]);
+		groups[1]?.answer();
+		await turn();
+		// too soon: planned by a timer, by both
+		leaving = () => add(8);
+		add(4);
+		add(5);
+		await clock.advance(APART_MS);
+		await turn();
+		assert.deepEqual(sent(), [[1, 2, 3], [9], [4, 5]]);
 	});
 
 	test("a full group goes at once, whatever is on its way", async () => {
