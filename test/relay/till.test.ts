@@ -7,6 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { after, afterEach, beforeEach, describe, it } from "node:test";
 import fc from "fast-check";
 import { isProblem, type Problem } from "#contracts/problem";
+import { writeVoucher } from "#contracts/voucher";
 import { openMemoryTill } from "#relay/till/memory";
 import { recordOf } from "#relay/till/record";
 import { openSqliteTill, type SqliteTillOptions } from "#relay/till/sqlite";
@@ -69,6 +70,39 @@ describe("the till's file", () => {
 		);
 		await second.drop([tab(1)]);
 		assert.deepEqual([...(await open()).rows.keys()], [tab(2)]);
+	});
+
+	it("threat 13: a newer voucher of a tab that is there is on the disk before it is kept, and an older one never replaces it", async () => {
+		const paying = await open();
+		await paying.put(row(1));
+		// everything else of the row is the very thing that is there, as a tab has it
+		const whole = () => paying.rows.get(tab(1)) ?? assert.fail("no row");
+		const [low, high] = [voucher(10, 10, 1), voucher(20, 20, 2)];
+		const onDisk = () => {
+			const file = new DatabaseSync(path, { readOnly: true });
+			const found = file.prepare("SELECT voucher FROM till WHERE tab = ?").get(tab(1)) as { voucher: Uint8Array };
+			file.close();
+			return Buffer.from(found.voucher).toString("hex");
+		};
+		for (const [put, there] of [
+			[low, low],
+			[high, high],
+			[low, high],
+		] as const) {
+			assert.equal(await paying.put({ ...whole(), voucher: put }), "kept");
+			assert.equal(onDisk(), Buffer.from(writeVoucher(there)).toString("hex"));
+		}
+	});
+
+	it("a voucher of a tab that is dropped meanwhile brings its row back, whole", async () => {
+		const dropping = await open();
+		await dropping.put(row(1));
+		const paid = { ...(dropping.rows.get(tab(1)) ?? assert.fail("no row")), voucher: voucher(10, 10, 1) };
+		const dropped = dropping.drop([tab(1)]);
+		assert.equal(await dropping.put(paid), "kept");
+		await dropped;
+		assert.deepEqual(dropping.rows.get(tab(1)), paid);
+		assert.deepEqual([...(await open()).rows.values()], [paid]);
 	});
 
 	it("gives what was used after an orderly stop once, and takes it off the disk before it serves", async () => {
