@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { isProblem, type Problem } from "#contracts/problem";
 import { writeVoucher } from "#contracts/voucher";
 import { openMemoryTill } from "#relay/till/memory";
-import { recordOf } from "#relay/till/record";
+import { packVouchers, recordOf } from "#relay/till/record";
 import { openSqliteTill, type SqliteTillOptions } from "#relay/till/sqlite";
 import { open as openThread, type TillCalls } from "#relay/till/sqlite-thread";
 import type { Till } from "#relay/till/till";
@@ -228,6 +228,23 @@ describe("the till's file", () => {
 		const record = recordOf(row(1));
 		assert.throws(() => put({ ...record, redeemed: new Uint8Array(1) }), /cannot be read/);
 		assert.equal(opened.database.prepare("SELECT count(*) AS n FROM till").get()?.n, 0);
+		opened.database.close();
+	});
+
+	it("takes no voucher that it could not read again, and writes over none that it cannot read", async () => {
+		await (await open()).put(row(1, { voucher: voucher(1, 1, 1) }));
+		await till?.close();
+		till = undefined;
+		const opened = openThread({ path });
+		assert(!isProblem(opened));
+		const { vouchers } = opened.writes as TillCalls;
+		const packed = packVouchers([{ tab: tab(1), voucher: voucher(2, 2, 2) }]);
+		// an amount beyond what one can be
+		const wrong = packed.slice();
+		wrong.fill(255, 16, 40);
+		assert.throws(() => vouchers(wrong), /cannot be read/);
+		opened.database.exec("UPDATE till SET voucher = x'00'");
+		assert.throws(() => vouchers(packed), /cannot be read/);
 		opened.database.close();
 	});
 
