@@ -4,7 +4,7 @@ import { readListening, writeListen } from "#contracts/control";
 import { deviceAt, type KnownDevice, readDevices, signForget, writeForget } from "#contracts/device";
 import { FRAME } from "#contracts/frame";
 import { signListen } from "#contracts/handshake";
-import { SEED_BYTES, TAG_BYTES, tokenHash } from "#contracts/identity";
+import { type KeyPair, SEED_BYTES, TAG_BYTES, tokenHash } from "#contracts/identity";
 import { type Problem, problem } from "#contracts/problem";
 import { cardToken, type Relay } from "./card.ts";
 import type { Device } from "./device.ts";
@@ -21,14 +21,16 @@ export function stranger({ crypto }: Device, identity: Identity, relay: Relay): 
 	return { tag: crypto.random(TAG_BYTES), key, at: identity.mailbox(relay.key).publicKey };
 }
 
+/** What a signature with the mailbox key is good for: this relay, this session and this mailbox alone. */
+function scopeOf({ relay, helloHash, key }: Session, mailbox: KeyPair) {
+	return { relay: relay.key, helloHash, session: key.publicKey, mailbox: mailbox.publicKey };
+}
+
 /** A listen on one's mailbox as this device, good for this relay and this session alone. */
 export function listenFrame(device: Device, identity: Identity, session: Session): Uint8Array {
 	const mailbox = identity.mailbox(session.relay.key);
 	const scope = {
-		relay: session.relay.key,
-		helloHash: session.helloHash,
-		session: session.key.publicKey,
-		mailbox: mailbox.publicKey,
+		...scopeOf(session, mailbox),
 		device: deviceAt(device.crypto, device.install, session.relay.key),
 		tokenHash: tokenHash(device.crypto, cardToken(device, identity)),
 	};
@@ -38,13 +40,7 @@ export function listenFrame(device: Device, identity: Identity, session: Session
 /** Gives a device up, on a session that listens. */
 export function forgetFrame({ crypto }: Device, identity: Identity, session: Session, device: Uint8Array): Uint8Array {
 	const mailbox = identity.mailbox(session.relay.key);
-	const scope = {
-		relay: session.relay.key,
-		helloHash: session.helloHash,
-		session: session.key.publicKey,
-		mailbox: mailbox.publicKey,
-		device,
-	};
+	const scope = { ...scopeOf(session, mailbox), device };
 	return writeForget({ handle: HANDLE, device, signature: signForget(crypto, scope, mailbox.secretKey) });
 }
 

@@ -6,11 +6,10 @@ import type { KeyPair } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { RELAY_LIMITS } from "#relay/limit";
 import { Outbox, Post } from "#relay/session/outbox";
-import { openMemoryTill } from "#relay/till/memory";
-import type { Till } from "#relay/till/till";
 import type { Wire } from "#relay/wire/wire";
 import { keys, payload, type RawClient, until } from "#test/support/rawclient";
 import { startTestRelay, type TestRelay } from "#test/support/relay";
+import { slowTill } from "#test/support/slowtill";
 
 const TTL_S = 3_600;
 const SLICE = LIMIT.sliceBytes;
@@ -299,23 +298,3 @@ suite("PROTOCOL: Sending (fans)", () => {
 		t.diagnostic("three readers, one of them behind");
 	});
 });
-
-/** A till whose commits wait until they are let go. */
-function slowTill(): { till: Till; release: () => void; waiting: () => number } {
-	const inner = openMemoryTill();
-	let gates: (() => void)[] = [];
-	return {
-		till: {
-			...inner,
-			put: async (row) => {
-				await new Promise<void>((resolve) => gates.push(resolve));
-				return inner.put(row);
-			},
-		},
-		release: () => {
-			for (const open of gates) open();
-			gates = [];
-		},
-		waiting: () => gates.length,
-	};
-}

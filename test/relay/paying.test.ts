@@ -17,6 +17,7 @@ import type { Till } from "#relay/till/till";
 import { FakeMarket } from "#test/support/fakemarket";
 import { keys, payload, type RawClient, until } from "#test/support/rawclient";
 import { startTestRelay, type TestRelay } from "#test/support/relay";
+import { slowTill } from "#test/support/slowtill";
 
 const TTL_S = 3_600;
 const SLICE = 16_384;
@@ -29,26 +30,6 @@ async function mailboxOf(relay: TestRelay): Promise<KeyPair> {
 	await owner.listening();
 	await owner.end();
 	return mailbox;
-}
-
-/** A till whose commits wait until they are let go. */
-function slowTill(): { till: Till; release: () => void; waiting: () => number } {
-	const inner = openMemoryTill();
-	let gates: (() => void)[] = [];
-	return {
-		till: {
-			...inner,
-			put: async (row) => {
-				await new Promise<void>((resolve) => gates.push(resolve));
-				return inner.put(row);
-			},
-		},
-		release: () => {
-			for (const open of gates) open();
-			gates = [];
-		},
-		waiting: () => gates.length,
-	};
 }
 
 suite("PROTOCOL: Paying", () => {

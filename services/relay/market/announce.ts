@@ -1,16 +1,14 @@
 /** Says to the market what this relay offers, every minute (PROTOCOL.md, "Listing"). */
 
 import { toHex } from "#contracts/bytes";
-import type { Crypto, KeyPair } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { type Offer, signListing } from "#contracts/listing";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import type { Cancel, Clock } from "#host/clock";
-import type { Log } from "#host/log";
+import type { Cancel } from "#host/clock";
 import type { RelayConfig } from "#relay/config";
 import type { Left } from "#relay/operator/operator";
-import { type AskDeps, type Asked, askMarket } from "./ask.ts";
-import type { MarketKeys } from "./market.ts";
+import { type Asked, askMarket } from "./ask.ts";
+import type { PosterDeps } from "./market.ts";
 
 /** After a market that did not answer. */
 const RETRY_MS = 5_000;
@@ -18,14 +16,7 @@ const RETRY_MS = 5_000;
 const SOON_MS = 500;
 
 /** What an announcer needs. */
-export type AnnouncerDeps = AskDeps & {
-	readonly crypto: Crypto;
-	readonly clock: Clock;
-	readonly random: () => number;
-	readonly log: Log;
-	readonly relay: KeyPair;
-	readonly market: MarketKeys;
-	readonly everyMs: number;
+export type AnnouncerDeps = PosterDeps & {
 	/** What is offered now. */
 	readonly offer: () => Omit<Offer, "market" | "relay" | "issuedAtMs" | "validUntilMs">;
 };

@@ -5,7 +5,7 @@
 
 import { join } from "node:path";
 import { fromHex, same, toHex } from "#contracts/bytes";
-import { type Crypto, KEY_BYTES } from "#contracts/identity";
+import { type Crypto, KEY_BYTES, type KeyPair } from "#contracts/identity";
 import { MARKET_KEY_BYTES, type MarketKey, readMarketInfo, readMarketKey } from "#contracts/market";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
@@ -32,6 +32,17 @@ export type MarketDeps = AskDeps & {
 	readonly pin: Uint8Array | undefined;
 	/** Where what was learned is kept; undefined keeps it in memory. */
 	readonly folder: string | undefined;
+};
+
+/** What saying something to the market again and again needs: a signer, time, and chance to spread it. */
+export type PosterDeps = AskDeps & {
+	readonly crypto: Crypto;
+	readonly clock: Clock;
+	readonly random: () => number;
+	readonly log: Log;
+	readonly relay: KeyPair;
+	readonly market: MarketKeys;
+	readonly everyMs: number;
 };
 
 /** The market as this relay knows it. */

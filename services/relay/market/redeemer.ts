@@ -4,18 +4,16 @@
  */
 
 import { fromHex, toHex } from "#contracts/bytes";
-import type { Crypto, KeyPair } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { type Claim, type RedeemResult, readReceipt, readRedeemAnswer, signBatch } from "#contracts/redemption";
 import { within } from "#contracts/tariff";
-import type { Cancel, Clock } from "#host/clock";
-import type { Log } from "#host/log";
+import type { Cancel } from "#host/clock";
 import type { Counts } from "#relay/metrics";
 import type { Tabs } from "#relay/tab/tabs";
 import type { Till } from "#relay/till/till";
-import { type AskDeps, type Asked, askMarket } from "./ask.ts";
-import type { MarketKeys } from "./market.ts";
+import { type Asked, askMarket } from "./ask.ts";
+import type { PosterDeps } from "./market.ts";
 
 /** The first wait after a market that did not answer; doubled each time, up to the usual interval. */
 const BACKOFF_MS = 1_000;
@@ -23,17 +21,10 @@ const BACKOFF_MS = 1_000;
 const REFUSED_EVERY_MS = 3_600_000;
 
 /** What a redeemer needs. */
-export type RedeemerDeps = AskDeps & {
-	readonly crypto: Crypto;
-	readonly clock: Clock;
-	readonly random: () => number;
-	readonly log: Log;
-	readonly relay: KeyPair;
-	readonly market: MarketKeys;
+export type RedeemerDeps = PosterDeps & {
 	readonly tabs: Tabs;
 	readonly till: Till;
 	readonly counts: Counts;
-	readonly everyMs: number;
 };
 
 /** Posts what was earned. */

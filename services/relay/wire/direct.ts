@@ -36,7 +36,7 @@ export function directWiring(byeMs: number): Wiring {
 }
 
 /** Bytes of the head of a message of this length from a server. */
-export function headBytes(length: number): number {
+function headBytes(length: number): number {
 	return length < 126 ? 2 : length < 65_536 ? 4 : HEAD_BYTES_MAX;
 }
 
