@@ -11,9 +11,20 @@ export type Line = { readonly name: string; readonly mayOwe: boolean; readonly s
 /** The chart. */
 export const CHART: readonly Line[] = [
 	{ name: "world:play", mayOwe: true, says: "play money that was made up here (development only)" },
+	{ name: "world:lightning", mayOwe: true, says: "what came in and went out by Lightning" },
+	{ name: "world:card", mayOwe: true, says: "what came in by card and went out to bank accounts" },
+	{ name: "world:owed:<account>", mayOwe: true, says: "what an account owes after a payment was taken back" },
 	{ name: "payer:<account>", mayOwe: false, says: "what an account can spend" },
+	{ name: "payer:<account>:fresh", mayOwe: false, says: "the same, by a card whose payment can still be taken back" },
 	{ name: "hold:<tab>", mayOwe: false, says: "reserved for a tab: what is left of its cap and fees" },
 	{ name: "operator:<account>:earned", mayOwe: false, says: "what an operator has earned and not been paid out" },
+	{
+		name: "operator:<account>:waiting",
+		mayOwe: false,
+		says: "what an operator has earned from money that has not cleared",
+	},
+	{ name: "operator:<account>:leaving", mayOwe: false, says: "reserved for a payout that is on its way" },
+	{ name: "market:rate", mayOwe: false, says: "what the spread on exchange rates brought, for when a rate moves" },
 	{ name: "market:fees", mayOwe: false, says: "the market's fee" },
 	{ name: "commons", mayOwe: false, says: "the solidarity fee, for people who cannot pay the full price" },
 	{ name: "risk", mayOwe: false, says: "the market's own money, for losses by payments that come back" },
