@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, cp, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
@@ -43,6 +43,43 @@ suite("npm's scripts install what is missing, and only then", () => {
 			assert.match(installer.reasonToInstall({ ...settled, ...change }) ?? "", new RegExp(says));
 		});
 	}
+});
+
+suite("the lockfile holds all that is installed, on any system", () => {
+	interface Locked {
+		version?: string;
+		integrity?: string;
+		resolved?: string;
+		dependencies?: Record<string, string>;
+		optionalDependencies?: Record<string, string>;
+	}
+	let locked: [string, Locked][] = [];
+	before(async () => {
+		const { packages } = JSON.parse(await readFile(join(home, "package-lock.json"), "utf8"));
+		locked = Object.entries(packages);
+	});
+
+	// A lockfile that was made where another system's binaries could not be had lacks them, and `npm ci` then refuses it on every system.
+	test("other systems' binaries are in it, so that `npm ci` takes it", () => {
+		const names = new Set(locked.map(([path]) => path));
+		const found = (from: string, name: string): boolean => {
+			if (names.has(`${from === "" ? "" : `${from}/`}node_modules/${name}`)) return true;
+			return from !== "" && found(from.slice(0, Math.max(0, from.lastIndexOf("/node_modules/"))), name);
+		};
+		const missing = locked.flatMap(([path, { dependencies, optionalDependencies }]) =>
+			Object.keys({ ...dependencies, ...optionalDependencies })
+				.filter((name) => !found(path, name))
+				.map((name) => `${name}, for ${path || "farelay"}`),
+		);
+		assert.deepEqual(missing, []);
+	});
+	test("each is held by a hash, and comes from the registry of whoever installs", () => {
+		const loose = locked.filter(([path, { integrity, resolved }]) => path !== "" && (!integrity || resolved));
+		assert.deepEqual(
+			loose.map(([path]) => path),
+			[],
+		);
+	});
 });
 
 suite("farelay hands over to the pinned Node", { skip: process.platform === "win32" }, () => {
