@@ -6,8 +6,11 @@ import { AMOUNT_MAX, amount } from "#contracts/amount";
 import {
 	type Book,
 	CHANGES_MAX,
+	KEY_CHARS_MAX,
 	LIST_MAX,
 	type Outcome,
+	RECORD_TABLES,
+	type RecordTable,
 	ROW_CHARS_MAX,
 	type RowChange,
 } from "#marketplace/ledger/book";
@@ -36,9 +39,19 @@ function out(account: string, nanos: bigint): Entry {
 export function words(outcomes: readonly Outcome[]): string[] {
 	return outcomes.map((outcome) => (typeof outcome === "string" ? outcome : outcome.refused));
 }
-function tabRow(expect: number, more: Partial<RowChange["row"]> = {}): RowChange {
+type TabChange = Extract<RowChange, { table: "tabs" }>;
+type RecordChange = Exclude<RowChange, { table: "tabs" }>;
+function tabRow(expect: number, more: Partial<TabChange["row"]> = {}): TabChange {
 	const row = { tab: TAB, account: ADA_KEY, relay: OLU_KEY, state: "open", deadlineMs: 1000, value: '{"paid":"0"}' };
 	return { table: "tabs", expect, row: { ...row, ...more } };
+}
+function record(
+	expect: number,
+	more: Partial<RecordChange["row"]> = {},
+	table: RecordTable = "deposits",
+): RecordChange {
+	const row = { key: "deposit-1", account: ADA_KEY, state: "waiting", dueMs: 1000, value: '{"asked":"5"}' };
+	return { table, expect, row: { ...row, ...more } };
 }
 const label = (id: string) => ({ id, cause: `because of ${id}`, atMs: 7 });
 const part = (account: string, nanos: bigint) => ({ account, nanos: amount(nanos) });
@@ -252,6 +265,17 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			"a deadline that is none": tabRow(0, { deadlineMs: Number.NaN }),
 			"a value that is too long": tabRow(0, { value: "x".repeat(ROW_CHARS_MAX + 1) }),
 			"a version that is none": tabRow(-1),
+			"an empty key": record(0, { key: "" }),
+			"a key that is too long": record(0, { key: "x".repeat(KEY_CHARS_MAX + 1) }),
+			"a key with a blank": record(0, { key: "deposit 1" }),
+			"a key with a line end": record(0, { key: "deposit\n" }),
+			"a key that is not ASCII": record(0, { key: "dépôt" }),
+			"an owner that is none": record(0, { account: "ada" }),
+			"a record's state that is no word": record(0, { state: "" }),
+			"a time that is none": record(0, { dueMs: 1.5 }),
+			"a record's value that is too long": record(0, { value: "x".repeat(ROW_CHARS_MAX + 1) }),
+			"a record's version that is none": record(1.5),
+			"a table that there is not": record(0, {}, "tabs2" as RecordTable),
 		};
 		for (const [what, row] of Object.entries(oddRows)) {
 			it(`threat 18: refuses a row with ${what}, and the money that comes with it`, async () => {
@@ -313,6 +337,83 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			const rest = await book.tabs({ ...due, after: first[2]!, limit: 99 });
 			assert.deepEqual(short(rest), [9, 6, 7, 4], "the closed one is not due, nor what ends at 990");
 			assert.deepEqual(short(await book.tabs({ by: "deadline", state: "closed", beforeMs: 9999, limit: 9 })), [5]);
+		});
+
+		it("changes money, a tab and records together or not at all", async () => {
+			const paid = deposit("d1", ADA, 300n);
+			const rows = [record(0), record(0, { value: '"deposit-1"' }, "references"), tabRow(1)];
+			assert.deepEqual(words(await book.apply([{ transfer: paid, rows }])), ["stale"]);
+			assert.equal(await book.balance(ADA), 0n);
+			assert.equal(
+				await book.record("deposits", "deposit-1"),
+				undefined,
+				"nothing of a change stays when a part is stale",
+			);
+			assert.deepEqual(words(await book.apply([{ transfer: paid, rows: rows.slice(0, 2) }])), ["applied"]);
+			assert.deepEqual(await book.record("deposits", "deposit-1"), { ...record(0).row, table: "deposits", version: 1 });
+			assert.equal(
+				(await book.record("references", "deposit-1"))?.value,
+				'"deposit-1"',
+				"each table has keys of its own",
+			);
+			assert.equal(await book.record("payouts", "deposit-1"), undefined);
+		});
+
+		it("threat 16: refuses a change that was decided on an older version of its record, and moves none of its money", async () => {
+			await book.apply([{ rows: [record(0)] }]);
+			const credit = (id: string) => ({ transfer: deposit(id, ADA, 5n), rows: [record(1, { state: "credited" })] });
+			assert.deepEqual(words(await book.apply([credit("d1"), credit("d2")])), ["applied", "stale"]);
+			assert.deepEqual(words(await book.apply([{ rows: [record(0)] }, { rows: [record(3)] }])), ["stale", "stale"]);
+			assert.deepEqual(words(await book.apply([{ rows: [record(7, { key: "never" })] }])), ["stale"]);
+			assert.deepEqual([await book.balance(ADA), await book.count()], [5n, 1]);
+			assert.deepEqual(await book.record("deposits", "deposit-1"), {
+				...record(1, { state: "credited" }).row,
+				table: "deposits",
+				version: 2,
+			});
+			assert.deepEqual(words(await book.apply([{ rows: [record(2), record(3, { dueMs: 9 })] }])), ["applied"]);
+			assert.deepEqual((await book.record("deposits", "deposit-1"))?.version, 4, "a change may write one record twice");
+		});
+
+		it("threat 18: takes a record at its bounds, in each table", async () => {
+			const widest = {
+				key: "~".repeat(KEY_CHARS_MAX),
+				value: "x".repeat(ROW_CHARS_MAX),
+				dueMs: Number.MAX_SAFE_INTEGER,
+			};
+			for (const table of RECORD_TABLES) {
+				assert.deepEqual(words(await book.apply([{ rows: [record(0, widest, table)] }])), ["applied"]);
+				const kept = await book.record(table, widest.key);
+				assert.deepEqual(kept, { ...record(0, widest).row, table, version: 1 });
+			}
+		});
+
+		it("lists records by account, by state and by when they are due, page by page", async () => {
+			const records = Array.from({ length: 12 }, (_, i) =>
+				record(0, {
+					key: `d-${i.toString(16)}`,
+					account: i % 2 ? ADA_KEY : OLU_KEY,
+					state: i === 5 ? "credited" : "waiting",
+					dueMs: 1000 - 10 * Math.floor(i / 2),
+				}),
+			);
+			await book.apply([...records, record(0, { key: "d-9" }, "payouts")].map((row) => ({ rows: [row] })));
+			const short = (rows: { key: string }[]) => rows.map((row) => Number.parseInt(row.key.slice(2), 16));
+			const table = "deposits";
+			assert.deepEqual(short(await book.records({ table, by: "account", of: ADA_KEY, limit: 4 })), [1, 3, 5, 7]);
+			assert.deepEqual(
+				short(await book.records({ table, by: "account", of: ADA_KEY, after: "d-7", limit: 4 })),
+				[9, 11],
+			);
+			const waiting = { table, by: "state", of: "waiting" } as const;
+			assert.deepEqual(short(await book.records({ ...waiting, after: "d-3", limit: 3 })), [4, 6, 7]);
+			const due = { table, by: "due", state: "waiting", beforeMs: 990, limit: 3 } as const;
+			const first = await book.records(due);
+			assert.deepEqual(short(first), [10, 11, 8]);
+			assert.deepEqual(short(await book.records({ ...due, after: first[2]!, limit: 99 })), [9, 6, 7, 4]);
+			assert.deepEqual(short(await book.records({ table: "payouts", by: "account", of: ADA_KEY, limit: 9 })), [9]);
+			const report = await book.audit([({ records: all }) => [...all("deposits")].map((row) => row.key)]);
+			assert.deepEqual(report.findings.toSorted(), records.map(({ row }) => row.key).toSorted());
 		});
 
 		it("has a bound on what one call may ask for", async () => {

@@ -42,6 +42,7 @@ test("an audit of a large book gives way to others every thousand transfers and 
 			}
 		},
 		tabs: () => [],
+		records: () => [],
 		oddities: () => [],
 	});
 	auditing = false;

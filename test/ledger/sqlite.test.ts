@@ -87,6 +87,17 @@ describe("the book on SQLite", () => {
 		assert.equal((await reportOf(path)).holds, true);
 	});
 
+	it("gives a file of an older version what it lacks, and keeps what it has", async () => {
+		const path = await filled();
+		alter(path, "DROP TABLE records; PRAGMA user_version = 1");
+		const book = await opened(path);
+		const row = { key: "d-1", account: "a1".repeat(32), state: "waiting", dueMs: 1, value: "{}" };
+		assert.deepEqual(words(await book.apply([{ rows: [{ table: "deposits", expect: 0, row }] }])), ["applied"]);
+		assert.deepEqual(await book.balances([ADA, HOLD, OLU]), [400n, 500n, 100n]);
+		await book.close();
+		assert.equal((await reportOf(path)).holds, true);
+	});
+
 	it("applies a batch with a duplicate in it once, also when the two come in two calls of one turn", async () => {
 		const book = await opened(newPath());
 		const change = { transfer: deposit("d1", ADA, 5n) };
@@ -112,6 +123,7 @@ describe("the book on SQLite", () => {
 			"UPDATE transfers SET digest = 'none'",
 			"UPDATE entries SET nanos = 0",
 			`INSERT INTO tabs VALUES ('${"c3".repeat(16)}', 0, 'a', 'r', 'open', 1, '{}')`,
+			"INSERT INTO records VALUES ('deposits', 'd', 0, 'a', 'waiting', 1, '{}')",
 		])
 			assert.throws(() => database.exec(odd), /CHECK constraint failed/, odd);
 		database.close();

@@ -3,7 +3,7 @@
  * by every test that touches money. What is wrong is said in plain words.
  */
 
-import type { TabRow } from "./book.ts";
+import type { RecordRow, RecordTable, TabRow } from "./book.ts";
 import { floorOf, isAccountName } from "./chart.ts";
 import { digestOf, type KeptTransfer } from "./transfer.ts";
 
@@ -14,6 +14,7 @@ export type Source = {
 	/** every account with its stored balance, in nano-dollars */
 	accounts(): Iterable<{ readonly account: string; readonly balance: bigint }>;
 	tabs(): Iterable<TabRow>;
+	records(table: RecordTable): Iterable<RecordRow>;
 	/** what only the engine can see, in plain words: entries of no transfer, damaged pages */
 	oddities(): Iterable<string>;
 };
@@ -21,6 +22,7 @@ export type Source = {
 /** What a further check may look at. */
 export type Facts = {
 	tabs(): Iterable<TabRow>;
+	records(table: RecordTable): Iterable<RecordRow>;
 	/** what an account's entries sum to */
 	balanceOf(account: string): bigint;
 };
@@ -96,7 +98,11 @@ export async function audit(source: Source, checks: readonly Check[] = []): Prom
 	}
 
 	for (const _ of source.tabs()) count.tabs += 1;
-	const facts: Facts = { tabs: () => source.tabs(), balanceOf: (account) => sums.get(account) ?? 0n };
+	const facts: Facts = {
+		tabs: () => source.tabs(),
+		records: (table) => source.records(table),
+		balanceOf: (account) => sums.get(account) ?? 0n,
+	};
 	for (const check of checks) {
 		for (const says of check(facts)) find(says);
 		await new Promise(setImmediate);

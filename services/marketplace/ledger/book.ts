@@ -25,12 +25,34 @@ export type TabRow = {
 	readonly value: string;
 };
 
-/** Writes a row if it still has the version that the change was decided on (`expect`; 0: it must not exist yet). */
-export type RowChange = {
-	readonly table: "tabs";
-	readonly expect: number;
-	readonly row: Omit<TabRow, "version">;
+/**
+ * What else rooms keep beside the money, each kind a table: `deposits` and `references` (which deposit a rail's reference is of) are of `funding/`,
+ * the others of `payout/`.
+ */
+export const RECORD_TABLES = ["deposits", "references", "payouts", "destinations", "plans"] as const;
+export type RecordTable = (typeof RECORD_TABLES)[number];
+
+/** Something that a room keeps, changed together with the money that it is about. */
+export type RecordRow = {
+	readonly table: RecordTable;
+	/** unique in its table; printable ASCII */
+	readonly key: string;
+	/** how often it was written; the next change must name it */
+	readonly version: number;
+	/** whose it is, public key in hex */
+	readonly account: string;
+	/** a word of the room's */
+	readonly state: string;
+	/** when it must be looked at again */
+	readonly dueMs: number;
+	/** JSON text, read by the room only */
+	readonly value: string;
 };
+
+/** Writes a row if it still has the version that the change was decided on (`expect`; 0: it must not exist yet). */
+export type RowChange =
+	| { readonly table: "tabs"; readonly expect: number; readonly row: Omit<TabRow, "version"> }
+	| { readonly table: RecordTable; readonly expect: number; readonly row: Omit<RecordRow, "version" | "table"> };
 
 /** One change, whole or not at all: money that moves and what becomes of the rows that it concerns. */
 export type Change = {
@@ -64,12 +86,27 @@ export type TabQuery =
 			readonly limit: number;
 	  };
 
+/** Which records of a table to list. `after` is the last one seen (in the order given), `limit` at most {@link LIST_MAX}. */
+export type RecordQuery = { readonly table: RecordTable; readonly limit: number } & (
+	| /** of one account or in one state, by key */
+	{ readonly by: "account" | "state"; readonly of: string; readonly after?: string }
+	/** in one state and due before a time, by that and key */
+	| {
+			readonly by: "due";
+			readonly state: string;
+			readonly beforeMs: number;
+			readonly after?: { readonly dueMs: number; readonly key: string };
+	  }
+);
+
 /** One page of any list: what fits an answer without holding up the changes behind it. */
 export const LIST_MAX = 1_000;
 /** Changes in one call: three batches of a relay's till; more come in the next call and share its commit. */
 export const CHANGES_MAX = 1_000;
-/** A tab's terms, grant, newest voucher and receipt take about 3 KiB. */
+/** A tab's terms, grant, newest voucher and receipt take about 3 KiB, a deposit with its invoice less. */
 export const ROW_CHARS_MAX = 16_384;
+/** Room for a key in hex and an id of its owner's, or a rail's name and its reference. */
+export const KEY_CHARS_MAX = 100;
 
 /** The ledger. Reads see what is applied. They throw a {@link BookFailure} when the machine fails them. */
 export interface Book {
@@ -89,6 +126,10 @@ export interface Book {
 	tab(tab: string): Promise<TabRow | undefined>;
 	/** A list of tabs. */
 	tabs(query: TabQuery): Promise<TabRow[]>;
+	/** One record. */
+	record(table: RecordTable, key: string): Promise<RecordRow | undefined>;
+	/** A list of records. */
+	records(query: RecordQuery): Promise<RecordRow[]>;
 	/** Proves the book from its entries (audit.ts), with further checks of other rooms. */
 	audit(checks?: readonly Check[]): Promise<AuditReport>;
 	/** Finishes what waits and lets go of the file. */
@@ -105,15 +146,28 @@ export class BookFailure extends Error {
 }
 
 /** What is wrong with the form of a row; undefined when nothing is. */
-export function faultOfRow({ expect, row }: RowChange): { refused: "malformed"; detail: string } | undefined {
+export function faultOfRow(change: RowChange): { refused: "malformed"; detail: string } | undefined {
+	const { expect, row } = change;
+	const own =
+		change.table === "tabs"
+			? /^[0-9a-f]{32}$/.test(change.row.tab) &&
+				/^[0-9a-f]{64}$/.test(change.row.relay) &&
+				Number.isSafeInteger(change.row.deadlineMs)
+			: RECORD_TABLES.includes(change.table) &&
+				change.row.key.length <= KEY_CHARS_MAX &&
+				/^[!-~]+$/.test(change.row.key) &&
+				Number.isSafeInteger(change.row.dueMs);
 	const fits =
+		own &&
 		Number.isSafeInteger(expect) &&
 		expect >= 0 &&
-		/^[0-9a-f]{32}$/.test(row.tab) &&
 		/^[0-9a-f]{64}$/.test(row.account) &&
-		/^[0-9a-f]{64}$/.test(row.relay) &&
 		/^[a-z-]{1,32}$/.test(row.state) &&
-		Number.isSafeInteger(row.deadlineMs) &&
 		row.value.length <= ROW_CHARS_MAX;
 	return fits ? undefined : { refused: "malformed", detail: "The row breaks a bound or a form." };
+}
+
+/** A row's name in what is said of it. */
+export function nameOfRow(change: RowChange): string {
+	return change.table === "tabs" ? `Tab ${change.row.tab}` : `The record ${change.row.key} of ${change.table}`;
 }

@@ -5,7 +5,17 @@
 
 import { AMOUNT_MAX } from "#contracts/amount";
 import { audit, type Source } from "./audit.ts";
-import { type Book, CHANGES_MAX, type Change, faultOfRow, LIST_MAX, type Outcome, type TabRow } from "./book.ts";
+import {
+	type Book,
+	CHANGES_MAX,
+	type Change,
+	faultOfRow,
+	LIST_MAX,
+	nameOfRow,
+	type Outcome,
+	type RecordRow,
+	type TabRow,
+} from "./book.ts";
 import { floorOf } from "./chart.ts";
 import { digestOf, faultOf, type KeptTransfer } from "./transfer.ts";
 
@@ -15,6 +25,8 @@ export function openMemoryBook(): Book {
 	const transfers: KeptTransfer[] = [];
 	const byId = new Map<string, KeptTransfer>();
 	const tabs = new Map<string, TabRow>();
+	/** by table and key, which holds no blank */
+	const records = new Map<string, RecordRow>();
 
 	/** Decides first and writes last, so that a refused change leaves nothing. */
 	function applyOne({ transfer, rows = [] }: Change): Outcome {
@@ -34,13 +46,25 @@ export function openMemoryBook(): Book {
 				}
 			}
 		}
-		const written = new Map<string, TabRow>();
-		for (const { expect, row } of rows) {
-			const before = written.get(row.tab) ?? tabs.get(row.tab);
-			if ((before?.version ?? 0) !== expect) {
-				return { refused: "stale", detail: `Tab ${row.tab} is not at version ${expect}.` };
+		const writtenTabs = new Map<string, TabRow>();
+		const writtenRecords = new Map<string, RecordRow>();
+		for (const change of rows) {
+			const { expect } = change;
+			const version = expect + 1;
+			let before: { version: number } | undefined;
+			if (change.table === "tabs") {
+				const { row } = change;
+				before = writtenTabs.get(row.tab) ?? tabs.get(row.tab);
+				writtenTabs.set(row.tab, { ...row, version });
+			} else {
+				const { table, row } = change;
+				const name = `${table} ${row.key}`;
+				before = writtenRecords.get(name) ?? records.get(name);
+				writtenRecords.set(name, { ...row, table, version });
 			}
-			written.set(row.tab, { ...row, version: expect + 1 });
+			if ((before?.version ?? 0) !== expect) {
+				return { refused: "stale", detail: `${nameOfRow(change)} is not at version ${expect}.` };
+			}
 		}
 		if (transfer) {
 			const kept = { ...structuredClone(transfer), position: transfers.length + 1, digest };
@@ -48,7 +72,8 @@ export function openMemoryBook(): Book {
 			byId.set(transfer.id, kept);
 			for (const { account, nanos } of transfer.entries) balances.set(account, (balances.get(account) ?? 0n) + nanos);
 		}
-		for (const [tab, row] of written) tabs.set(tab, row);
+		for (const [tab, row] of writtenTabs) tabs.set(tab, row);
+		for (const [name, row] of writtenRecords) records.set(name, row);
 		return "applied";
 	}
 
@@ -56,6 +81,7 @@ export function openMemoryBook(): Book {
 		transfers: () => transfers,
 		accounts: () => Array.from(balances, ([account, balance]) => ({ account, balance })),
 		tabs: () => tabs.values(),
+		records: (table) => [...records.values()].filter((row) => row.table === table),
 		oddities: () => [],
 	};
 
@@ -92,6 +118,23 @@ export function openMemoryBook(): Book {
 				.sort((a, b) => (isLater(a, b) ? 1 : -1))
 				.slice(0, limit);
 		},
+		record: async (table, key) => records.get(`${table} ${key}`),
+		records: async (query) => {
+			const limit = Math.min(query.limit, LIST_MAX);
+			const all = [...records.values()].filter((row) => row.table === query.table);
+			if (query.by !== "due") {
+				const { by, of, after = "" } = query;
+				return all
+					.filter((row) => row[by] === of && row.key > after)
+					.sort((a, b) => (a.key < b.key ? -1 : 1))
+					.slice(0, limit);
+			}
+			const { state, beforeMs, after } = query;
+			return all
+				.filter((row) => row.state === state && row.dueMs < beforeMs && (!after || isDueLater(row, after)))
+				.sort((a, b) => (isDueLater(a, b) ? 1 : -1))
+				.slice(0, limit);
+		},
 		audit: (checks) => audit(source, checks),
 		close: async () => {},
 	};
@@ -99,4 +142,8 @@ export function openMemoryBook(): Book {
 
 function isLater(a: { deadlineMs: number; tab: string }, b: { deadlineMs: number; tab: string }): boolean {
 	return a.deadlineMs > b.deadlineMs || (a.deadlineMs === b.deadlineMs && a.tab > b.tab);
+}
+
+function isDueLater(a: { dueMs: number; key: string }, b: { dueMs: number; key: string }): boolean {
+	return a.dueMs > b.dueMs || (a.dueMs === b.dueMs && a.key > b.key);
 }

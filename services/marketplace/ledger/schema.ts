@@ -38,4 +38,17 @@ export const LEDGER_MIGRATIONS: readonly string[] = [
 	CREATE INDEX tabsOfAccount ON tabs (account, tab);
 	CREATE INDEX tabsOfRelay ON tabs (relay, tab);
 	CREATE INDEX tabsByDeadline ON tabs (state, deadlineMs, tab);`,
+	`CREATE TABLE records (
+		kind TEXT NOT NULL,
+		key TEXT NOT NULL,
+		version INTEGER NOT NULL CHECK (version >= 1),
+		account TEXT NOT NULL,
+		state TEXT NOT NULL,
+		dueMs INTEGER NOT NULL,
+		value TEXT NOT NULL,
+		UNIQUE (kind, key)
+	) STRICT;
+	CREATE INDEX recordsOfAccount ON records (kind, account, key);
+	CREATE INDEX recordsInState ON records (kind, state, key);
+	CREATE INDEX recordsByDue ON records (kind, state, dueMs, key);`,
 ];

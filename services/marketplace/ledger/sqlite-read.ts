@@ -3,13 +3,14 @@
 import type { DatabaseSync } from "node:sqlite";
 import { checkDatabase } from "#host/database";
 import type { Source } from "./audit.ts";
-import { LIST_MAX, type TabQuery, type TabRow } from "./book.ts";
+import { LIST_MAX, type RecordQuery, type RecordRow, type RecordTable, type TabQuery, type TabRow } from "./book.ts";
 import type { Entry, KeptTransfer } from "./transfer.ts";
 
 type Row = Record<string, unknown>;
 
 const TRANSFER = "SELECT position, id, cause, atMs, digest FROM transfers";
 const TAB = "SELECT tab, version, account, relay, state, deadlineMs, value FROM tabs";
+const RECORD = "SELECT kind, key, version, account, state, dueMs, value FROM records";
 
 /** The reads of a book, over a connection that gives integers as bigint. */
 export function reader(database: DatabaseSync) {
@@ -31,6 +32,15 @@ export function reader(database: DatabaseSync) {
 	};
 	const tabsDue = database.prepare(
 		`${TAB} WHERE state = ? AND deadlineMs < ? AND (deadlineMs, tab) > (?, ?) ORDER BY deadlineMs, tab LIMIT ?`,
+	);
+
+	const recordOf = database.prepare(`${RECORD} WHERE kind = ? AND key = ?`);
+	const recordsOf = {
+		account: database.prepare(`${RECORD} WHERE kind = ? AND account = ? AND key > ? ORDER BY key LIMIT ?`),
+		state: database.prepare(`${RECORD} WHERE kind = ? AND state = ? AND key > ? ORDER BY key LIMIT ?`),
+	};
+	const recordsDue = database.prepare(
+		`${RECORD} WHERE kind = ? AND state = ? AND dueMs < ? AND (dueMs, key) > (?, ?) ORDER BY dueMs, key LIMIT ?`,
 	);
 
 	const withEntries = (row: Row): KeptTransfer => {
@@ -59,6 +69,17 @@ export function reader(database: DatabaseSync) {
 			if (query.by !== "deadline") return tabsOf[query.by].all(query.of, query.after ?? "", limit).map(readTab);
 			const after = query.after ?? { deadlineMs: Number.MIN_SAFE_INTEGER, tab: "" };
 			return tabsDue.all(query.state, query.beforeMs, after.deadlineMs, after.tab, limit).map(readTab);
+		},
+		record: ({ table, key }: { table: RecordTable; key: string }): RecordRow | undefined => {
+			const row = recordOf.get(table, key);
+			return row && readRecord(row);
+		},
+		records: (query: RecordQuery): RecordRow[] => {
+			const limit = Math.min(query.limit, LIST_MAX);
+			if (query.by !== "due")
+				return recordsOf[query.by].all(query.table, query.of, query.after ?? "", limit).map(readRecord);
+			const { table, state, beforeMs, after = { dueMs: Number.MIN_SAFE_INTEGER, key: "" } } = query;
+			return recordsDue.all(table, state, beforeMs, after.dueMs, after.key, limit).map(readRecord);
 		},
 	};
 }
@@ -95,6 +116,9 @@ export function readForAudit(database: DatabaseSync): Source {
 			// a statement each time: a check may walk through them while another walk is under way
 			for (const row of database.prepare(`${TAB} ORDER BY tab`).iterate()) yield readTab(row);
 		},
+		*records(table) {
+			for (const row of database.prepare(`${RECORD} WHERE kind = ? ORDER BY key`).iterate(table)) yield readRecord(row);
+		},
 		*oddities() {
 			const pages = checkDatabase(database);
 			if (pages) yield `The file itself is not whole: ${pages.detail}.`;
@@ -124,6 +148,18 @@ function readTab(row: Row): TabRow {
 		relay: row.relay as string,
 		state: row.state as string,
 		deadlineMs: Number(row.deadlineMs),
+		value: row.value as string,
+	};
+}
+
+function readRecord(row: Row): RecordRow {
+	return {
+		table: row.kind as RecordTable,
+		key: row.key as string,
+		version: Number(row.version),
+		account: row.account as string,
+		state: row.state as string,
+		dueMs: Number(row.dueMs),
 		value: row.value as string,
 	};
 }

@@ -4,7 +4,18 @@ import type { DatabaseSync } from "node:sqlite";
 import { isProblem, type Problem } from "#contracts/problem";
 import { isConstraint, openDatabase } from "#host/database";
 import type { Opened } from "#host/writer";
-import { type Change, faultOfRow, type Outcome, type RowChange, type TabQuery, type TabRow } from "./book.ts";
+import {
+	type Change,
+	faultOfRow,
+	nameOfRow,
+	type Outcome,
+	type RecordQuery,
+	type RecordRow,
+	type RecordTable,
+	type RowChange,
+	type TabQuery,
+	type TabRow,
+} from "./book.ts";
 import { floorOf } from "./chart.ts";
 import { Numbers } from "./numbers.ts";
 import { LEDGER_KIND, LEDGER_MIGRATIONS } from "./schema.ts";
@@ -23,6 +34,8 @@ export type LedgerCalls = {
 	count(nothing: undefined): number;
 	tab(tab: string): TabRow | undefined;
 	tabs(query: TabQuery): TabRow[];
+	record(name: { table: RecordTable; key: string }): RecordRow | undefined;
+	records(query: RecordQuery): RecordRow[];
 };
 
 /** Opens the ledger's file in the thread. */
@@ -60,6 +73,14 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 	const updateTab = database.prepare(
 		`UPDATE tabs SET account = ?, relay = ?, state = ?, deadlineMs = ?, value = ?, version = version + 1
 		WHERE tab = ? AND version = ?`,
+	);
+	const insertRecord = database.prepare(
+		`INSERT INTO records (account, state, dueMs, value, kind, key, version) VALUES (?, ?, ?, ?, ?, ?, ? + 1)
+		ON CONFLICT (kind, key) DO NOTHING`,
+	);
+	const updateRecord = database.prepare(
+		`UPDATE records SET account = ?, state = ?, dueMs = ?, value = ?, version = version + 1
+		WHERE kind = ? AND key = ? AND version = ?`,
 	);
 	const numbers = new Numbers();
 
@@ -126,13 +147,21 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 	}
 
 	function applyRows(rows: readonly RowChange[]): Refused | undefined {
-		for (const { expect, row } of rows) {
-			if (!writeRow(expect, row)) return { refused: "stale", detail: `Tab ${row.tab} is not at version ${expect}.` };
+		for (const change of rows) {
+			if (writeRow(change)) continue;
+			return { refused: "stale", detail: `${nameOfRow(change)} is not at version ${change.expect}.` };
 		}
 		return undefined;
 	}
 
-	function writeRow(expect: number, { tab, account, relay, state, deadlineMs, value }: RowChange["row"]): boolean {
+	function writeRow(change: RowChange): boolean {
+		const { expect } = change;
+		if (change.table !== "tabs") {
+			const { key, account, state, dueMs, value } = change.row;
+			const write = expect === 0 ? insertRecord : updateRecord;
+			return write.run(account, state, dueMs, value, change.table, key, expect).changes === 1n;
+		}
+		const { tab, account, relay, state, deadlineMs, value } = change.row;
 		if (expect === 0) return insertTab.run(account, relay, state, deadlineMs, value, tab, expect).changes === 1n;
 		if (updateValue.run(value, tab, expect, account, relay, state, deadlineMs).changes === 1n) return true;
 		return updateTab.run(account, relay, state, deadlineMs, value, tab, expect).changes === 1n;

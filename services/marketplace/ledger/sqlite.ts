@@ -50,6 +50,8 @@ export async function openSqliteBook(
 		count: () => read(writer.call("count", undefined)),
 		tab: (tab) => read(writer.call("tab", tab)),
 		tabs: (query) => read(writer.call("tabs", query)),
+		record: (table, key) => read(writer.call("record", { table, key })),
+		records: (query) => read(writer.call("records", query)),
 		audit: async (checks) => await read(auditFile(options.path, checks)),
 		close: () => writer.close(),
 	};
