@@ -22,6 +22,9 @@ import { makeListings } from "./listing/listings.ts";
 import type { Market } from "./market.ts";
 import { makeMetrics } from "./metrics.ts";
 import { MARK_MS, openOutages } from "./outage.ts";
+import { openRails } from "./rail/open.ts";
+import type { Rail } from "./rail/rail.ts";
+import type { Rates } from "./rate/rate.ts";
 import { makeServer } from "./server.ts";
 import { SWEEP_MS, sweep } from "./tab/sweep.ts";
 import { countOpenTabs } from "./tab/tabs.ts";
@@ -34,6 +37,10 @@ export type MarketplaceDeps = {
 	readonly crypto: Crypto;
 	/** a book of somebody else's making, for tests; the SQLite file in the data folder when left out */
 	readonly book?: Book;
+	/** rails beside those of the configuration; the market closes them */
+	readonly rails?: readonly Rail[];
+	/** whoever knows the exchange rate; without it nothing is exchanged */
+	readonly rates?: Rates;
 	/** told when a database's thread dies by a bug: nothing more can be done, and the program should end */
 	readonly onDeath?: (why: Error) => void;
 };
@@ -55,6 +62,8 @@ export type RunningMarketplace = {
 export function ledgerPath(dataPath: string): string {
 	return join(dataPath, "ledger.db");
 }
+
+const NO_RATES: Rates = { now: async () => problem("rail-closed", "This market knows no exchange rate.") };
 
 /** How often the online key's age is looked at. */
 const KEYS_MS = 6 * 3_600_000;
@@ -96,6 +105,9 @@ async function start(
 	const cards = await openCards(crypto, join(config.dataPath, "cards.db"), { onDeath: died("cards") });
 	if (isProblem(cards)) return cards;
 	stopping.add("cards", () => cards.close());
+	const rails = await openRails(config, deps);
+	if (isProblem(rails)) return rails;
+	for (const rail of rails) stopping.add(`rail ${rail.name}`, () => rail.close());
 	const listings = makeListings(crypto, keys.market, config.privateRelays);
 	const market: Market = {
 		crypto,
@@ -111,6 +123,8 @@ async function start(
 		fees: config.fees,
 		capMax: config.capMax,
 		frozen: new Set(config.frozen),
+		rails,
+		rates: deps.rates ?? NO_RATES,
 		play: config.play,
 		openTabs: await countOpenTabs(book),
 	};

@@ -15,6 +15,8 @@ import type { Book, Refusal } from "./ledger/book.ts";
 import type { Listings } from "./listing/listings.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Outages } from "./outage.ts";
+import type { Rail } from "./rail/rail.ts";
+import type { Rates } from "./rate/rate.ts";
 import type { SignReceipt } from "./tab/redeem.ts";
 
 /** The market's parts. */
@@ -34,6 +36,9 @@ export type Market = {
 	readonly capMax: Amount;
 	/** accounts that may open nothing, public keys in hex */
 	readonly frozen: ReadonlySet<string>;
+	/** the ways money comes in and goes out, each name once */
+	readonly rails: readonly Rail[];
+	readonly rates: Rates;
 	/** the play rail is open */
 	readonly play: boolean;
 	/** open tabs of each account, bounded */

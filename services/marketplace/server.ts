@@ -80,7 +80,7 @@ export function describe(market: Market): MarketInfo {
 			redeemGraceMs: LIMIT.redeemGraceMs,
 			batchVouchersMax: LIMIT.batchVouchersMax,
 		},
-		rails: market.play ? ["play"] : [],
+		rails: market.rails.map((rail) => rail.name),
 		nowMs: market.clock.nowMs(),
 	};
 }

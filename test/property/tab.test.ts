@@ -107,6 +107,8 @@ describe("tabs", () => {
 				capMax: amount(1_000_000n),
 				frozen: new Set(),
 				play: true,
+				rails: [],
+				rates: { now: async () => assert.fail("nothing is exchanged here") },
 				openTabs: await countOpenTabs(book),
 			};
 		}

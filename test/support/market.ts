@@ -21,9 +21,8 @@ import { type Log, openSilentLog } from "#host/log";
 import type { AppRouter } from "#marketplace/api/router";
 import { type MarketplaceConfig, playConfig } from "#marketplace/config";
 import type { AuditReport } from "#marketplace/ledger/audit";
-import type { Book } from "#marketplace/ledger/book";
 import { auditFile } from "#marketplace/ledger/sqlite";
-import { ledgerPath, type RunningMarketplace, startMarketplace } from "#marketplace/main";
+import { ledgerPath, type MarketplaceDeps, type RunningMarketplace, startMarketplace } from "#marketplace/main";
 import { checkTabs } from "#marketplace/tab/check";
 import { type HeldClock, heldClock } from "./clock.ts";
 
@@ -54,13 +53,16 @@ export type TestMarket = RunningMarketplace & {
 
 export async function startTestMarket(
 	change: Partial<MarketplaceConfig> = {},
-	more: { clock?: HeldClock; log?: Log; folder?: string; book?: Book } = {},
+	more: Partial<Pick<MarketplaceDeps, "rails" | "rates" | "book">> & {
+		clock?: HeldClock;
+		log?: Log;
+		folder?: string;
+	} = {},
 ): Promise<TestMarket> {
 	const folder = more.folder ?? (await mkdtemp(join(tmpdir(), "farelay-market-")));
-	const clock = more.clock ?? heldClock();
-	const log = more.log ?? openSilentLog();
+	const { folder: _, clock = heldClock(), log = openSilentLog(), ...deps } = more;
 	const config = { ...playConfig(folder), ...change };
-	const running = fine(await startMarketplace(config, { clock, log, crypto, ...(more.book && { book: more.book }) }));
+	const running = fine(await startMarketplace(config, { clock, log, crypto, ...deps }));
 	return {
 		...running,
 		clock,
@@ -69,7 +71,8 @@ export async function startTestMarket(
 		audit: async () => fine(await auditFile(ledgerPath(folder), [checkTabs])),
 		restart: async (again = {}) => {
 			await running.stop();
-			return startTestMarket({ ...change, ...again }, { clock, log, folder });
+			const { book: _gone, ...kept } = deps;
+			return startTestMarket({ ...change, ...again }, { ...kept, clock, log, folder });
 		},
 		end: async () => {
 			try {

@@ -8,9 +8,7 @@ import { type Problem, problem } from "#contracts/problem";
 import { payerAccount, WORLD_PLAY } from "#marketplace/ledger/chart";
 import { move } from "#marketplace/ledger/post";
 import { type Market, problemOfRefusal } from "#marketplace/market";
-
-/** Made up in one call at most: more than anybody needs to try everything. */
-export const PLAY_CALL_MAX: Amount = parseDollars("100") as Amount;
+import { PLAY_CALL_MAX } from "#marketplace/rail/play";
 
 /** An account that holds this much gets no more. */
 export const PLAY_HELD_MAX: Amount = parseDollars("1000") as Amount;
@@ -19,7 +17,7 @@ export const PLAY_HELD_MAX: Amount = parseDollars("1000") as Amount;
 export async function fundPlay(market: Market, account: string, id: string, nanos: Amount): Promise<Amount | Problem> {
 	if (!market.play) return problem("rail-closed", "This market has no play money.");
 	if (nanos === 0n || nanos > PLAY_CALL_MAX)
-		return problem("malformed", `Play money comes in amounts of up to ${formatDollars(PLAY_CALL_MAX)}.`);
+		return problem("malformed", `Play money comes in amounts of up to ${formatDollars(amount(PLAY_CALL_MAX))}.`);
 	const payer = payerAccount(account);
 	const transferId = `play:${account}:${id}`;
 	const before = await market.book.transfer(transferId);

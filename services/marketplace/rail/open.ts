@@ -1,0 +1,38 @@
+/** Opens the rails that a market is configured with. */
+
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Clock } from "#host/clock";
+import type { Log } from "#host/log";
+import type { MarketplaceConfig } from "#marketplace/config";
+import { makePlayRail } from "./play.ts";
+import type { Rail } from "./rail.ts";
+
+/** What an engine may need from outside. */
+export type RailDeps = {
+	readonly clock: Clock;
+	readonly log: Log;
+	/** rails of somebody else's making beside those of the configuration: the box's, a test's */
+	readonly rails?: readonly Rail[];
+};
+
+/** All rails of a market, each name once; a problem when one cannot be opened, and then none stays open. */
+export async function openRails(config: MarketplaceConfig, deps: RailDeps): Promise<readonly Rail[] | Problem> {
+	const rails: Rail[] = [...(deps.rails ?? [])];
+	for (const open of engines(config, deps)) {
+		const rail = await open();
+		if (!isProblem(rail)) {
+			rails.push(rail);
+			continue;
+		}
+		await Promise.all(rails.map((opened) => opened.close()));
+		return rail;
+	}
+	if (new Set(rails.map((rail) => rail.name)).size === rails.length) return rails;
+	await Promise.all(rails.map((rail) => rail.close()));
+	return problem("usage", "Two rails have the same name.");
+}
+
+/** One line for each engine that the configuration asks for. */
+function engines(config: MarketplaceConfig, { clock }: RailDeps): (() => Promise<Rail | Problem>)[] {
+	return [...(config.play ? [async () => makePlayRail(clock)] : [])];
+}
