@@ -41,7 +41,7 @@ export const RELAY_LIMITS = {
 	tagsMax: 24_096,
 	/** Tags that nobody speaks for at the moment: for who comes back soon; of others the record is on disk. */
 	tagsIdleMax: 4_096,
-	/** Unsent bytes on a reader's socket beyond which its mail waits on disk. With the window of 1 MiB this keeps a dead reader within 1.5 MiB. */
+	/** Unsent bytes on a reader's socket beyond which its mail waits on disk; twice that with what one turn brings. With the window of 1 MiB this keeps a dead reader within 1.5 MiB. */
 	unsentBytesHigh: 256 * KIB,
 	/** Unsent bytes on any socket beyond which it is closed: nobody who reads their answers gets here. */
 	unsentBytesMax: 1_280 * KIB,

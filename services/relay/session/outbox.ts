@@ -75,6 +75,8 @@ export class Outbox {
 	/** Whether something waited before this turn, and whether this turn sent views into its slabs. */
 	private behind = false;
 	private lent = false;
+	/** Bytes of this turn, which the wire does not count yet. The plain way has none: its wire counts them at once. */
+	private gathered = 0;
 
 	constructor(wire: Wire, post: Post, elapsedMs: () => number, limits: RelayLimits) {
 		this.wire = wire;
@@ -92,9 +94,11 @@ export class Outbox {
 		return this.wire.unsentBytes;
 	}
 
-	/** Whether so much waits that mail for this socket goes by the disk. */
+	/** Whether so much waits that mail for this socket goes by the disk. One fan can bring more in a turn than any read: as much again may come in one. */
 	get congested(): boolean {
-		return this.wire.unsentBytes > this.limits.unsentBytesHigh;
+		const { unsentBytes } = this.wire;
+		const { unsentBytesHigh } = this.limits;
+		return unsentBytes > unsentBytesHigh || unsentBytes + this.gathered > 2 * unsentBytesHigh;
 	}
 
 	/** Whether the reader of this socket has given up: far more waits than anyone who reads would leave. */
@@ -121,6 +125,7 @@ export class Outbox {
 		const length = end - start;
 		if (length > COPY_BYTES_MAX || (length >= WHOLE_BYTES_MIN && length === message.length)) {
 			this.close();
+			this.gathered += length;
 			// behind something that waits, it must not hold a socket's whole read buffer
 			if (this.behind && message.buffer.byteLength > 2 * length)
 				this.wire.send(new Uint8Array(message.subarray(start, end)), 0, length, false, true);
@@ -150,6 +155,7 @@ export class Outbox {
 		this.written(head);
 		if (large) {
 			this.close(false);
+			this.gathered += length;
 			this.wire.send(bytes, start, end, false, true);
 		} else {
 			slab.set(bytes.subarray(start, end), this.to);
@@ -183,6 +189,7 @@ export class Outbox {
 	written(length: number): void {
 		this.to += length;
 		if (this.post.plain) this.close();
+		else this.gathered += length;
 	}
 
 	/** The plain way: a message for each frame, in memory of its own. */
@@ -201,6 +208,7 @@ export class Outbox {
 		this.dirty = false;
 		this.close();
 		this.slab = undefined;
+		this.gathered = 0;
 		this.wire.flush();
 		// the system took everything: the slabs are free again
 		const free = !this.lent || this.wire.unsentBytes === 0;

@@ -149,15 +149,18 @@ export class Paying {
 
 	/** Signs the count so far, once a turn however often it is asked. */
 	usage(): void {
-		if (!this.tab) this.say(problem("grant-needed"));
-		this.usageWanted = this.tab !== undefined;
+		this.usageWanted = true;
 		this.deps.outbox.touch();
 	}
 
 	/** At the end of a turn. */
 	write(): void {
-		if (!this.usageWanted || !this.tab) return;
+		if (!this.usageWanted) return;
 		this.usageWanted = false;
+		if (!this.tab) {
+			this.say(problem("grant-needed"));
+			return;
+		}
 		const usage = this.tab.usage(this.tab.sealed, this.parts.clock.nowMs());
 		this.deps.outbox.frame(writeUsageFrame(usage.bytes));
 	}

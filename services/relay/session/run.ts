@@ -10,6 +10,7 @@ import type { Outbox } from "./outbox.ts";
 /** The run of a message. */
 export class Run {
 	private to: Way | undefined;
+	private of: Uint8Array | undefined;
 	private start = 0;
 	private stop = 0;
 	/** A message of which something is held, and what is held instead of it. */
@@ -35,8 +36,9 @@ export class Run {
 	/** Adds the frame at the cursor; what stands before it for somebody else is passed on first. */
 	lengthen(message: Uint8Array, c: Cursor, to: Way): void {
 		if (this.to !== to || this.stop !== c.at) {
-			this.pass(message);
+			this.pass();
 			this.to = to;
+			this.of = message;
 			this.start = c.at;
 		}
 		this.stop = c.end;
@@ -50,14 +52,9 @@ export class Run {
 		return this.held;
 	}
 
-	/** Passes on what was gathered, and lets go of the message. */
-	end(message: Uint8Array): void {
-		this.pass(message);
-		this.forget();
-	}
-
-	/** Lets go of the message. */
-	forget(): void {
+	/** Passes on what was gathered, and lets go of the message: also where the session ends in the middle of it, as all that is gathered is charged. */
+	end(): void {
+		this.pass();
 		this.message = undefined;
 		this.held = undefined;
 		this.viewed = undefined;
@@ -65,8 +62,10 @@ export class Run {
 	}
 
 	/** Passes on what was gathered. */
-	pass(message: Uint8Array): void {
-		if (this.to) this.to.pass(message, this.start, this.stop);
+	pass(): void {
+		const { to, of } = this;
 		this.to = undefined;
+		this.of = undefined;
+		if (to && of) to.pass(of, this.start, this.stop);
 	}
 }

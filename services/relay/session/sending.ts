@@ -71,7 +71,7 @@ export class Sending {
 		const copies = fanCopies(message, c);
 		if (copies === 0) return "malformed";
 		// what stands before it in the message goes before it to its reader too
-		this.run.pass(message);
+		this.run.pass();
 		const from = fanPayload(c.start, copies);
 		const seq = fanSeq(message, c.start);
 		for (let i = this.fanNext; i < copies && !this.ended; i++) {
@@ -115,8 +115,8 @@ export class Sending {
 	}
 
 	/** Passes on the frames gathered for one reader, and lets go of the message. */
-	endRun(message: Uint8Array): void {
-		this.run.end(message);
+	endRun(): void {
+		this.run.end();
 	}
 
 	/** The tab changed: who pays is looked at anew. */
@@ -127,8 +127,8 @@ export class Sending {
 	/** The connection ended. */
 	end(): void {
 		this.ended = true;
+		this.run.end();
 		this.handles.end();
-		this.run.forget();
 	}
 
 	/** Live only: for holders of the card's token, while somebody listens. Charged when the reader's socket has it. */
@@ -190,7 +190,7 @@ export class Sending {
 			this.parts.counts.liveBytes += size;
 		} else {
 			// it may go to devices that something of this message goes to already
-			this.run.pass(message);
+			this.run.pass();
 			this.parts.counts.delays[mailbox.readerNow() ? "behind" : "away"]++;
 			mailbox.keep(copy);
 			this.parts.counts.toDisk++;

@@ -94,6 +94,8 @@ export class Session {
 	/** Says why and closes. */
 	bye(why: Problem): void {
 		if (this.ended) return;
+		// what came before it in this message was taken, and goes before it to its reader
+		this.sending.endRun();
 		this.line.outbox.frame(writeProblem(FRAME.bye, why));
 		this.end();
 		this.line.close(why.problem);
@@ -167,20 +169,20 @@ export class Session {
 				const sent = c.type === FRAME.send ? sending.send(message, c, moment) : sending.fan(message, c, moment);
 				if (this.ended) return undefined;
 				if (sent === "done") continue;
-				sending.endRun(message);
+				sending.endRun();
 				if (sent === "malformed") return this.malformed();
 				this.parts.counts.delays.till++;
 				// the send itself is tried again
 				c.next = c.at;
 				return sent;
 			}
-			sending.endRun(message);
+			sending.endRun();
 			const wait = this.take(c.type, message.subarray(c.start, c.end));
 			if (this.ended || wait) return wait;
 			// what held before it may not hold behind it
 			moment = { ...moment };
 		}
-		sending.endRun(message);
+		sending.endRun();
 		if (c.next !== message.length) return this.malformed();
 		this.paying.settle();
 		return undefined;

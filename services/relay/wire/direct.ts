@@ -12,6 +12,9 @@ import { answerTo } from "./handshake.ts";
 import { Inlet } from "./inlet.ts";
 import { HEAD_BYTES_MAX, type Wire, type WireEvents, type Wiring } from "./wire.ts";
 
+/** Pings of one read that are answered each: of more than anybody needs only the last is, as RFC 6455 (5.5.3) lets us. A pong is a system call. */
+const PONGS_MAX = 64;
+
 /** What a message's first byte says on its way out: binary, or what came before goes on; and whether it is the last piece. */
 const BINARY = 2;
 const GOES_ON = 0;
@@ -74,6 +77,9 @@ class DirectWire implements Wire {
 	/** Whether this turn sent something of the arena, and the arenas of which the system left something. */
 	private lent = false;
 	private held: Arena[] = [];
+	/** Pongs since the system last had nothing left to take, and the last ping that was not answered. */
+	private pongs = 0;
+	private unanswered: Buffer | undefined;
 	private saidBye = false;
 	private heardBye = false;
 	private over = false;
@@ -186,9 +192,26 @@ class DirectWire implements Wire {
 		this.events?.text();
 	}
 
-	/** From the inlet: a ping is answered with its own bytes. A peer that pings and does not read is ended by what waits for it. */
+	/** From the inlet: a ping is answered with its own bytes. */
 	ping(body: Buffer): void {
-		if (!this.saidBye && !this.over) this.control(PONG, body);
+		if (this.saidBye || this.over) return;
+		this.unanswered = body;
+		if (this.pongs < PONGS_MAX) this.pong();
+	}
+
+	private pong(): void {
+		const { unanswered } = this;
+		if (!unanswered || this.saidBye) return;
+		this.unanswered = undefined;
+		this.pongs++;
+		this.control(PONG, unanswered);
+	}
+
+	/** Where the system has taken everything, the last ping is answered however many there were. */
+	private rested(): void {
+		if (this.socket.writableLength > 0) return;
+		this.pong();
+		this.pongs = 0;
 	}
 
 	/** From the inlet: the peer's goodbye, answered with the same. */
@@ -214,6 +237,7 @@ class DirectWire implements Wire {
 	private read(bytes: Buffer): void {
 		this.arenas.begin();
 		this.inlet.take(bytes);
+		this.rested();
 	}
 
 	/** Puts a head before a message that has room for it, and lengthens the open piece if it stands right behind it. */
@@ -244,6 +268,7 @@ class DirectWire implements Wire {
 
 	private took(): void {
 		this.onTaken?.();
+		if (this.unanswered) this.rested();
 		if (this.held.length === 0 || this.socket.writableLength > 0) return;
 		for (const arena of this.held) this.arenas.release(arena);
 		this.held = [];

@@ -87,10 +87,10 @@ export class Gate implements Teller {
 				this.come(bytes, c, moment);
 				continue;
 			}
-			run.end(bytes);
+			run.end();
 			this.frame(c.type, bytes.subarray(c.start, c.end));
 		}
-		run.end(bytes);
+		run.end();
 		const wait = this.parts.router.congestion;
 		if (wait) {
 			this.pipe.pause();
@@ -135,7 +135,7 @@ export class Gate implements Teller {
 		for (const frame of waiting) {
 			c.next = 0;
 			if (advance(frame, c)) this.come(frame, c, moment);
-			this.run.end(frame);
+			this.run.end();
 		}
 	}
 
@@ -196,7 +196,7 @@ export class Gate implements Teller {
 			counts.liveBytes += size;
 		} else {
 			// it may go to devices that something of these bytes goes to already
-			this.run.pass(message);
+			this.run.pass();
 			mailbox.keep(copy);
 			counts.toDisk++;
 			counts.diskBytes += size;
