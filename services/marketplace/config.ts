@@ -7,6 +7,7 @@ import type { FeeRates } from "#contracts/tab";
 import { choice, flag, readSettings, type Sources, secret, text, whole } from "#host/env";
 import { LOG_LEVELS, type LogLevel } from "#host/log";
 import { isLoopback } from "#host/loopback";
+import type { RateConfig } from "./rate/open.ts";
 
 /** The settings by name: `dataPath` is `--data-path`, `FARELAY_DATA_PATH`, `"dataPath"`. */
 export const MARKET_SETTINGS = {
@@ -34,6 +35,12 @@ export const MARKET_SETTINGS = {
 	proxies: whole(0, 0, 8),
 	/** whoever asks `/metrics` from elsewhere than this machine shows it as a bearer token */
 	metricsToken: secret(),
+	/** what is asked for the price of a bitcoin: exchanges with commas between, each NAME or NAME=URL, at least three */
+	rateSources: text("coinbase,kraken,bitstamp,gemini,bitfinex"),
+	/** what the market keeps of an exchange, in parts per million */
+	rateSpreadPpm: whole(5_000, 0, 100_000),
+	/** dollars for a bitcoin, and nobody is asked: with play money only */
+	fixedRate: text(),
 	logLevel: choice("info", LOG_LEVELS),
 };
 
@@ -51,8 +58,12 @@ export type MarketplaceConfig = {
 	readonly cardsPerHourMax: number;
 	readonly proxies: number;
 	readonly metricsToken: string | undefined;
+	readonly rates: RateConfig;
 	readonly logLevel: LogLevel;
 };
+
+/** What a bitcoin costs in a market for trying and testing: a round number that nobody takes for today's. */
+const FIXED_RATE = "50000";
 
 /** A market for trying and testing: play money, any free port, nothing else changed. */
 export function playConfig(dataPath: string): MarketplaceConfig {
@@ -70,6 +81,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		cardsPerHourMax: 120,
 		proxies: 0,
 		metricsToken: undefined,
+		rates: { rateSources: MARKET_SETTINGS.rateSources.fallback, rateSpreadPpm: 5_000, fixedRate: FIXED_RATE },
 		logLevel: "info",
 	};
 }
@@ -83,6 +95,8 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 	const frozen = (values.frozen ?? "").split(",").filter((key) => key !== "");
 	if (!frozen.every((key) => fromHex(key, 32)))
 		return problem("usage", "FARELAY_FROZEN must be public keys in hex with commas between them.");
+	if (values.fixedRate !== undefined && !values.play)
+		return problem("usage", "A fixed rate is for play money: with real money it would be wrong within minutes.");
 	const config: MarketplaceConfig = {
 		dataPath: values.data,
 		host: values.host,
@@ -96,6 +110,11 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		cardsPerHourMax: values.cardsPerHour,
 		proxies: values.proxies,
 		metricsToken: values.metricsToken,
+		rates: {
+			rateSources: values.rateSources,
+			rateSpreadPpm: values.rateSpreadPpm,
+			fixedRate: values.fixedRate,
+		},
 		logLevel: values.logLevel,
 	};
 	return refuseConfig(config) ?? config;

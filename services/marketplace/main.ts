@@ -24,6 +24,7 @@ import { makeMetrics } from "./metrics.ts";
 import { MARK_MS, openOutages } from "./outage.ts";
 import { openRails } from "./rail/open.ts";
 import type { Rail } from "./rail/rail.ts";
+import { openRates } from "./rate/open.ts";
 import type { Rates } from "./rate/rate.ts";
 import { makeServer } from "./server.ts";
 import { SWEEP_MS, sweep } from "./tab/sweep.ts";
@@ -39,7 +40,7 @@ export type MarketplaceDeps = {
 	readonly book?: Book;
 	/** rails beside those of the configuration; the market closes them */
 	readonly rails?: readonly Rail[];
-	/** whoever knows the exchange rate; without it nothing is exchanged */
+	/** whoever knows the exchange rate, instead of the sources of the configuration */
 	readonly rates?: Rates;
 	/** told when a database's thread dies by a bug: nothing more can be done, and the program should end */
 	readonly onDeath?: (why: Error) => void;
@@ -62,8 +63,6 @@ export type RunningMarketplace = {
 export function ledgerPath(dataPath: string): string {
 	return join(dataPath, "ledger.db");
 }
-
-const NO_RATES: Rates = { now: async () => problem("rail-closed", "This market knows no exchange rate.") };
 
 /** How often the online key's age is looked at. */
 const KEYS_MS = 6 * 3_600_000;
@@ -105,6 +104,8 @@ async function start(
 	const cards = await openCards(crypto, join(config.dataPath, "cards.db"), { onDeath: died("cards") });
 	if (isProblem(cards)) return cards;
 	stopping.add("cards", () => cards.close());
+	const rates = deps.rates ?? openRates(config.rates, { clock, log, fetch });
+	if (isProblem(rates)) return rates;
 	const rails = await openRails(config, deps);
 	if (isProblem(rails)) return rails;
 	for (const rail of rails) stopping.add(`rail ${rail.name}`, () => rail.close());
@@ -124,7 +125,7 @@ async function start(
 		capMax: config.capMax,
 		frozen: new Set(config.frozen),
 		rails,
-		rates: deps.rates ?? NO_RATES,
+		rates,
 		play: config.play,
 		openTabs: await countOpenTabs(book),
 	};

@@ -5,6 +5,7 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import { inspect } from "node:util";
 import { isProblem, type Problem } from "#contracts/problem";
 import { openSilentLog } from "#host/log";
+import { readConfig } from "#marketplace/config";
 import { type Agreement, agree, type Quote } from "#marketplace/rate/agree";
 import { openRates } from "#marketplace/rate/open";
 import { formatPrice, msatPerDollarOf, parsePrice } from "#marketplace/rate/price";
@@ -371,6 +372,14 @@ describe("a rate", () => {
 			assert.equal(rates.problem, "usage");
 			assert.match(rates.detail, why);
 		});
+
+	it("that is fixed is for play money: with real money a market does not start", () => {
+		const flags = { fixedRate: "50000" };
+		const refused = readConfig({ flags, env: {} });
+		assert.ok(isProblem(refused));
+		assert.match(refused.detail, /fixed rate is for play money/);
+		assert.ok(!isProblem(readConfig({ flags: { ...flags, play: true }, env: {} })));
+	});
 
 	it("that is fixed at nonsense is a mistake in the settings", () => {
 		for (const fixedRate of ["0", "-1", "1e5", "much"]) {
