@@ -186,19 +186,110 @@ const planted: [rule: string, what: string, tree: Tree, manifest?: Manifest][] =
 	["no test is left out", "one test alone", built({ "test/a.test.ts": 'test.only("a", () => {});\n' })],
 	["no test is left out", "a skipped test", built({ "test/a.test.ts": 'test("a", { skip: true }, () => {});\n' })],
 	[
-		"money is never typed as a number",
+		"money is never a number",
 		"a parameter",
-		built({ "contracts/a.ts": "export const a = (paidNanos: number) => paidNanos;\n" }),
+		built({ "services/relay/a.ts": "export const a = (paidNanos: number) => paidNanos;\n" }),
 	],
 	[
-		"money is never typed as a number",
+		"money is never a number",
 		"a field of a schema",
-		built({ "contracts/a.ts": "export const a = { nanos: z.number() };\n" }),
+		built({ "services/relay/a.ts": "export const a = { nanos: z.number() };\n" }),
 	],
 	[
-		"money is never typed as a number",
-		"a price",
-		built({ "contracts/a.ts": "export type A = { sendPerMb?: number };\n" }),
+		"money is never a number",
+		"a whole number of a schema",
+		built({ "services/relay/a.ts": "export const a = { cents: z.int() };\n" }),
+	],
+	["money is never a number", "a price", built({ "services/relay/a.ts": "export type A = { sendPerMb?: number };\n" })],
+	[
+		"money is never a number",
+		"millisatoshi",
+		built({ "services/relay/a.ts": "export type A = { readonly msat: number };\n" }),
+	],
+	[
+		"money is never a number",
+		"an exchange rate",
+		built({ "services/relay/a.ts": "export type A = { readonly msatPerDollar: number | undefined };\n" }),
+	],
+	[
+		"money is never a number",
+		"a list of fees",
+		built({ "services/relay/a.ts": "export const a = (fees: readonly number[]) => fees;\n" }),
+	],
+	[
+		"money is never a number",
+		"balances by name",
+		built({
+			"services/relay/a.ts":
+				"export const a = { balance: new Map() as Map<string, bigint>, b: 1 };\nexport type A = { balance: Map<string | number, bigint> };\n",
+		}),
+	],
+	[
+		"money is never a number",
+		"a function that answers cents",
+		built({ "services/relay/a.ts": "export function cents(a: bigint): number {\n\treturn a === 1n ? 1 : 2;\n}\n" }),
+	],
+	[
+		"money is never a number",
+		"a promise of a balance",
+		built({ "services/relay/a.ts": "export type A = { balance(of: string): Promise<number> };\n" }),
+	],
+	[
+		"money is never a number",
+		"what a fee is worked out by",
+		built({ "services/relay/a.ts": "export function feeFor(a: bigint): number {\n\treturn 1;\n}\n" }),
+	],
+	[
+		"money is never a number",
+		"a sum that begins at nothing",
+		built({ "services/relay/a.ts": "export function f() {\n\tlet nanos = 0;\n\treturn nanos;\n}\n" }),
+	],
+	[
+		"money is never a number",
+		"a price in decimals",
+		built({ "services/relay/a.ts": "export const price = 0.0005;\n" }),
+	],
+	[
+		"money is never a number",
+		"an amount made a number",
+		built({ "services/relay/a.ts": "export const a = (amount: bigint) => Number(amount) / 1e9;\n" }),
+	],
+	[
+		"money is never a number",
+		"an amount made a number by a plus",
+		built({
+			"services/relay/a.ts": "export const a = (text: { amount: string }, amount: string) => [text, +amount];\n",
+		}),
+	],
+	[
+		"money is never a number",
+		"an amount rounded",
+		built({ "services/relay/a.ts": "export const a = (gross: bigint) => Math.round(Number(gross));\n" }),
+	],
+	[
+		"money is never a number",
+		"an amount called a number",
+		built({ "services/relay/a.ts": "export const a = (cents: unknown) => (cents as number) + 1;\n" }),
+	],
+	[
+		"money is never a number",
+		"dollars cut to two decimals",
+		built({ "services/relay/a.ts": "export const a = (dollars: any) => dollars.toFixed(2);\n" }),
+	],
+	[
+		"money is never a number",
+		"a float made whole",
+		built({ "services/relay/a.ts": "export const a = (x: any) => BigInt(Math.round(x * 1e9));\n" }),
+	],
+	[
+		"money is never a number",
+		"a text read as a float",
+		built({ "services/relay/a.ts": "export const a = (x: string) => parseFloat(x);\n" }),
+	],
+	[
+		"money is never a number",
+		"a column of floats",
+		built({ "services/relay/a.ts": 'export const a = "CREATE TABLE b (fee_cents REAL NOT NULL)";\n' }),
 	],
 	[
 		"contracts read no clock and throw no dice",
@@ -221,6 +312,19 @@ const planted: [rule: string, what: string, tree: Tree, manifest?: Manifest][] =
 suite("a planted violation is caught", () => {
 	test("the small house itself breaks no rule", () => {
 		for (const rule of Object.values(RULES)) assert.deepEqual(rule(built({}), rooms), []);
+	});
+
+	test("what is no money stays what it is", () => {
+		const fine = [
+			"export const a = (feePpm: number, percent: number, priceless: number) => [feePpm, percent, priceless];",
+			"export const fees: { readonly marketPpm: number } = { marketPpm: 1 };",
+			"export const nanos = 0n;\nexport const cents = 1_000n;\nexport const b = (count: number) => BigInt(count) * nanos;",
+			"export const c = (bytes: number) => (bytes / 1e6).toFixed(1);",
+			"export const d = (net: bigint, at: number) => [net, at];",
+			"// amount: number\nexport const e = 'parseFloat(amount)';",
+		];
+		for (const text of fine)
+			assert.deepEqual(RULES["money is never a number"]?.(built({ "services/relay/a.ts": `${text}\n` }), rooms), []);
 	});
 
 	for (const [says, what, tree, changed] of planted) {

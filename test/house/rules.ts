@@ -4,6 +4,7 @@
  */
 import { posix } from "node:path";
 import { blank, graphOf, type Import, importsOf, resolve, type Tree } from "#scripts/imports";
+import { moneyAsNumber } from "./money.ts";
 
 /** A place that breaks a rule, as people read it: `path:line what is wrong`. */
 export type Breach = string;
@@ -234,15 +235,6 @@ const testsAllRun: Rule = (tree) =>
 			.flatMap((line, i) => (only.test(line) ? [`${path}:${i + 1} leaves tests out: ${line.trim()}`] : []));
 	});
 
-const moneyIsNeverANumber: Rule = (tree) =>
-	eachSource(tree, (path, text) => {
-		if (path.startsWith("test/") || path.endsWith(".mjs")) return [];
-		const money = /\b\w*([nN]anos|[pP]erMb(Day)?)\??\s*:\s*(readonly\s+)?(number\b|z\.(coerce\.)?(number|int)\()/;
-		return blank(text, { strings: true })
-			.split("\n")
-			.flatMap((line, i) => (money.test(line) ? [`${path}:${i + 1} money is a bigint: ${line.trim()}`] : []));
-	});
-
 const contractsArePure: Rule = (tree) =>
 	eachSource(tree, (path, text, room) => {
 		if (room !== "contracts") return [];
@@ -290,7 +282,7 @@ export const RULES: Record<string, Rule> = {
 	"every room says what it is for": roomsSayWhatTheyAreFor,
 	"no file names a machine's folders or a registry": noMachineOrRegistry,
 	"no test is left out": testsAllRun,
-	"money is never typed as a number": moneyIsNeverANumber,
+	"money is never a number": moneyAsNumber,
 	"contracts read no clock and throw no dice": contractsArePure,
 	"every link in a document leads to a file": linksLeadSomewhere,
 	"every decision is in the index": decisionsAreListed,

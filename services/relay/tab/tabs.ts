@@ -109,7 +109,7 @@ export class Tabs {
 		if (day !== this.day) this.forgottenNanos = 0n;
 		this.day = day;
 		const idle = [...this.tabs.values()].filter((tab) => tab.settledUp).map((tab) => ({ tab, nanos: atStake(tab) }));
-		idle.sort((a, b) => (a.nanos < b.nanos ? -1 : Number(a.nanos > b.nanos)));
+		idle.sort((a, b) => (a.nanos < b.nanos ? -1 : a.nanos > b.nanos ? 1 : 0));
 		const gone: string[] = [];
 		for (const { tab, nanos } of idle.slice(0, over)) {
 			if (this.forgottenNanos + nanos > FORGOTTEN_NANOS_MAX) break;
