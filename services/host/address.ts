@@ -42,7 +42,7 @@ export function readNetworks(list: string): BlockList | undefined {
 }
 
 /** Whether an address is in one of the networks. */
-function isIn(networks: BlockList, address: string): boolean {
+export function isIn(networks: BlockList, address: string): boolean {
 	const plain = address.replace(/^::ffff:(?=\d+\.)/i, "");
 	const kind = isIP(plain);
 	return kind !== 0 && networks.check(plain, kind === 4 ? "ipv4" : "ipv6");

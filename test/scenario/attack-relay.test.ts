@@ -2,10 +2,13 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { connect, Socket } from "node:net";
 import { suite, test } from "node:test";
 import { join } from "#contracts/bytes";
 import { FRAME } from "#contracts/frame";
+import { RELAY_LIMITS } from "#relay/limit";
+import { Doorstep } from "#relay/session/doorstep";
+import { heldClock } from "#test/support/clock";
 import { keys, payload, RawClient, until } from "#test/support/rawclient";
 import { startTestRelay } from "#test/support/relay";
 
@@ -33,6 +36,43 @@ suite("what strangers can take from a relay", () => {
 			for (const socket of sockets) if (!socket.destroyed) socket.write("x");
 			return sockets.every((socket) => socket.destroyed);
 		});
+	});
+
+	test("threat 11: sockets that ask for nothing hold no places of those who do, and give way", async (t) => {
+		const relay = await startTestRelay(t, { limits: { connectionsMax: 4, strangersMax: 6, strangerMsMin: 0 } });
+		const silent = Array.from({ length: 80 }, () => connect(relay.port, "127.0.0.1"));
+		t.after(() => silent.map((socket) => socket.destroy()));
+		for (const socket of silent) socket.on("error", () => {}).resume();
+		await until("all but some to be ended", () => silent.filter((socket) => socket.destroyed).length === 74);
+		for (let i = 0; i < 4; i++) await relay.reader();
+		assert.equal(relay.counts.open, 4);
+		assert(relay.counts.drops.silent >= 74);
+	});
+
+	test("threat 11: sockets that ask for nothing are counted by address, a proxy's are not, and time ends them", async () => {
+		const clock = heldClock(0);
+		const refused: string[] = [];
+		const limits = { ...RELAY_LIMITS, strangersPerAddressMax: 3 };
+		const doorstep = new Doorstep({ limits, clock, helloMs: 1_000, onRefused: (reason) => refused.push(reason) });
+		const from = (remoteAddress: string) =>
+			Object.defineProperty(new Socket(), "remoteAddress", { value: remoteAddress });
+		const mine = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(from);
+		for (const socket of mine) assert(doorstep.enter(socket, false));
+		const fourth = from("2001:db8::4");
+		assert(!doorstep.enter(fourth, false));
+		assert(fourth.destroyed);
+		assert.deepEqual(refused, ["address-strangers"]);
+		assert(doorstep.enter(from("2001:db8:0:1::1"), false), "another network");
+		assert(doorstep.enter(from("2001:db8::5"), true), "a proxy");
+		for (let i = 0; i < 5; i++) assert(doorstep.enter(from("127.0.0.1"), false), "this machine");
+		doorstep.leave(mine[0] as Socket);
+		const again = from("2001:db8::6");
+		assert(doorstep.enter(again, false));
+		await clock.advance(900);
+		doorstep.heard(again);
+		await clock.advance(200);
+		doorstep.sweep();
+		assert.deepEqual([again.destroyed, mine[1]?.destroyed, mine[2]?.destroyed], [false, true, true]);
 	});
 
 	test("threat 11: who has no grant opens no handles, so that the payers' are not taken", async (t) => {

@@ -133,7 +133,7 @@ export class Admission {
 }
 
 /** What an address is counted as: its network, or "" for this machine, which is counted over all only. */
-function countedAs(address: string): string {
+export function countedAs(address: string): string {
 	const from = networkOf(address);
 	return isLoopback(from) ? "" : from;
 }

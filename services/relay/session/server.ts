@@ -9,7 +9,7 @@ import type { Registry } from "prom-client";
 import { SUBPROTOCOL } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
-import { clientAddress } from "#host/address";
+import { clientAddress, isIn } from "#host/address";
 import type { Health } from "#host/health";
 import { isFromHere } from "#host/loopback";
 import type { RelayParts } from "#relay/parts";
@@ -18,6 +18,7 @@ import { directWiring } from "#relay/wire/direct";
 import { plainWiring } from "#relay/wire/plain";
 import type { Wiring } from "#relay/wire/wire";
 import { Admission } from "./admission.ts";
+import { Doorstep } from "./doorstep.ts";
 import { Post } from "./outbox.ts";
 import { Connection, type Passed } from "./socket.ts";
 
@@ -44,21 +45,30 @@ export class Port {
 	private readonly post: Post;
 	private readonly connections = new Set<Connection>();
 	private readonly admission: Admission;
+	private readonly doorstep: Doorstep;
 	/** What passed all sockets since it was last asked for. */
 	private passed: Passed = { readBytes: 0, wroteBytes: 0 };
 	private draining = false;
 
 	constructor(deps: PortDeps) {
 		this.deps = deps;
-		this.admission = new Admission(deps.parts.limits, deps.parts.clock, deps.parts.counts);
+		const { limits, clock, counts, plain } = deps.parts;
+		this.admission = new Admission(limits, clock, counts);
+		this.doorstep = new Doorstep({
+			limits,
+			clock,
+			helloMs: deps.helloMs,
+			onRefused: (reason) => counts.doors[reason]++,
+			onGone: () => counts.drops.silent++,
+		});
 		this.http = createServer({ maxHeaderSize: HEADER_BYTES_MAX, connectionsCheckingInterval: 2_000 });
 		this.http.headersTimeout = LIMIT.helloMs;
 		this.http.requestTimeout = LIMIT.helloMs;
-		// a few above what is served, so that the rest hears why
-		this.http.maxConnections = deps.parts.limits.connectionsMax + 64;
-		const { plain, limits } = deps.parts;
+		// above what is served, so that the rest hears why, and that who asks for nothing takes nobody's place
+		this.http.maxConnections = limits.connectionsMax + limits.strangersMax + 64;
 		this.post = new Post(plain);
 		this.wiring = plain ? plainWiring(limits.byeMs) : directWiring(limits.byeMs);
+		this.http.on("connection", (socket) => this.doorstep.enter(socket, this.isProxy(socket)));
 		this.http.on("request", (request, response) => void this.answer(request, response));
 		this.http.on("upgrade", (request, socket, head) => this.upgrade(request, socket, head));
 		this.http.on("clientError", (_error, socket) => socket.destroy());
@@ -87,6 +97,7 @@ export class Port {
 		const { parts, helloMs, idleMs } = this.deps;
 		const elapsedMs = parts.clock.elapsedMs();
 		this.admission.look();
+		this.doorstep.sweep();
 		for (const connection of this.connections) {
 			connection.sweep(elapsedMs, helloMs, idleMs);
 			connection.count(this.passed);
@@ -129,6 +140,7 @@ export class Port {
 	private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
 		const { health, metrics } = this.deps;
 		const path = request.url?.split("?")[0];
+		this.doorstep.heard(request.socket);
 		response.setHeader("cache-control", "no-store").setHeader("x-content-type-options", "nosniff");
 		if (request.method !== "GET") response.writeHead(405).end();
 		else if (path === "/health") {
@@ -158,6 +170,7 @@ export class Port {
 		}
 		const wire = this.wiring.accept(request, socket as Socket, head);
 		if (!wire) return;
+		this.doorstep.leave(socket as Socket);
 		const connection = new Connection(wire, address, this.post, parts, () => {
 			connection.count(this.passed);
 			this.connections.delete(connection);
@@ -173,6 +186,10 @@ export class Port {
 	private refuses(protocols: readonly string[], address: string): DoorReason | undefined {
 		if (!protocols.includes(SUBPROTOCOL)) return "subprotocol";
 		return this.draining ? "draining" : this.admission.refuses(address);
+	}
+
+	private isProxy({ remoteAddress = "" }: Socket): boolean {
+		return isIn(this.deps.trusted, remoteAddress);
 	}
 
 	private addressOf(request: IncomingMessage, socket: Socket): string {

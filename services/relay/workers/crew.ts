@@ -50,6 +50,7 @@ export class Crew {
 	private readonly deps: CrewDeps;
 	private readonly workers: Worker[];
 	private asks = 0;
+	private last: { readonly atMs: number; readonly reports: Promise<(WorkerReport | undefined)[]> } | undefined;
 	private stopping = false;
 	/** Restarts so far. */
 	restarts = 0;
@@ -106,9 +107,13 @@ export class Crew {
 		return true;
 	}
 
-	/** What each worker says of itself; undefined for one that is away or does not answer. */
-	reports(): Promise<(WorkerReport | undefined)[]> {
-		return Promise.all(this.workers.map((worker) => this.report(worker)));
+	/** What each worker says of itself, or said not so long ago; undefined for one that is away or does not answer. */
+	reports(ageMsMax = 0): Promise<(WorkerReport | undefined)[]> {
+		const elapsedMs = this.deps.clock.elapsedMs();
+		if (this.last && elapsedMs - this.last.atMs < ageMsMax) return this.last.reports;
+		const reports = Promise.all(this.workers.map((worker) => this.report(worker)));
+		this.last = { atMs: elapsedMs, reports };
+		return reports;
 	}
 
 	/** Tells each worker its share of the caps. */
@@ -148,6 +153,8 @@ export class Crew {
 		worker.startedAtMs = this.deps.clock.elapsedMs();
 		const began = Promise.withResolvers<Problem | undefined>();
 		child.on("message", (word: WorkerWord) => {
+			// what one said just before its end may be read after it, and is not the next one's word
+			if (worker.process !== child) return;
 			if (word.say === "ready") {
 				worker.up = true;
 				began.resolve(undefined);

@@ -16,9 +16,9 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
 import { shardOfPath } from "#contracts/shard";
-import { networkOf } from "#host/address";
-import type { Clock } from "#host/clock";
+import type { Cancel, Clock } from "#host/clock";
 import type { RelayLimits } from "#relay/limit";
+import { Doorstep } from "#relay/session/doorstep";
 
 /** A request's head; as much as a worker takes. */
 const HEAD_BYTES_MAX = 8_192;
@@ -28,6 +28,7 @@ const HEAD_END = "\r\n\r\n";
 export type DoormanDeps = {
 	readonly host: string;
 	readonly port: number;
+	readonly helloMs: number;
 	readonly clock: Clock;
 	readonly limits: RelayLimits;
 	/** A proxy's address says nothing of who comes. */
@@ -43,13 +44,15 @@ export class Doorman {
 	private readonly deps: DoormanDeps;
 	private readonly door: Server;
 	private readonly http: HttpServer;
-	/** Connections whose head is not whole yet, by the address they come from. */
-	private readonly heads = new Map<Socket, string>();
-	private readonly perAddress = new Map<string, number>();
+	/** Connections that were not handed on: their head is not whole yet, or asks for no worker. */
+	private readonly doorstep: Doorstep;
+	private readonly stopSweeping: Cancel;
 	private draining = false;
 
 	constructor(deps: DoormanDeps) {
 		this.deps = deps;
+		this.doorstep = new Doorstep(deps);
+		this.stopSweeping = deps.clock.every(deps.limits.sweepEveryMs, () => this.doorstep.sweep());
 		this.door = createServer({ highWaterMark: 0, pauseOnConnect: true, noDelay: true }, (socket) => this.greet(socket));
 		this.http = createHttp({ maxHeaderSize: HEAD_BYTES_MAX, connectionsCheckingInterval: 2_000 });
 		this.http.headersTimeout = LIMIT.helloMs;
@@ -81,32 +84,16 @@ export class Doorman {
 
 	close(): void {
 		this.door.close();
-		for (const socket of this.heads.keys()) socket.destroy();
+		this.stopSweeping();
+		this.doorstep.clear();
 		this.http.closeAllConnections();
 	}
 
 	/** Reads the head: one chunk at a time, and none after it is whole. */
 	private greet(socket: Socket): void {
-		const { clock, limits } = this.deps;
-		const address = this.deps.trustProxy ? "" : networkOf(socket.remoteAddress ?? "");
-		const others = address === "" ? 0 : (this.perAddress.get(address) ?? 0);
-		if (this.heads.size >= limits.strangersMax || others >= limits.strangersPerAddressMax) {
-			socket.destroy();
-			return;
-		}
-		this.heads.set(socket, address);
-		if (address !== "") this.perAddress.set(address, (this.perAddress.get(address) ?? 0) + 1);
-		const late = clock.after(LIMIT.helloMs, () => socket.destroy());
+		socket.on("error", () => socket.destroy());
+		if (!this.doorstep.enter(socket, this.deps.trustProxy)) return;
 		let read: Buffer = Buffer.alloc(0);
-		const done = (): void => {
-			late();
-			socket.off("readable", take);
-			socket.off("close", done);
-			if (!this.heads.delete(socket)) return;
-			const left = (this.perAddress.get(address) ?? 1) - 1;
-			if (left > 0) this.perAddress.set(address, left);
-			else this.perAddress.delete(address);
-		};
 		const take = (): void => {
 			const chunk = socket.read() as Buffer | null;
 			if (!chunk) return;
@@ -117,27 +104,37 @@ export class Doorman {
 				socket.read(0);
 				return;
 			}
-			done();
-			if (end < 0) socket.destroy();
-			else this.pass(socket, read, read.toString("latin1", 0, end));
+			socket.off("readable", take);
+			if (end < 0) {
+				socket.destroy();
+				return;
+			}
+			const shard = shardOf(read.toString("latin1", 0, end));
+			if (shard !== "none") {
+				this.doorstep.leave(socket);
+				this.pass(socket, read, shard);
+				return;
+			}
+			// what asks for no worker keeps its place, and its time, until it is over: nobody else looks how long it takes
+			socket.unshift(read);
+			this.http.emit("connection", socket);
 		};
-		socket.on("error", () => socket.destroy());
-		socket.on("close", done);
 		socket.on("readable", take);
 		socket.read(0);
 	}
 
-	private pass(socket: Socket, read: Buffer, head: string): void {
-		const path = /^GET (\S+) HTTP\/1\.1\r\n/.exec(head)?.[1];
-		if (path === undefined || !/\r\nupgrade:[ \t]*websocket[ \t]*(\r\n|$)/i.test(head)) {
-			socket.unshift(read);
-			this.http.emit("connection", socket);
-			return;
-		}
-		if (!this.draining && this.deps.hand(shardOfPath(path), socket, read)) return;
+	private pass(socket: Socket, read: Buffer, shard: number | undefined): void {
+		if (!this.draining && this.deps.hand(shard, socket, read)) return;
 		socket.end(
 			"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
 			() => socket.destroy(),
 		);
 	}
+}
+
+/** The shard that an upgrade names, undefined where it names none; "none" for what is no upgrade. */
+function shardOf(head: string): number | undefined | "none" {
+	const path = /^GET (\S+) HTTP\/1\.1\r\n/.exec(head)?.[1];
+	const upgrades = /\r\nupgrade:[ \t]*websocket[ \t]*(\r\n|$)/i.test(head);
+	return path !== undefined && upgrades ? shardOfPath(path) : "none";
 }

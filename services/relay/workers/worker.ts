@@ -33,8 +33,6 @@ const ORPHAN_MS = 8_000;
 export function runWorker(): void {
 	let running: Promise<RunningRelay | undefined> | undefined;
 	let relay: RunningRelay | undefined;
-	/** Connections that came while it starts. */
-	let early: { socket: Socket; read: Uint8Array }[] = [];
 	const others = Promise.withResolvers<void>();
 
 	function say(word: WorkerWord): void {
@@ -81,8 +79,6 @@ export function runWorker(): void {
 			return undefined;
 		}
 		relay = started;
-		for (const { socket, read } of early) relay.take(socket, read);
-		early = [];
 		say({ say: "ready" });
 		return relay;
 	}
@@ -99,10 +95,9 @@ export function runWorker(): void {
 				break;
 			case "take":
 				say({ say: "took" });
-				// it may have ended on its way here
-				if (!socket) break;
-				if (relay) relay.take(socket, word.read);
-				else early.push({ socket, read: word.read });
+				// it may have ended on its way here; before `ready` nobody is sent here
+				if (relay && socket) relay.take(socket, word.read);
+				else socket?.destroy();
 				break;
 			case "report":
 				void report(word.ask);

@@ -1,0 +1,103 @@
+/** A relay of several workers under attack: at its one port, at the handing over, and where one worker decides and another pays. */
+
+import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { suite, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { FRAME } from "#contracts/frame";
+import { keysAt, startTestCrew } from "#test/support/crew";
+import { keys, payload, until } from "#test/support/rawclient";
+
+/** A connection that says so much and then nothing. */
+function says(port: number, words: string): Socket {
+	const socket = connect({ port, host: "127.0.0.1" });
+	socket.on("error", () => {}).resume();
+	socket.write(words);
+	return socket;
+}
+
+suite("a relay of workers under attack", () => {
+	test("threat 24: a sender whose connection is ended in the middle of a message leaves nothing under way at the other worker", async (t) => {
+		const crew = await startTestCrew(t);
+		const mailbox = keysAt(1, 2);
+		const bob = await crew.reader(mailbox);
+		bob.acks = true;
+		const session = keys();
+		const grant = crew.grantAt(0, session);
+		const alice = await crew.sender(0, { grant, session });
+		alice.put(alice.payFrame(1_000, 3_600), alice.openFrame(1, mailbox.publicKey, 3_600));
+		await alice.next(FRAME.credited);
+		const unpaid = (from: number, count: number) =>
+			Array.from({ length: count }, (_, i) => alice.sendFrame(1, from + i, payload(1_001)));
+		for (let from = 0; from < 1_000; from += 25) alice.put(...unpaid(from, 25));
+		await until("all to be refused", () => alice.refused.size === 1_000 || undefined);
+		alice.put(alice.sendFrame(1, 0, payload(100)), ...unpaid(1, 30));
+		assert.equal((await alice.gone()).reason, "unpaid");
+		await until("the one that was paid", () => bob.deliveries.length === 1 || undefined);
+		const again = await crew.sender(0, { grant, session });
+		again.finish();
+		assert.equal((await again.usage()).used.bytes, 100n);
+	});
+
+	test("threat 11: who sends something that is no request, or half of one, keeps no socket of the parent or of a worker", async (t) => {
+		const crew = await startTestCrew(t, 2, { helloMs: 300 });
+		const sockets = [
+			says(crew.port, "\r\n\r\n"),
+			says(crew.port, "\r\n\r\nGET / HTTP/1.1\r\n"),
+			says(crew.port, "POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"),
+			says(crew.port, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nContent-Length: 1000\r\n\r\n"),
+			says(crew.port, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\nGET / HTTP/1.1\r\n"),
+			says(crew.port, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive\r\n\r\n"),
+		];
+		t.after(() => sockets.map((socket) => socket.destroy()));
+		await until("all to be ended", () => sockets.every((socket) => socket.destroyed));
+		assert.equal((await fetch(`http://127.0.0.1:${crew.port}/health`)).status, 200);
+	});
+
+	test("threat 11: sockets that say nothing give way to who does", async (t) => {
+		const crew = await startTestCrew(t, 2, { limits: { strangersMax: 20, strangerMsMin: 100 } });
+		const silent = Array.from({ length: 20 }, () => says(crew.port, "GET /"));
+		t.after(() => silent.map((socket) => socket.destroy()));
+		await Promise.all(silent.map((socket) => once(socket, "connect")));
+		await until(
+			"an answer",
+			async () => (await fetch(`http://127.0.0.1:${crew.port}/health`).catch(() => undefined))?.ok,
+		);
+		assert(silent.filter((socket) => socket.destroyed).length < 10, "as few as it needs");
+	});
+
+	test("threat 11: who asks how it is again and again does not make every worker count", {
+		skip: process.platform !== "linux",
+	}, async (t) => {
+		const crew = await startTestCrew(t);
+		/** What the workers' processors have spent so far, in the system's hundredths of a second. */
+		const spent = () =>
+			crew.pids.reduce<number>((sum, pid) => {
+				const words = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+				return sum + Number(words[11]) + Number(words[12]);
+			}, 0);
+		const ask = async () => assert.equal((await fetch(`http://127.0.0.1:${crew.port}/health`)).status, 200);
+		for (let i = 0; i < 50; i++) await ask();
+		const before = spent();
+		for (let i = 0; i < 300; i++) await ask();
+		t.diagnostic(`${spent() - before} hundredths of a second for 300 questions`);
+		assert(spent() - before < 40);
+	});
+
+	test("threat 11: a worker that has not begun holds no connection", async (t) => {
+		const child = fork(fileURLToPath(import.meta.resolve("#relay/workers/worker")), [], { serialization: "advanced" });
+		t.after(() => child.kill("SIGKILL"));
+		const server = createServer({ pauseOnConnect: true }, (socket) => {
+			child.send({ say: "take", read: new Uint8Array(0) }, socket);
+		});
+		t.after(() => server.close());
+		server.listen(0, "127.0.0.1");
+		await once(server, "listening");
+		const { port } = server.address() as AddressInfo;
+		const sockets = Array.from({ length: 50 }, () => says(port, "GET / HTTP/1.1\r\n\r\n"));
+		await until("all to be ended", () => sockets.every((socket) => socket.destroyed));
+	});
+});
