@@ -15,6 +15,8 @@ import { type Log, openLog } from "#host/log";
 import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
 import { openCards } from "./card/cards.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
+import { countWaiting } from "./funding/waiting.ts";
+import { openWatch, ROUND_MS, type Watch } from "./funding/watch.ts";
 import { openKeys } from "./keys.ts";
 import { type Book, BookFailure } from "./ledger/book.ts";
 import { openSqliteBook } from "./ledger/sqlite.ts";
@@ -55,6 +57,8 @@ export type RunningMarketplace = {
 	readonly market: Uint8Array;
 	/** Ends tabs whose time has passed, as it does every minute by itself; how many ended. */
 	sweep(): Promise<number>;
+	/** Asks the rails about deposits that are due, as it does every few seconds by itself, and finishes what was hinted at; how many. */
+	lookAtDeposits(): Promise<number>;
 	/** Answers what was begun, writes what waits, lets go of its files; false when something did not stop as it should. */
 	stop(): Promise<boolean>;
 };
@@ -127,6 +131,7 @@ async function start(
 		rails,
 		rates,
 		play: config.play,
+		waiting: await countWaiting(book),
 		openTabs: await countOpenTabs(book),
 	};
 	let there = false;
@@ -138,7 +143,9 @@ async function start(
 	stopping.add("http", () => closeServer(server, clock));
 	there = true;
 	await outages.mark(clock.nowMs());
-	startChores(market, stopping);
+	const watch = openWatch(market);
+	stopping.add("deposits", () => watch.close());
+	startChores(market, watch, stopping);
 	const host = config.host.includes(":") ? `[${config.host}]` : config.host;
 	log.info({ host: config.host, port, play: config.play }, "the market is up");
 	return {
@@ -146,6 +153,10 @@ async function start(
 		port,
 		market: keys.market,
 		sweep: () => sweep(market),
+		lookAtDeposits: async () => {
+			await watch.idle();
+			return await watch.round();
+		},
 		stop: () => {
 			health.drain();
 			return stopping.stop("asked to");
@@ -169,11 +180,12 @@ async function start(
 }
 
 /** What the market does by the clock: marks that it is there, ends tabs that are due, renews its key. One run at a time of each. */
-function startChores(market: Market, stopping: Stopping): void {
+function startChores(market: Market, watch: Watch, stopping: Stopping): void {
 	const { cards, clock, health, keys, log, outages } = market;
 	const chores = [
 		{ name: "mark", everyMs: MARK_MS, run: () => outages.mark(clock.nowMs()) },
 		{ name: "sweep", everyMs: SWEEP_MS, run: () => sweep(market) },
+		{ name: "deposits-due", everyMs: ROUND_MS, run: () => watch.round() },
 		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
 		{ name: "keys", everyMs: KEYS_MS, run: () => keys.renew(clock.nowMs()) },
 	];

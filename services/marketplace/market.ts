@@ -10,6 +10,7 @@ import type { Clock } from "#host/clock";
 import type { Health } from "#host/health";
 import type { Log } from "#host/log";
 import type { Cards } from "./card/cards.ts";
+import type { Waiting } from "./funding/waiting.ts";
 import type { Keys } from "./keys.ts";
 import type { Book, Refusal } from "./ledger/book.ts";
 import type { Listings } from "./listing/listings.ts";
@@ -39,6 +40,8 @@ export type Market = {
 	/** the ways money comes in and goes out, each name once */
 	readonly rails: readonly Rail[];
 	readonly rates: Rates;
+	/** deposits that wait for their payment, bounded */
+	readonly waiting: Waiting;
 	/** the play rail is open */
 	readonly play: boolean;
 	/** open tabs of each account, bounded */

@@ -19,6 +19,7 @@ import { makeHealth } from "#host/health";
 import { openSilentLog } from "#host/log";
 import { type Cards, openCards } from "#marketplace/card/cards";
 import { fundPlay } from "#marketplace/funding/play";
+import { countWaiting } from "#marketplace/funding/waiting";
 import { type Keys, openKeys } from "#marketplace/keys";
 import type { Book } from "#marketplace/ledger/book";
 import { COMMONS, earnedAccount, holdAccount, MARKET_FEES, payerAccount } from "#marketplace/ledger/chart";
@@ -108,6 +109,7 @@ describe("tabs", () => {
 				frozen: new Set(),
 				play: true,
 				rails: [],
+				waiting: await countWaiting(book),
 				rates: { now: async () => assert.fail("nothing is exchanged here") },
 				openTabs: await countOpenTabs(book),
 			};

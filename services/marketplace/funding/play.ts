@@ -21,8 +21,8 @@ export async function fundPlay(market: Market, account: string, id: string, nano
 	const payer = payerAccount(account);
 	const transferId = `play:${account}:${id}`;
 	const before = await market.book.transfer(transferId);
-	if (!before && (await market.book.balance(payer)) + nanos > PLAY_HELD_MAX)
-		return problem("malformed", `An account holds at most ${formatDollars(PLAY_HELD_MAX)} of play money.`);
+	const refused = before ? undefined : await refusePlay(market, account, nanos);
+	if (refused) return refused;
 	const transfer = move(
 		{ id: transferId, cause: "Play money", atMs: market.clock.nowMs() },
 		[{ account: WORLD_PLAY, nanos }],
@@ -32,4 +32,14 @@ export async function fundPlay(market: Market, account: string, id: string, nano
 	if (outcome === undefined) throw new Error("the book answered nothing");
 	if (typeof outcome === "object") return problemOfRefusal(outcome.refused, outcome.detail);
 	return amount(await market.book.balance(payer));
+}
+
+/** What an account is told that has enough play money. */
+export async function refusePlay(
+	market: Pick<Market, "book">,
+	account: string,
+	nanos: Amount,
+): Promise<Problem | undefined> {
+	if ((await market.book.balance(payerAccount(account))) + nanos <= PLAY_HELD_MAX) return undefined;
+	return problem("malformed", `An account holds at most ${formatDollars(PLAY_HELD_MAX)} of play money.`);
 }

@@ -37,9 +37,17 @@ export const MARKET_FEES = "market:fees";
 /** The solidarity fee goes here. */
 export const COMMONS = "commons";
 
+/** What the spread on exchange rates brought goes here. */
+export const MARKET_RATE = "market:rate";
+
 /** What an account (its public key, 64 hex digits) can spend. */
 export function payerAccount(account: string): string {
 	return checked(`payer:${account}`);
+}
+
+/** What an account has by a card whose payment can still be taken back. */
+export function freshAccount(account: string): string {
+	return checked(`payer:${account}:fresh`);
 }
 
 /** What is reserved for a tab (its id, 32 hex digits). */

@@ -1,0 +1,65 @@
+/** Looks at a deposit: asks its rail, decides, writes; when somebody else was first, reads and decides again. */
+
+import { isProblem, type Problem } from "#contracts/problem";
+import { ATTEMPTS_MAX, problemOfRefusal } from "#marketplace/market";
+import { decide, end, needsRate, postpone, type Step } from "./decide.ts";
+import { type Deposit, readDeposit, referenceKey } from "./deposit.ts";
+import { rateFor } from "./quote.ts";
+import type { FundingMarket } from "./start.ts";
+import { WAITING_STATES } from "./waiting.ts";
+
+/** What a look came to: the deposit as it is now. A problem when it could not be written. */
+export async function lookAt(market: FundingMarket, deposit: Deposit): Promise<Deposit | Problem> {
+	let seen = deposit;
+	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+		const step = await stepOf(market, seen);
+		if (step.wrong)
+			market.log.error(
+				{ rail: seen.quote.rail, reference: seen.reference, wrong: step.wrong },
+				"a rail says what cannot be",
+			);
+		if (!step.change) return step.next;
+		const [outcome] = await market.book.apply([step.change]);
+		if (outcome === undefined) throw new Error("the book answered nothing");
+		if (outcome === "applied") {
+			if (!WAITING_STATES.some((state) => state === step.next.state)) market.waiting.give(seen.account, seen.key);
+			return step.next;
+		}
+		// a transfer that is there already came with a newer row: the row tells
+		if (outcome !== "same" && outcome.refused !== "stale" && outcome.refused !== "conflict")
+			return problemOfRefusal(outcome.refused, outcome.detail);
+		const row = await market.book.record("deposits", seen.key);
+		if (!row || (row.version === seen.version && outcome !== "same"))
+			throw new Error(`the deposit ${seen.key} cannot be written: ${outcome === "same" ? outcome : outcome.detail}`);
+		seen = readDeposit(row);
+	}
+	return problemOfRefusal("stale", "");
+}
+
+/** Asks the rail of a deposit, and decides. */
+async function stepOf(market: FundingMarket, deposit: Deposit): Promise<Step> {
+	const { quote, reference } = deposit;
+	const nowMs = () => market.clock.nowMs();
+	if (reference === undefined) {
+		// nobody was told how to pay it: whoever wants it asks for it again, in time
+		if (deposit.state === "starting" && nowMs() >= quote.untilMs) return end(deposit, "It was not begun in time.");
+		return { next: deposit, change: undefined };
+	}
+	const rail = market.rails.find((one) => one.name === quote.rail);
+	const said = rail && (await rail.deposit(reference));
+	if (!said || isProblem(said)) return postpone(deposit, nowMs());
+	if (said.state !== "paid" || !needsRate(deposit, said)) return decide(deposit, said, nowMs(), rail.world);
+	const rate = await rateFor(market, quote.unit);
+	return isProblem(rate) ? postpone(deposit, nowMs()) : decide(deposit, said, nowMs(), rail.world, rate);
+}
+
+/** The deposit that a rail's reference is of; undefined when no deposit here is. */
+export async function depositByReference(
+	market: FundingMarket,
+	rail: string,
+	reference: string,
+): Promise<Deposit | undefined> {
+	const found = await market.book.record("references", referenceKey(rail, reference));
+	const row = found && (await market.book.record("deposits", found.value));
+	return row && readDeposit(row);
+}
