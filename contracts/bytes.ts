@@ -153,6 +153,18 @@ function fitting(value: number, max: number): number {
 	return value;
 }
 
+/** Writes a u32 as a minimal LEB128 varint at `at`, where there is room for five bytes; answers where it ends. */
+export function writeVarint(bytes: Uint8Array, at: number, value: number): number {
+	let to = at;
+	let rest = value;
+	while (rest > 127) {
+		bytes[to++] = rest | 128;
+		rest >>>= 7;
+	}
+	bytes[to++] = rest;
+	return to;
+}
+
 /** Writes fixed-layout bytes from front to back. A value that does not fit its width is a bug and throws RangeError. */
 export class Writer {
 	private bytes: Uint8Array;

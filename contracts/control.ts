@@ -3,8 +3,8 @@
  * hello, welcome and clock in `handshake.ts`.
  */
 
-import { Reader, Writer } from "./bytes.ts";
-import { FRAME, frame } from "./frame.ts";
+import { Reader, Writer, writeVarint } from "./bytes.ts";
+import { FRAME, frame, writeHead } from "./frame.ts";
 import { GRANT_BYTES } from "./grant.ts";
 import { DEVICE_BYTES, HASH_BYTES, KEY_BYTES, SIGNATURE_BYTES, TOKEN_BYTES } from "./identity.ts";
 import { LIMIT } from "./limit.ts";
@@ -154,6 +154,17 @@ export function readRenew(body: Uint8Array): Renew | undefined {
 /** `ack`, `kept` and `passed`: a set of numbers and nothing else. */
 export function writeRangesFrame(type: number, ranges: readonly Range[]): Uint8Array {
 	return frame(type, writeRanges(new Writer(), ranges).finish());
+}
+
+/** Bytes that {@link writeRangeFrame} writes at most. */
+export const RANGE_FRAME_BYTES_MAX = 13;
+
+/** The same frame of one range, written into bytes at `at`; answers where it ends. */
+export function writeRangeFrame(bytes: Uint8Array, at: number, type: number, first: number, last: number): number {
+	bytes[at + 2] = 1;
+	const end = writeVarint(bytes, writeVarint(bytes, at + 3, first), last - first);
+	writeHead(bytes, at, type, end - at - 2);
+	return end;
 }
 
 export function readRangesBody(body: Uint8Array): Range[] | undefined {

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { AMOUNT_MAX, amount, formatAmount, formatDollars, parseAmount, parseDollars, portion } from "#contracts/amount";
 import { fromHex, Reader, toHex, Writer } from "#contracts/bytes";
 import {
+	RANGE_FRAME_BYTES_MAX,
 	readCredited,
 	readListen,
 	readListening,
@@ -21,6 +22,8 @@ import {
 	writeOpen,
 	writePing,
 	writeProblem,
+	writeRangeFrame,
+	writeRangesFrame,
 	writeRefused,
 	writeRenew,
 	writeWindow,
@@ -145,6 +148,17 @@ const PLAIN: Record<string, (body: Uint8Array) => unknown> = {
 	problem: readProblem,
 	claim: readClaim,
 };
+
+test("a frame of one range is the same bytes written in place as built apart", () => {
+	const range = fc.tuple(u32, u32).map(([a, b]): Range => [Math.min(a, b), Math.max(a, b)]);
+	fc.assert(
+		fc.property(range, fc.nat(20), ([first, last], at) => {
+			const bytes = new Uint8Array(at + RANGE_FRAME_BYTES_MAX);
+			const end = writeRangeFrame(bytes, at, FRAME.passed, first, last);
+			assert.deepEqual(bytes.slice(at, end), writeRangesFrame(FRAME.passed, [[first, last]]));
+		}),
+	);
+});
 
 test("walking a message is total: any bytes are frames to the end or stop before it, and what was walked is what it was", () => {
 	fc.assert(

@@ -1,6 +1,13 @@
 /** The answers of one connection, gathered during a turn and written as ranges at its end (PROTOCOL.md, "Order"). */
 
-import { type Refused, writeCredited, writeRangesFrame, writeRefused } from "#contracts/control";
+import {
+	RANGE_FRAME_BYTES_MAX,
+	type Refused,
+	writeCredited,
+	writeRangeFrame,
+	writeRangesFrame,
+	writeRefused,
+} from "#contracts/control";
 import { FRAME } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { ProblemCode } from "#contracts/problem";
@@ -13,6 +20,9 @@ import type { Outbox } from "./outbox.ts";
 /** Ranges of one refusal that are kept together: putting a number among many costs time, and who sends chooses the numbers. */
 const SCATTERED_MAX = 256;
 
+/** Payloads passed whose answer may leave a moment later on a busy relay (`Outbox.touchSoon`): far less than the smallest step. */
+const LATE_BYTES_MAX = 8_192;
+
 /** Gathers and writes. */
 export class TurnAnswers implements Answers {
 	private readonly outbox: Outbox;
@@ -23,6 +33,8 @@ export class TurnAnswers implements Answers {
 	/** Refusals that were scattered, in the order in which they became too many. */
 	private scattered: Refused[] = [];
 	private creditedNow: bigint | undefined;
+	/** Of what was passed and is not answered yet. */
+	private passedBytes = 0;
 
 	constructor(outbox: Outbox, counts: Counts) {
 		this.outbox = outbox;
@@ -34,8 +46,12 @@ export class TurnAnswers implements Answers {
 		this.keptNow.include(seq);
 	}
 
-	passed(seq: number): void {
-		this.outbox.touch();
+	/** `bytes`: of the payload, where that is known. */
+	passed(seq: number, bytes = 0): void {
+		this.passedBytes += bytes;
+		// a sender of much waits for its answers
+		if (this.passedBytes > LATE_BYTES_MAX) this.outbox.touch();
+		else this.outbox.touchSoon();
 		this.passedNow.include(seq);
 	}
 
@@ -65,16 +81,25 @@ export class TurnAnswers implements Answers {
 	write(): void {
 		if (this.creditedNow !== undefined) this.outbox.frame(writeCredited(this.creditedNow));
 		this.creditedNow = undefined;
-		if (this.keptNow.count > 0)
-			for (const part of parts(this.keptNow.take())) this.outbox.frame(writeRangesFrame(FRAME.kept, part));
-		if (this.passedNow.count > 0)
-			for (const part of parts(this.passedNow.take())) this.outbox.frame(writeRangesFrame(FRAME.passed, part));
+		this.passedBytes = 0;
+		this.writeSet(FRAME.kept, this.keptNow);
+		this.writeSet(FRAME.passed, this.passedNow);
 		if (this.refusedNow.size === 0) return;
 		for (const refused of this.scattered) this.outbox.frame(writeRefused(refused));
 		if (this.scattered.length > 0) this.scattered = [];
 		for (const [code, { count, ranges }] of this.refusedNow)
 			if (count > 0) this.outbox.frame(writeRefused({ code, ranges }));
 		this.refusedNow.clear();
+	}
+
+	/** One range, which it nearly always is, is written where it leaves from: these are half of what a relay of single messages says. */
+	private writeSet(type: number, numbers: Numbers): void {
+		if (numbers.count === 1) {
+			const [first, last] = numbers.takeOne();
+			const { message, at } = this.outbox.claim(RANGE_FRAME_BYTES_MAX);
+			this.outbox.written(writeRangeFrame(message, at, type, first, last) - at);
+		} else if (numbers.count > 1)
+			for (const part of parts(numbers.take())) this.outbox.frame(writeRangesFrame(type, part));
 	}
 }
 

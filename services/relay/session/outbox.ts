@@ -6,6 +6,7 @@
 import { writeDeliverHead } from "#contracts/fan";
 import { advance, cursor, FRAME, MAIL_HEAD_BYTES, mailFrame } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
+import { watchLoop } from "#host/busy";
 import type { RelayLimits } from "#relay/limit";
 import { HEAD_BYTES_MAX, type Wire } from "#relay/wire/wire";
 
@@ -20,16 +21,39 @@ const POOL_MAX = 64;
 /** A delivery's type, length, handle and number. */
 const DELIVER_HEAD_BYTES_MAX = 4 + MAIL_HEAD_BYTES;
 
+/** How late a small answer may be while the relay has no time to spare: about what a turn takes then, and far below a network's round trip. */
+const SOON_MS = 10;
+
 /** The outboxes that have something to send this turn. One per relay. */
 export class Post {
 	/** Each frame is a message of its own. */
 	readonly plain: boolean;
 	private dirty: Outbox[] = [];
 	private scheduled = false;
+	private soon: Outbox[] = [];
 	private readonly pool: Uint8Array[] = [];
+	private readonly busyNow: () => boolean;
 
-	constructor(plain = false) {
+	/** `busy`: whether this thread has no time to spare. */
+	constructor(plain = false, busy = watchLoop()) {
 		this.plain = plain;
+		this.busyNow = busy;
+	}
+
+	/** Whether small things wait for what goes next. */
+	get busy(): boolean {
+		return this.busyNow();
+	}
+
+	/** Sends an outbox within {@link SOON_MS}. */
+	addSoon(outbox: Outbox): void {
+		this.soon.push(outbox);
+		if (this.soon.length > 1) return;
+		setTimeout(() => {
+			const { soon } = this;
+			this.soon = [];
+			for (const each of soon) each.hurry();
+		}, SOON_MS).unref();
 	}
 
 	/** Sends an outbox at the end of this turn. */
@@ -72,6 +96,8 @@ export class Outbox {
 	private to = 0;
 	private used: Uint8Array[] = [];
 	private dirty = false;
+	/** Whether something small waits for what goes next. */
+	private soon = false;
 	/** Whether something waited before this turn, and whether this turn sent views into its slabs. */
 	private behind = false;
 	private lent = false;
@@ -113,6 +139,22 @@ export class Outbox {
 		this.behind = this.wire.unsentBytes > 0;
 		if (!this.behind) this.movedAtMs = this.elapsedMs();
 		this.post.add(this);
+	}
+
+	/** Something small that can wait a moment: on a busy relay it leaves with what goes next, which saves the system call of its own. */
+	touchSoon(): void {
+		if (this.dirty || this.soon) return;
+		if (!this.post.busy) {
+			this.touch();
+			return;
+		}
+		this.soon = true;
+		this.post.addSoon(this);
+	}
+
+	/** The moment is over. */
+	hurry(): void {
+		if (this.soon) this.touch();
 	}
 
 	/** Adds whole frames that stand in a message. A message that is passed on whole is not copied; its memory must not change any more. */
@@ -204,6 +246,7 @@ export class Outbox {
 	/** Sends what was gathered. */
 	send(): void {
 		if (!this.dirty) return;
+		this.soon = false;
 		this.onTurn?.();
 		this.dirty = false;
 		this.close();

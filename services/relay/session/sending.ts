@@ -156,7 +156,7 @@ export class Sending {
 		origin.tab.settle(size, 0);
 		origin.tag.settle(seq);
 		this.parts.tags.mark(origin.tag, seq);
-		this.answers.passed(seq);
+		this.answers.passed(seq, size);
 		this.parts.counts.passed++;
 		this.parts.counts.liveBytes += size;
 		return "done";

@@ -107,6 +107,15 @@ export class Numbers {
 		return ranges;
 	}
 
+	/** The only range of a set that has one; the set is empty afterwards. */
+	takeOne(): Range {
+		if (this.size !== 1) throw new Error("a set of one range was expected");
+		const one: Range = [this.first, this.last];
+		this.size = 0;
+		this.takeTail();
+		return one;
+	}
+
 	/** How many ranges begin at or before a number. */
 	private behind(number: number): number {
 		let low = 0;
