@@ -31,7 +31,7 @@ type Case = {
 };
 
 const SIZES = [64, 256, 1024, 16_384, 65_536];
-const SENDERS = 4;
+const SENDERS = 16;
 const LONE_SENDERS = 200;
 /** A first build of all peers takes longer than a run may: `npm run bench -- peers` takes its time, and another run goes on with it. */
 const BUILD_MS_MAX = 90_000;

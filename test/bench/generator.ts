@@ -23,7 +23,7 @@ export type Lane = {
 export type OpenLanes = (job: Job, arrived: (lane: number, payloads: number) => void) => Promise<Lane[]>;
 
 /** Bytes in flight on each lane: enough that nobody waits, and little enough that it stays in the caches. */
-const WINDOW_BYTES = 1 << 20;
+const WINDOW_BYTES = 256 * 1024;
 const WINDOW_PAYLOADS_MIN = 4;
 
 /** Bytes that may wait in a sender's socket: past them the kernel is full, and more would only fill our own memory. */

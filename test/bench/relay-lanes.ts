@@ -1,6 +1,7 @@
 /**
  * The lanes of our relay: real hellos, real grants and vouchers, frames gathered into messages as the SDK gathers them. A voucher
  * is signed when an eighth of a full step (1 MiB) is left, and never beyond what was answered and a step, as `client/sdk/purse.ts` does.
+ * These lines are shorter than any that people have: a sender whose voucher does not count yet waits here, not at the relay.
  */
 import type { Socket } from "node:net";
 import { fromHex, join, toHex } from "#contracts/bytes";
@@ -230,6 +231,8 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 		const session = crypto.keyPair(bytes(tab.seed));
 		const { socket } = await greet(port, relay, session, grant.tab, grant);
 		let [answered, sent, paid, kept] = [0, 0, 0, 0];
+		/** What the relay said that counts; at most one voucher is on its way to its till. */
+		let counts = 0;
 		const pay = (): Buffer => {
 			paid = answered + STEP;
 			const total = { bytes: BigInt(paid), byteSeconds: BigInt(paid) * BigInt(ttlS) };
@@ -245,8 +248,10 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 					const count = sizeOf(readRangesBody(body) ?? []);
 					answered += count * size;
 					if (nobodyReads) kept += count;
-				} else if (type === FRAME.credited) credited.resolve();
-				else if (type !== FRAME.welcome) unexpected(type, body);
+				} else if (type === FRAME.credited) {
+					counts = paid;
+					credited.resolve();
+				} else if (type !== FRAME.welcome) unexpected(type, body);
 			},
 		});
 		// an answer may make room for a voucher
@@ -276,11 +281,15 @@ export const openLanes: OpenLanes = async ({ port, size, pairs, more }, arrived)
 			send(payloadsMax: number): number {
 				const gain = answered + STEP - paid;
 				// small gains are not worth a signature while an answer may still make them larger
-				const worthIt = gain >= STEP / 2 || (gain > 0 && sent === answered);
-				const affordable = Math.floor(((worthIt ? answered + STEP : paid) - sent) / size);
+				const worthIt = counts === paid && (gain >= STEP / 2 || (gain > 0 && sent === answered));
+				// what is sent before its voucher counts would wait at the relay
+				const affordable = Math.floor((counts - sent) / size);
 				const wanted = Math.min(payloadsMax, affordable, batch.seqAt.length);
 				const messages = Math.floor(wanted / batch.framesPerMessage);
-				if (messages === 0) return 0;
+				if (messages === 0) {
+					if (worthIt) socket.write(pay());
+					return 0;
+				}
 				const count = messages * batch.framesPerMessage;
 				const after = sent + count * size;
 				const voucher = worthIt && paid - after < STEP / 8 ? pay() : undefined;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, suite, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { APART_MS, Gathering, GROUP_MAX } from "#relay/till/gathering";
+import { APART_MS, Gathering, GROUP_MAX, HURRIED_MS } from "#relay/till/gathering";
 import { type HeldClock, heldClock } from "#test/support/clock";
 
 /** A disk that answers when the test says so. */
@@ -152,6 +152,41 @@ suite("vouchers go to the disk in groups", () => {
 		assert.deepEqual(sent(), [[1], [2]], "the moment that the second had is not the third's");
 		await clock.advance(1);
 		assert.deepEqual(sent(), [[1], [2], [3]]);
+	});
+
+	test("what somebody waits for goes sooner, the next as late as ever", async () => {
+		gathering.hurry();
+		add(1);
+		await turn();
+		groups[0]?.answer();
+		await turn();
+		add(2);
+		await clock.advance(1);
+		gathering.hurry();
+		gathering.hurry();
+		await clock.advance(HURRIED_MS - 2);
+		assert.deepEqual(sent(), [[1]]);
+		await clock.advance(1);
+		assert.deepEqual(sent(), [[1], [2]]);
+		groups[1]?.answer();
+		await turn();
+		add(3);
+		await clock.advance(APART_MS - 1);
+		assert.deepEqual(sent(), [[1], [2]]);
+		await clock.advance(1);
+		assert.deepEqual(sent(), [[1], [2], [3]]);
+	});
+
+	test("what is hurried when its moment is over already goes at the end of the turn", async () => {
+		add(1);
+		await turn();
+		groups[0]?.answer();
+		await turn();
+		add(2);
+		await clock.advance(HURRIED_MS + 1);
+		gathering.hurry();
+		await turn();
+		assert.deepEqual(sent(), [[1], [2]]);
 	});
 
 	test("a group that fails fails for all of it, and the next goes on", async () => {

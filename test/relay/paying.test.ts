@@ -114,15 +114,15 @@ suite("PROTOCOL: Paying", () => {
 	});
 
 	test("a voucher counts only when it is on disk, and sends behind it wait for that instead of being refused", async (t) => {
-		const { till, release, waiting } = slowTill();
+		const { till, release, waiting, hurried } = slowTill();
 		const relay = await startTestRelay(t, { limits: { drainMs: 100 } }, { till });
 		const mailbox = await mailboxOf(relay);
 		const alice = await relay.sender();
-		alice.put(
-			alice.payFrame(2_000, TTL_S),
-			alice.openFrame(1, mailbox.publicKey, TTL_S),
-			alice.sendFrame(1, 0, payload(1_000)),
-		);
+		alice.put(alice.payFrame(2_000, TTL_S));
+		await until("the till to be asked", () => waiting() === 1);
+		assert.equal(hurried(), 0, "nothing waits for it");
+		alice.put(alice.openFrame(1, mailbox.publicKey, TTL_S), alice.sendFrame(1, 0, payload(1_000)));
+		await until("the till to be hurried", () => hurried() > 0);
 		alice.put(alice.sendFrame(1, 1, payload(1_000, 1)));
 		await until("the till to be asked", () => waiting() === 1);
 		assert.equal(alice.credits.length + alice.kept.size + alice.refused.size, 0);

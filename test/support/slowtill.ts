@@ -4,9 +4,10 @@ import { openMemoryTill } from "#relay/till/memory";
 import type { Till } from "#relay/till/till";
 
 /** A till whose commits wait until they are let go. */
-export function slowTill(): { till: Till; release: () => void; waiting: () => number } {
+export function slowTill(): { till: Till; release: () => void; waiting: () => number; hurried: () => number } {
 	const inner = openMemoryTill();
 	let gates: (() => void)[] = [];
+	let hurries = 0;
 	return {
 		till: {
 			...inner,
@@ -14,11 +15,15 @@ export function slowTill(): { till: Till; release: () => void; waiting: () => nu
 				await new Promise<void>((resolve) => gates.push(resolve));
 				return inner.put(row);
 			},
+			hurry: () => {
+				hurries++;
+			},
 		},
 		release: () => {
 			for (const open of gates) open();
 			gates = [];
 		},
 		waiting: () => gates.length,
+		hurried: () => hurries,
 	};
 }

@@ -109,7 +109,9 @@ export class Tab {
 
 	/** The commit to wait for if a copy would be covered by what is on its way to the till. */
 	coveredSoon(bytes: number, ttlS: number): Promise<Credit> | undefined {
-		return this.offered && this.commit && this.meter.wouldCover(this.offered, bytes, ttlS) ? this.commit : undefined;
+		if (!this.offered || !this.commit || !this.meter.wouldCover(this.offered, bytes, ttlS)) return undefined;
+		this.deps.till.hurry();
+		return this.commit;
 	}
 
 	/** Takes a voucher: checks it, and puts it on disk before it counts. One that does not advance is a success with no effect. */

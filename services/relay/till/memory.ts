@@ -12,6 +12,7 @@ export function openMemoryTill(): Till {
 			rows.set(row.tab, merge(rows.get(row.tab), row));
 			return "kept";
 		},
+		hurry() {},
 		redeemed: async (tab, redeemed, receipt) => {
 			const row = rows.get(tab);
 			if (row) rows.set(tab, withRedeemed(row, redeemed, receipt.slice()));

@@ -95,6 +95,7 @@ function tillOver(writer: Writer<TillCalls, TillRecord[]>, onTrouble: SqliteTill
 			paying.send();
 			return whole(row);
 		},
+		hurry: () => paying.hurry(),
 		redeemed: async (tab, redeemed, receipt) => {
 			paying.send();
 			const paid = { tab, redeemed: packTotals(redeemed), receipt: owned(receipt) };

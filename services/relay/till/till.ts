@@ -32,6 +32,8 @@ export interface Till {
 	readonly rows: ReadonlyMap<string, TillRow>;
 	/** Resolves when the row is durable; "disk" when it is not, and then nothing changed. Never lowers a voucher. Puts of one turn share a commit. */
 	put(row: TillRow): Promise<"kept" | "disk">;
+	/** Somebody waits for what was put: it should be durable soon. */
+	hurry(): void;
 	/** Notes what the market confirmed; never lowers it. */
 	redeemed(tab: string, redeemed: Totals, receipt: Uint8Array): Promise<"kept" | "disk">;
 	/** Forgets tabs that are settled, or that nobody pays for any more. */
