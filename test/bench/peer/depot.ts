@@ -130,6 +130,30 @@ export async function go(name: string, module: string, version: string, buildMsM
 	return { path: join(folder, program), env: {} };
 }
 
+/**
+ * Programs of one Go module, each a package of its own or of something that it needs, in a folder together. Built where the module lies, for what its
+ * manifest replaces counts only there; one package at a time, at the lowest priority: such a build takes minutes of all cores otherwise.
+ */
+export async function goModule(
+	name: string,
+	module: string,
+	version: string,
+	programs: Readonly<Record<string, string>>,
+	more: { tags: string[]; buildMsMax: number },
+): Promise<string> {
+	return made(`${name}-${version}`, async (draft) => {
+		const said: unknown = JSON.parse(await run(["go", "mod", "download", "-json", `${module}@${version}`]));
+		const source = (said as { Dir: string }).Dir;
+		const still = ["-p", "1", "-trimpath", "-buildvcs=false", "-tags", more.tags.join(",")];
+		for (const [program, path] of Object.entries(programs))
+			await run(["nice", "-n", "19", "go", "build", ...still, "-o", join(draft, program), path], {
+				cwd: source,
+				env: { ...process.env, CGO_ENABLED: "0" },
+				msMax: more.buildMsMax,
+			});
+	});
+}
+
 /** A program built from crates.io, with its own lockfile. */
 export async function cargo(name: string, version: string, features: string[], buildMsMax: number): Promise<Program> {
 	const folder = await made(`${name}-${version}`, async (draft) => {
