@@ -8,13 +8,16 @@ import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 
 /** Folders of tests that take longer or need a browser: only run when asked for by name. */
-const APART = ["test/bounds/", "test/crash/", "test/web/", "test/whole/", "test/pack/"];
+const APART = ["test/bounds/", "test/crash/", "test/web/", "test/whole/", "test/pack/", "test/rails/"];
 
 /** A file that is still running after this hangs; a run on two busy cores takes a tenth of it. */
 const FILE_MS_MAX = 120_000;
 
 /** The same where packages are installed, which takes as long as a registry does. */
 const INSTALLING_MS_MAX = 600_000;
+
+/** The same where LND is built from its source, the first time on a machine. */
+const BUILDING_MS_MAX = 1_800_000;
 
 process.chdir(dirname(import.meta.dirname));
 const words = process.argv.slice(2);
@@ -33,6 +36,12 @@ if (files.length === 0) {
 	process.exit(1);
 }
 
+const fileMsMax = files.some((path) => path.startsWith("test/rails/"))
+	? BUILDING_MS_MAX
+	: files.some((path) => /^test\/(pack|bounds)\//.test(path))
+		? INSTALLING_MS_MAX
+		: FILE_MS_MAX;
+
 // A developer's own settings must not change what the tests see.
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("FARELAY_")));
 const child = spawn(
@@ -42,7 +51,7 @@ const child = spawn(
 		"--test-reporter=spec",
 		// Two at a time on two cores: most tests wait for disks and sockets rather than compute.
 		`--test-concurrency=${Math.max(2, availableParallelism() - 1)}`,
-		`--test-timeout=${files.some((path) => /^test\/(pack|bounds)\//.test(path)) ? INSTALLING_MS_MAX : FILE_MS_MAX}`,
+		`--test-timeout=${fileMsMax}`,
 		...files,
 	],
 	{ stdio: "inherit", env },

@@ -128,11 +128,14 @@ export class Network {
 			const { uris } = await to.lnd.call("/v1/getinfo");
 			const host = String((uris as string[])[0]).split("@")[1];
 			await from.lnd.call("/v1/peers", { addr: { pubkey: identity_pubkey, host }, perm: true });
-			await until("connected", async () => ((await from.lnd.call("/v1/peers")).peers as Json[]).length > 0);
-			await from.lnd.call("/v1/channels", {
-				node_pubkey: Buffer.from(String(identity_pubkey), "hex").toString("base64"),
-				local_funding_amount: String(CHANNEL_SAT),
-				push_sat: String(PUSHED_SAT),
+			// a peer counts as there a moment after it was connected
+			await until("the channel is begun", async () => {
+				await from.lnd.call("/v1/channels", {
+					node_pubkey: Buffer.from(String(identity_pubkey), "hex").toString("base64"),
+					local_funding_amount: String(CHANNEL_SAT),
+					push_sat: String(PUSHED_SAT),
+				});
+				return true;
 			});
 			await this.mine(6);
 			await until("the channel is active", async () => {

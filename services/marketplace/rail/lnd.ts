@@ -132,8 +132,9 @@ export async function openLnd(config: LndConfig, deps: LndDeps): Promise<Rail | 
 
 	/** What LND says of a payment by its hash; "none" when it has none. */
 	const track = async (invoice: Invoice, amount: bigint): Promise<PaymentState | "none" | Problem> => {
+		// base64 for URLs, and LND wants its padding too
 		const hash = Buffer.from(invoice.paymentHash, "hex").toString("base64url");
-		const said = await first(to(`/v2/router/track/${hash}`), ANSWER_MS_MAX, () => true);
+		const said = await first(to(`/v2/router/track/${hash}=`), ANSWER_MS_MAX, () => true);
 		if ("lost" in said) return unreachable("LND", said.lost);
 		if ("result" in said) return paymentOf(said.result, invoice, amount);
 		return said.notFound ? "none" : problem("unavailable", `LND did not say: ${said.refused}`);
