@@ -7,6 +7,8 @@ import type { FeeRates } from "#contracts/tab";
 import { choice, flag, readSettings, type Sources, secret, text, whole } from "#host/env";
 import { LOG_LEVELS, type LogLevel } from "#host/log";
 import { isLoopback } from "#host/loopback";
+import { NETWORKS } from "./rail/bolt11.ts";
+import type { LightningConfig } from "./rail/lightning.ts";
 import type { RateConfig } from "./rate/open.ts";
 
 /** The settings by name: `dataPath` is `--data-path`, `FARELAY_DATA_PATH`, `"dataPath"`. */
@@ -41,6 +43,12 @@ export const MARKET_SETTINGS = {
 	rateSpreadPpm: whole(5_000, 0, 100_000),
 	/** dollars for a bitcoin, and nobody is asked: with play money only */
 	fixedRate: text(),
+	/** where Lightning payments come and go: real money is on `bitcoin` alone */
+	lightningNetwork: choice("bitcoin", NETWORKS),
+	/** an LND node's REST address, and the paths of a macaroon and of the node's certificate */
+	lndUrl: text(),
+	lndMacaroon: text(),
+	lndCert: text(),
 	logLevel: choice("info", LOG_LEVELS),
 };
 
@@ -59,6 +67,7 @@ export type MarketplaceConfig = {
 	readonly proxies: number;
 	readonly metricsToken: string | undefined;
 	readonly rates: RateConfig;
+	readonly lightning: LightningConfig;
 	readonly logLevel: LogLevel;
 };
 
@@ -82,6 +91,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		proxies: 0,
 		metricsToken: undefined,
 		rates: { rateSources: MARKET_SETTINGS.rateSources.fallback, rateSpreadPpm: 5_000, fixedRate: FIXED_RATE },
+		lightning: { lightningNetwork: "regtest", lndUrl: undefined, lndMacaroon: undefined, lndCert: undefined },
 		logLevel: "info",
 	};
 }
@@ -114,6 +124,12 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 			rateSources: values.rateSources,
 			rateSpreadPpm: values.rateSpreadPpm,
 			fixedRate: values.fixedRate,
+		},
+		lightning: {
+			lightningNetwork: values.lightningNetwork,
+			lndUrl: values.lndUrl,
+			lndMacaroon: values.lndMacaroon,
+			lndCert: values.lndCert,
 		},
 		logLevel: values.logLevel,
 	};

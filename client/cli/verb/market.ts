@@ -27,6 +27,8 @@ export const verb: Verb = {
 		"  --rate-sources NAMES      exchanges to ask what a bitcoin costs, with commas between (NAME or NAME=URL, at least three)",
 		"  --rate-spread-ppm N       what it keeps of an exchange, in parts per million (5000)",
 		"  --fixed-rate DOLLARS      for a bitcoin, and asks nobody; only with --play",
+		"  --lnd-url URL             takes and sends Lightning payments by an LND node, with --lnd-macaroon PATH and --lnd-cert PATH",
+		"  --lightning-network NAME  bitcoin unless given; testnet, signet, regtest and simnet for trying",
 		"  --log-level LEVEL         info unless given",
 	],
 	options: async () => optionsOf((await load()).MARKET_SETTINGS),

@@ -4,6 +4,7 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import type { Log } from "#host/log";
 import type { MarketplaceConfig } from "#marketplace/config";
+import { lightningEngines } from "./lightning.ts";
 import { makePlayRail } from "./play.ts";
 import type { Rail } from "./rail.ts";
 
@@ -33,6 +34,9 @@ export async function openRails(config: MarketplaceConfig, deps: RailDeps): Prom
 }
 
 /** One line for each engine that the configuration asks for. */
-function engines(config: MarketplaceConfig, { clock }: RailDeps): (() => Promise<Rail | Problem>)[] {
-	return [...(config.play ? [async () => makePlayRail(clock)] : [])];
+function engines(config: MarketplaceConfig, deps: RailDeps): (() => Promise<Rail | Problem>)[] {
+	return [
+		...(config.play ? [async () => makePlayRail(deps.clock)] : []),
+		...lightningEngines(config.lightning, config.dataPath, deps),
+	];
 }
