@@ -34,6 +34,8 @@ export const CHART: readonly Line[] = [
 export const WORLD_PLAY = "world:play";
 /** The market's fee goes here. */
 export const MARKET_FEES = "market:fees";
+/** What the market keeps of exchanges goes here. */
+export const MARKET_RATE = "market:rate";
 /** The solidarity fee goes here. */
 export const COMMONS = "commons";
 
@@ -58,6 +60,16 @@ export function holdAccount(tab: string): string {
 /** What an operator (its public key, 64 hex digits) has earned. */
 export function earnedAccount(account: string): string {
 	return checked(`operator:${account}:earned`);
+}
+
+/** What an operator has earned from money that has not cleared. */
+export function waitingAccount(account: string): string {
+	return checked(`operator:${account}:waiting`);
+}
+
+/** What of an operator's is on its way out. */
+export function leavingAccount(account: string): string {
+	return checked(`operator:${account}:leaving`);
 }
 
 const PATTERN = new RegExp(
