@@ -3,7 +3,15 @@
 import { createHash } from "node:crypto";
 import { type Problem, problem } from "#contracts/problem";
 import type { Lightning } from "#marketplace/payout/lightning";
-import type { DepositState, PaymentState, PayOrder, Rail, RailRange, RailUnit, RailWorld } from "#marketplace/rail/rail";
+import type {
+	DepositState,
+	PaymentState,
+	PayOrder,
+	Rail,
+	RailRange,
+	RailUnit,
+	RailWorld,
+} from "#marketplace/rail/rail";
 import type { Rates } from "#marketplace/rate/rate";
 
 /** What becomes of the next order. */

@@ -64,7 +64,7 @@ async function begin(
 ): Promise<Payout | Problem | "beaten"> {
 	const { book, clock, frozen, rails } = parts;
 	const nowMs = clock.nowMs();
-	if (frozen.has(account)) return problem("rail-closed", "This account is frozen; ask the market.");
+	if (frozen.has(account)) return problem("unauthorized", "The account is frozen.");
 	const newest = plan.payout === undefined ? undefined : await payoutOf(parts, plan.payout);
 	if (newest && isUnderWay(newest))
 		return problem("too-many", "A payout is under way; there is one at a time.", { retryAfterMs: BUSY_MS });

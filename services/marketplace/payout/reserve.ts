@@ -43,7 +43,7 @@ export async function planOf({ book, clock }: Pick<Parts, "book" | "clock">, acc
 
 /** Why a payout may not go on: its account is frozen, or its destination is not what it was, or waits. */
 export async function refuseGoing(parts: Parts, payout: Payout): Promise<Problem | Destination> {
-	if (parts.frozen.has(payout.account)) return problem("rail-closed", "This account is frozen; ask the market.");
+	if (parts.frozen.has(payout.account)) return problem("unauthorized", "The account is frozen.");
 	const destination = await destinationOf(parts, payout.account);
 	const refused = refuseUse(destination, parts.clock.nowMs());
 	if (refused || !destination) return refused ?? problem("not-found");
