@@ -34,8 +34,6 @@ export const CHART: readonly Line[] = [
 export const WORLD_PLAY = "world:play";
 /** The market's fee goes here. */
 export const MARKET_FEES = "market:fees";
-/** What the market keeps of exchanges goes here. */
-export const MARKET_RATE = "market:rate";
 /** The solidarity fee goes here. */
 export const COMMONS = "commons";
 
