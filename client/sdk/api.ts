@@ -3,6 +3,8 @@
  * whoever uses the SDK needs none of the market's own types; the door's compiler check holds it to the router (PROTOCOL.md, "The marketplace's HTTP").
  */
 
+import type { StatementLineJson } from "#contracts/statement";
+
 /** A question; asking again changes nothing. */
 export type Query<In, Out> = { query(input: In): Promise<Out> };
 /** A change. */
@@ -58,19 +60,6 @@ export type TabJson = {
 	receipt: Hex | null;
 };
 
-/** A movement of money; positive for the account. */
-export type LineJson = {
-	position: number;
-	atMs: number;
-	id: string;
-	cause: string;
-	purse: "spending" | "earned";
-	gross: Nanos;
-	marketFee: Nanos;
-	solidarityFee: Nanos;
-	net: Nanos;
-};
-
 /** A page's place and length. */
 export type Page<Cursor> = { after?: Cursor | undefined; limit?: number | undefined };
 
@@ -81,7 +70,7 @@ export type MarketApi = {
 	};
 	account: {
 		balance: Query<void, { balance: Nanos }>;
-		statement: Query<Page<number> | undefined, { lines: LineJson[]; next: number | null }>;
+		statement: Query<Page<number> | undefined, { lines: StatementLineJson[]; next: number | null }>;
 	};
 	tab: {
 		open: Mutation<

@@ -1,46 +1,37 @@
 /** `farelay statement`: every line of your money with its cause, gross, each fee and net. */
 
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
-import { askMarket, openPerson, type Person } from "#cli/person";
-import { table } from "#cli/screen";
+import { LINES_OPTIONS, LINES_USAGE, type Pages, showLines } from "#cli/lines";
+import { askMarket, openPerson } from "#cli/person";
 import type { Verb } from "#cli/verb";
-import { formatDollars } from "#contracts/amount";
-import { isProblem, type Problem } from "#contracts/problem";
+import { isProblem, problem } from "#contracts/problem";
+import { type StatementLine, statementLine } from "#contracts/statement";
 
-/** Lines asked for at once. */
+/** Transfers asked for at once. */
 const PAGE = 200;
-
-const ask = (person: Person, after: number) =>
-	askMarket(person, (api) => api.account.statement.query({ after, limit: PAGE }));
-
-type Page = Exclude<Awaited<ReturnType<typeof ask>>, Problem>;
-type Line = Page["lines"][number];
 
 export const verb: Verb = {
 	summary: "lists every movement of your money",
-	usage: ["farelay statement [options]", "", ...HOME_USAGE],
-	options: () => HOME_OPTIONS,
+	usage: ["farelay statement [--csv|--json [FILE]] [options]", "", ...LINES_USAGE, ...HOME_USAGE],
+	options: () => ({ ...HOME_OPTIONS, ...LINES_OPTIONS }),
+	words: true,
 	async run(call) {
+		const [path, ...more] = call.words;
+		if (more.length > 0) return problem("usage", `"${more[0]}" says nothing here. farelay statement --help says how.`);
 		const person = await openPerson(call);
 		if (isProblem(person)) return person;
-		const lines: Line[] = [];
-		for (let after: number | null = 0; after !== null; ) {
-			const page: Page | Problem = await ask(person, after);
+		const ask: Pages = async (after) => {
+			const page = await askMarket(person, (api) => api.account.statement.query({ after, limit: PAGE }));
 			if (isProblem(page)) return page;
-			lines.push(...page.lines);
-			after = page.next;
-		}
-		const cells = lines.map((line) => [
-			new Date(line.atMs).toISOString().slice(0, 19).replace("T", " "),
-			line.cause.replaceAll(/\b([0-9a-f]{8})[0-9a-f]{24,}\b/g, "$1"),
-			...[line.gross, line.marketFee, line.solidarityFee, line.net].map((nanos) => formatDollars(BigInt(nanos))),
-		]);
-		call.screen.answer(
-			{ lines },
-			lines.length > 0
-				? table(["when (UTC)", "why", "gross", "market fee", "solidarity fee", "net"], cells)
-				: ["Nothing has moved yet."],
-		);
-		return undefined;
+			const lines: StatementLine[] = [];
+			for (const json of page.lines) {
+				const line = statementLine(json);
+				// a market that answers the same page again would be read for ever
+				if (!line || line.position <= after) return problem("malformed", "The market's statement is none.");
+				lines.push(line);
+			}
+			return lines;
+		};
+		return showLines(call, ask, path);
 	},
 };

@@ -5,6 +5,7 @@ import { amount, formatAmount } from "#contracts/amount";
 import { fromHex } from "#contracts/bytes";
 import { KEY_BYTES, SIGNATURE_BYTES, TAB_BYTES } from "#contracts/identity";
 import { USAGE_BYTES } from "#contracts/redemption";
+import { statementJson } from "#contracts/statement";
 import { VOUCHER_BYTES } from "#contracts/voucher";
 import { fundPlay } from "#marketplace/funding/play";
 import { payerAccount } from "#marketplace/ledger/chart";
@@ -28,14 +29,9 @@ export const account = router({
 	/** Lines of money, oldest first; `next` is the `after` of the next page, null at the end. */
 	statement: signed.input(page).query(async ({ ctx, input }) => {
 		const lines = await linesOf(ctx.market.book, ctx.account, input.after, input.limit);
+		// transfers that touch several purses make more lines than were asked for; fewer than asked for are the last
 		return {
-			lines: lines.map((line) => ({
-				...line,
-				gross: line.gross.toString(),
-				marketFee: line.marketFee.toString(),
-				solidarityFee: line.solidarityFee.toString(),
-				net: line.net.toString(),
-			})),
+			lines: lines.map(statementJson),
 			next: lines.length < input.limit ? null : (lines.at(-1)?.position ?? null),
 		};
 	}),

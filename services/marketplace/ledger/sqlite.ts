@@ -3,13 +3,14 @@
  * read-only, also from another process and while it is written to.
  */
 
+import type { DatabaseSync } from "node:sqlite";
 import { isProblem, type Problem } from "#contracts/problem";
 import { openDatabase, problemOfDatabase } from "#host/database";
 import { startWriter } from "#host/writer";
 import { type AuditReport, audit, type Check } from "./audit.ts";
 import { type Book, BookFailure, CHANGES_MAX, LIST_MAX } from "./book.ts";
 import { LEDGER_KIND, LEDGER_MIGRATIONS } from "./schema.ts";
-import { readForAudit } from "./sqlite-read.ts";
+import { reader, readForAudit } from "./sqlite-read.ts";
 import type { LedgerCalls, LedgerOptions } from "./sqlite-thread.ts";
 
 /** Opens (and creates) a ledger's file. `onDeath` is told when its thread dies by a bug. */
@@ -65,13 +66,7 @@ const CHANGE_BYTES = 2_048;
  * file is a problem; what is wrong with the money is in the report.
  */
 export async function auditFile(path: string, checks: readonly Check[] = []): Promise<AuditReport | Problem> {
-	const database = openDatabase({
-		path,
-		kind: LEDGER_KIND,
-		migrations: LEDGER_MIGRATIONS,
-		readOnly: true,
-		bigints: true,
-	});
+	const database = openBeside(path);
 	if (isProblem(database)) return database;
 	try {
 		database.exec("BEGIN");
@@ -83,4 +78,26 @@ export async function auditFile(path: string, checks: readonly Check[] = []): Pr
 	} finally {
 		database.close();
 	}
+}
+
+/** What can be read of a ledger without its market: the book's reads, of the file as it is at that moment. */
+export type LedgerFile = Pick<Book, "balance" | "transfer" | "transfers" | "record" | "records" | "close">;
+
+/** Opens a ledger's file to read it, also one that a running market writes to. */
+export function openLedgerFile(path: string): LedgerFile | Problem {
+	const database = openBeside(path);
+	if (isProblem(database)) return database;
+	const reads = reader(database);
+	return {
+		balance: async (account) => reads.balances([account])[0] ?? 0n,
+		transfer: async (id) => reads.transfer(id),
+		transfers: async (account, after, limit) => reads.transfers({ account, after, limit }),
+		record: async (table, key) => reads.record({ table, key }),
+		records: async (query) => reads.records(query),
+		close: async () => database.close(),
+	};
+}
+
+function openBeside(path: string): DatabaseSync | Problem {
+	return openDatabase({ path, kind: LEDGER_KIND, migrations: LEDGER_MIGRATIONS, readOnly: true, bigints: true });
 }
