@@ -32,7 +32,7 @@ type Form = {
 const CSV: Form = { head: STATEMENT_CSV_HEAD, line: statementCsv, tail: "" };
 const JSON_OBJECT: Form = {
 	head: '{"lines":[',
-	line: (line, first) => `${first ? "" : ","}\n${JSON.stringify(statementJson(line))}`,
+	line: (line, first) => `${first ? "" : ","}${JSON.stringify(statementJson(line))}`,
 	tail: "]}\n",
 };
 
@@ -44,30 +44,39 @@ export async function showLines(call: Call, pages: Pages, path: string | undefin
 	if (!form) return showTable(call, pages);
 	if (path === undefined) return write(form, pages, (text) => flushed(text));
 	const file = resolve(call.folder, path);
+	try {
+		const lines = await fill(file, form, pages);
+		if (typeof lines !== "number") return lines;
+		call.screen.answer({ file, lines }, [`${lines} lines in ${file}.`]);
+		return undefined;
+	} catch (error) {
+		const { code, syscall } = error as NodeJS.ErrnoException;
+		if (syscall === undefined) throw error;
+		return problem("disk", `${file} cannot be written (${code}).`, { spent: "no" });
+	}
+}
+
+/** Fills a file, which has its name once it is whole; how many lines. */
+async function fill(file: string, form: Form, pages: Pages): Promise<number | Problem> {
 	const part = `${file}.part`;
 	const handle = await open(part, "w", 0o600);
 	let lines = 0;
+	const counted: Pages = async (after) => {
+		const page = await pages(after);
+		if (!("problem" in page)) lines += page.length;
+		return page;
+	};
+	let whole = false;
 	try {
-		const counted: Pages = async (after) => {
-			const page = await pages(after);
-			if (!("problem" in page)) lines += page.length;
-			return page;
-		};
-		const refused = await write(form, counted, async (text) => void (await handle.write(text)));
+		const refused = await write(form, counted, async (text) => void (await handle.writeFile(text)));
+		if (refused) return refused;
 		await handle.sync();
+		whole = true;
+	} finally {
 		await handle.close();
-		if (refused) {
-			await rm(part, { force: true });
-			return refused;
-		}
-		await rename(part, file);
-	} catch (error) {
-		await handle.close().catch(() => {});
-		await rm(part, { force: true });
-		throw error;
+		await (whole ? rename(part, file) : rm(part, { force: true }));
 	}
-	call.screen.answer({ file, lines }, [`${lines} lines in ${file}.`]);
-	return undefined;
+	return lines;
 }
 
 async function write(form: Form, pages: Pages, out: (text: string) => Promise<void>): Promise<Problem | undefined> {

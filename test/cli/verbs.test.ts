@@ -5,6 +5,7 @@ import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { after, before, suite, test } from "node:test";
 import { promisify } from "node:util";
 import type { Verb } from "#cli/verb";
+import { parseDollars } from "#contracts/amount";
 import { MAIN, Place, type Program } from "#test/support/process";
 import { until } from "#test/support/sdk";
 
@@ -175,6 +176,29 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 		assert.equal(report.holds, true);
 		assert.equal(report.sum, "0");
 		assert.match((await seen("alice", "statement")).out, /gross/);
+	});
+
+	test("a statement goes into a file, as CSV and as JSON, and both say the same", async () => {
+		const { balance } = await by("alice", "account");
+		const [csv, json] = [place.path("alice.csv"), place.path("alice.json")];
+		assert.match((await seen("alice", "statement", "--csv", csv)).out, /^\d+ lines in /);
+		const [head, ...records] = (await readFile(csv, "utf8")).trimEnd().split("\r\n");
+		assert.match(head ?? "", /,net USD$/);
+		const told = (await by("alice", "statement", json)) as { lines: number };
+		const { lines } = JSON.parse(await readFile(json, "utf8")) as { lines: { net: string; cause: string }[] };
+		assert.deepEqual([told.lines, records.length], [lines.length, lines.length]);
+		const nets = records.map((record) => parseDollars(record.split(",").at(-1)?.replace("-", "") ?? ""));
+		assert.deepEqual(
+			nets.map(String),
+			lines.map(({ net }) => net.replace("-", "")),
+		);
+		assert.equal(
+			lines.reduce((sum, { net }) => sum + BigInt(net), 0n),
+			BigInt(String(balance)),
+		);
+		assert.equal((await seen("alice", "statement", "--csv")).out, await readFile(csv, "utf8"));
+		assert.equal((await seen("alice", "statement", csv)).code, 2, "a file of what?");
+		assert.equal((await seen("alice", "statement", "--csv", place.path("no/such/folder.csv"))).code, 3);
 		assert.match((await seen("operator", "earnings")).out, /^earned +\$0\.\d+\nwaiting +\$0\.00\npaid out +\$0\.00\n/);
 	});
 
