@@ -134,7 +134,9 @@ async function run(args: readonly string[]): Promise<number> {
 		stop: stopSignal(name === "box" || name === "listen"),
 	};
 	const refusal = await verb.run(call);
-	return refusal ? refuse(screen, advised(refusal, screen, "home" in taken && name !== "doctor")) : 0;
+	// whoever ended it knows why it ended
+	const personal = "home" in taken && name !== "doctor" && !call.stop.aborted;
+	return refusal ? refuse(screen, advised(refusal, screen, personal)) : 0;
 }
 
 function refuse(screen: Screen, refusal: Problem): number {

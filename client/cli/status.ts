@@ -10,45 +10,68 @@ const BAR_WIDTH = 20;
 
 type Part = { readonly usedBytes: number; readonly capGb: number };
 
+type Tones = Pick<Screen, "tone">;
+
+function row({ tone }: Tones, label: string, says: string): string {
+	return `${tone("faint", label.padEnd(LABEL_WIDTH))}${says}`;
+}
+
+function count(n: number): string {
+	return n.toLocaleString("en");
+}
+
+/** Which relay it is, and what it takes. */
+export function headLines(state: RelayState, screen: Tones): string[] {
+	const name = screen.tone("strong", `relay ${state.relay.slice(0, 8)}`);
+	return [`${name}  ${state.url}  up ${sayMs(state.atMs - state.startedAtMs)}`, takes(state, screen)];
+}
+
+/** What is used of what its operator gives it. */
+export function capLines({ traffic, disk, caps }: RelayState, screen: Tones, nowMbit = ""): string[] {
+	const { trafficGbMonth, diskGb, bandwidthMbit } = caps;
+	const passed = against({ usedBytes: traffic.usedBytes, capGb: trafficGbMonth });
+	return [
+		row(screen, "traffic", `${passed} in ${traffic.month} (UTC)${nowMbit}`),
+		row(screen, "disk", `${against({ usedBytes: disk.bytes, capGb: diskGb })}, ${count(disk.mails)} mails`),
+		row(screen, "bandwidth", bandwidthMbit > 0 ? `reads at most ${count(bandwidthMbit)} Mbit/s` : "no cap"),
+	];
+}
+
 /** The lines of a state; with the one before it also what passes a second. */
-export function statusLines(state: RelayState, screen: Pick<Screen, "tone">, before?: RelayState): string[] {
-	const { connections, carried, traffic, disk, caps, inMemory } = state;
-	const row = (label: string, says: string): string => `${screen.tone("faint", label.padEnd(LABEL_WIDTH))}${says}`;
-	const count = (n: number): string => n.toLocaleString("en");
+export function statusLines(state: RelayState, screen: Tones, before?: RelayState): string[] {
+	const { connections, carried, inMemory } = state;
 	const money = (nanos: string): string => formatDollars(parseAmount(nanos) ?? 0n);
 	return [
-		`${screen.tone("strong", `relay ${state.relay.slice(0, 8)}`)}  ${state.url}  up ${sayMs(state.atMs - state.startedAtMs)}`,
-		takes(state, screen),
+		...headLines(state, screen),
 		"",
 		row(
+			screen,
 			"money",
 			`earned ${money(state.money.earned)}   waiting ${money(state.money.waiting)}   paid ${money(state.money.paid)}`,
 		),
 		row(
+			screen,
 			"connections",
 			`${count(connections.open)} open, ${count(connections.readers)} listening, ${count(connections.strangers)} without a hello`,
 		),
 		row(
+			screen,
 			"carried",
 			`${count(carried.live)} live (${sayBytes(carried.liveBytes)}), ${count(carried.kept)} kept (${sayBytes(carried.keptBytes)}), ${count(carried.retries)} said again`,
 		),
+		...capLines(state, screen, rate(state, before)),
 		row(
-			"traffic",
-			`${against({ usedBytes: traffic.usedBytes, capGb: caps.trafficGbMonth })} in ${traffic.month} (UTC)${rate(state, before)}`,
-		),
-		row("disk", `${against({ usedBytes: disk.bytes, capGb: caps.diskGb })}, ${count(disk.mails)} mails`),
-		row("bandwidth", caps.bandwidthMbit > 0 ? `${count(caps.bandwidthMbit)} Mbit/s each way` : "no cap"),
-		row(
+			screen,
 			"in memory",
 			`${count(inMemory.tabs)} tabs, ${count(inMemory.tags)} tags, ${count(inMemory.mailboxes)} mailboxes, ${count(inMemory.handles)} handles`,
 		),
-		row("market", market(state)),
+		row(screen, "market", market(state)),
 		"",
 		...whys(state, screen),
 	];
 }
 
-function takes({ closed, health, caps }: RelayState, { tone }: Pick<Screen, "tone">): string {
+function takes({ closed, health, caps }: RelayState, { tone }: Tones): string {
 	if (health.state === "draining") return tone("bad", "It is stopping.");
 	const troubles = Object.entries(health.troubles).map(([part, code]) => `${part}: ${PROBLEMS[code].says}`);
 	if (troubles.length > 0) return tone("bad", troubles.join(" "));
@@ -84,7 +107,7 @@ function market({ market: { url, keys, listing, redemption, batches, claims, fai
 	return `${url}: ${when("heard of", keys)}, ${when("listed", listing)}, ${when("redeemed", redemption)} (${handed})`;
 }
 
-function whys({ why }: RelayState, { tone }: Pick<Screen, "tone">): string[] {
+function whys({ why }: RelayState, { tone }: Tones): string[] {
 	const told = why.filter(({ what, reason }) => what !== "closed" || reason !== "client");
 	if (told.length === 0) return ["Nothing was refused, delayed or dropped since it started."];
 	const rows = told.map(({ what, reason, count, says }) => [what, count.toLocaleString("en"), reason, says]);

@@ -36,8 +36,12 @@ export function withWaiting(refusal: Problem, left: readonly Waiting[]): Problem
 	return { ...refusal, detail: says.join(" "), ...{ waiting: left.map(showWaiting) } };
 }
 
-/** Sends the texts that wait, and lists the files that do. */
-export async function sendWaiting({ screen, options }: Call, client: Client): Promise<Problem | undefined> {
+/** Sends the texts that wait, and lists the files that do. `ended` says why the client was ended, where it was. */
+export async function sendWaiting(
+	{ screen, options }: Call,
+	client: Client,
+	ended: () => Problem | undefined,
+): Promise<Problem | undefined> {
 	const refused: { id: Uint8Array; why: Problem }[] = [];
 	const sent = await client.resume((id, why) => refused.push({ id, why }));
 	const left = await client.waiting();
@@ -58,5 +62,5 @@ export async function sendWaiting({ screen, options }: Call, client: Client): Pr
 		return undefined;
 	}
 	for (const line of lines) screen.line(line);
-	return { ...said, ...first.why };
+	return { ...said, ...(ended() ?? first.why) };
 }

@@ -287,9 +287,12 @@ export class Client {
 		await this.wallet.hurry();
 	}
 
-	/** Ends every tab in agreement with its relay: what is not spent comes back at once. Says for each how it ended. */
-	settle(): Promise<Settlement[]> {
-		return this.wallet.settle();
+	/**
+	 * Ends every tab in agreement with its relay: what is not spent comes back at once. Says for each how it ended. What is under way is
+	 * waited for until a relay has answered nothing for `silentMs`; then it waits on ({@link waiting}), for another tab.
+	 */
+	settle({ silentMs }: { readonly silentMs?: number } = {}): Promise<Settlement[]> {
+		return this.wallet.settle(silentMs);
 	}
 
 	/** Stops reading and sending. Tabs stay open for the next start; {@link settle} first to get their money back. */

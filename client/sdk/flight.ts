@@ -3,6 +3,7 @@
 import { LIMIT } from "#contracts/limit";
 import { has, type Range } from "#contracts/ranges";
 import { type Traffic, traffic } from "#contracts/tariff";
+import type { Device } from "./device.ts";
 import type { Answer, Entry, Parcel } from "./parcel.ts";
 
 /** Entries of one tag, from their number to their answer. */
@@ -12,6 +13,8 @@ export class Flight {
 	/** Sent and not answered. */
 	readonly flying = new Map<number, Entry>();
 	private drained: (() => void)[] = [];
+	/** Answers so far: whether a relay still answers is seen by it. */
+	private answers = 0;
 
 	/** Whether nothing waits for an answer. */
 	get idle(): boolean {
@@ -25,12 +28,19 @@ export class Flight {
 		return promise;
 	}
 
-	/** Resolves when everything is answered. */
-	drain(): Promise<void> {
-		return this.idle ? Promise.resolve() : new Promise((resolve) => this.drained.push(resolve));
+	/** Resolves when everything is answered or given up, or when nothing was answered for so long. */
+	async drain(device: Pick<Device, "after">, silentMs: number): Promise<void> {
+		const drained = new Promise<void>((resolve) => this.drained.push(resolve));
+		for (let before = -1; !this.idle && before !== this.answers; ) {
+			before = this.answers;
+			const silence = Promise.withResolvers<void>();
+			const cancel = device.after(silentMs, silence.resolve);
+			await Promise.race([drained, silence.promise]);
+			cancel();
+		}
 	}
 
-	/** Everything is answered. */
+	/** Nothing waits for an answer any more. */
 	landed(): void {
 		for (const resolve of this.drained.splice(0)) resolve();
 	}
@@ -70,7 +80,9 @@ export class Flight {
 
 	/** The entries under way that an answer names; anything else that it names was never sent, or answered before. */
 	named(ranges: readonly Range[]): Entry[] {
-		return [...this.flying.values()].filter((entry) => has(ranges, entry.seq));
+		const found = [...this.flying.values()].filter((entry) => has(ranges, entry.seq));
+		this.answers += found.length;
+		return found;
 	}
 
 	/** The neighbours from a place in the queue on that are copies of one payload: one of them goes as a send, more as a fan. */

@@ -61,13 +61,12 @@ export function checkGrant(
 	return asked ? undefined : problem("conflict", "The market granted something else than was ordered.");
 }
 
-/** The offer of one relay among those listed. */
+/** The offer of one relay among those listed. One that is not may only be paused, or started anew with its market: asking later can help. */
 export async function offerOf(market: Market, relay: Uint8Array): Promise<RelayOffer | Problem> {
 	const offers = await market.relays();
 	if (isProblem(offers)) return offers;
-	return (
-		offers.find(({ key }) => same(key, relay)) ?? problem("not-found", "That relay is not listed at this market now.")
-	);
+	const offer = offers.find(({ key }) => same(key, relay));
+	return offer ?? { ...problem("not-found", "That relay is not listed at this market now."), retry: true };
 }
 
 /** A shortage in words. */

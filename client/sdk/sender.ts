@@ -84,9 +84,9 @@ export class Sender {
 		this.goOn();
 	}
 
-	/** Resolves when everything posted is answered. */
-	drain(): Promise<void> {
-		return this.flight.drain();
+	/** Resolves when everything posted is answered, or when the relay has answered nothing for so long. */
+	drain(silentMs: number): Promise<void> {
+		return this.flight.drain(this.device, silentMs);
 	}
 
 	/** Tries again at once, as when a network came back. */
@@ -108,6 +108,7 @@ export class Sender {
 		this.flight.takeBack();
 		this.patience.spent();
 		for (const entry of this.flight.queue.splice(0)) entry.settle(why);
+		this.flight.landed();
 	}
 
 	private started(session: Session): void {

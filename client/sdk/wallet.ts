@@ -26,6 +26,9 @@ import { costOf, type Spending } from "./spending.ts";
 /** How long after a renewal that failed the next is tried. */
 const RENEW_AGAIN_MS = 10 * 60_000;
 
+/** How long a relay may answer nothing to what is under way on a tab that is to be settled: longer than one takes to start anew. */
+const SILENT_MS = 30_000;
+
 export type { Settlement };
 
 export type WalletEvents = {
@@ -202,7 +205,7 @@ export class Wallet {
 		await this.spending.lose(cost.total);
 	}
 
-	/** Opens the next tab and settles the one before it; with the market away the old one goes on while it lives. */
+	/** Opens the next tab and settles the one before it; where none is to be had for now the old one goes on while it lives. */
 	private async next(tab: Tab, ended: boolean): Promise<Purse | Problem> {
 		let opened = await this.open(tab.relay);
 		let settled = false;
@@ -220,7 +223,7 @@ export class Wallet {
 			return opened;
 		}
 		if (isProblem(opened)) {
-			const alive = !ended && !settled && opened.problem === "unavailable" && this.usable(tab.purse.grant, tab.relay);
+			const alive = !ended && !settled && opened.retry && this.usable(tab.purse.grant, tab.relay);
 			if (!alive || !tab.purse.hasRoom) return opened;
 			tab.cancelRenewal();
 			if (!this.over) tab.cancelRenewal = this.device.after(RENEW_AGAIN_MS, () => tab.sender.renew());
@@ -247,14 +250,17 @@ export class Wallet {
 		return settlement;
 	}
 
-	/** Settles every tab of this process, and those that earlier ones left: money that is not spent comes back. */
-	async settle(): Promise<Settlement[]> {
+	/**
+	 * Settles every tab of this process, and those that earlier ones left: money that is not spent comes back. What is under way is waited for
+	 * while its relay answers; what is not answered then stays in the outbox.
+	 */
+	async settle(silentMs = SILENT_MS): Promise<Settlement[]> {
 		const settled: Settlement[] = [];
 		for (const [key, pending] of [...this.tabs]) {
 			const tab = await pending;
 			if (isProblem(tab)) continue;
-			await tab.sender.drain();
-			tab.sender.close();
+			await tab.sender.drain(silentMs);
+			tab.sender.close(problem("unavailable", "Its tab was settled before the relay answered.", { spent: "unknown" }));
 			this.tabs.delete(key);
 			settled.push(await this.end(tab, true));
 		}

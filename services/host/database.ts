@@ -163,8 +163,18 @@ const TROUBLES: Record<number, readonly ["disk" | "data-corrupt", string]> = {
 	26: ["data-corrupt", "The file is not a database, or is damaged; restore it from a backup."],
 };
 
-/** What the file system says when a file or folder cannot be made. */
-const FILE_TROUBLES = new Set(["EACCES", "EDQUOT", "EEXIST", "EIO", "EISDIR", "ENOSPC", "ENOTDIR", "EPERM", "EROFS"]);
+/** What the file system says when a file or folder cannot be made, and what that means to whoever chose the folder. */
+const FILE_TROUBLES: Record<string, string> = {
+	EACCES: "this user may not write there",
+	EDQUOT: "this user's share of the disk is used up",
+	EEXIST: "a file is where a folder should be",
+	EIO: "the disk failed",
+	EISDIR: "a folder is where a file should be",
+	ENOSPC: "the disk is full",
+	ENOTDIR: "a file is where a folder should be",
+	EPERM: "this user may not write there",
+	EROFS: "that disk is read-only",
+};
 
 /** The problem (`disk` or `data-corrupt`) that a thrown error stands for; undefined when it is a bug or a constraint. */
 export function problemOfDatabase(error: unknown, path?: string): Problem | undefined {
@@ -174,10 +184,8 @@ export function problemOfDatabase(error: unknown, path?: string): Problem | unde
 		const trouble = TROUBLES[error.errcode & 0xff];
 		return trouble && problem(trouble[0], `${trouble[1]}${where}`);
 	}
-	if ("code" in error && typeof error.code === "string" && FILE_TROUBLES.has(error.code)) {
-		return problem("disk", `The database cannot be written: ${error.code}${where}.`);
-	}
-	return undefined;
+	const says = "code" in error && typeof error.code === "string" ? FILE_TROUBLES[error.code] : undefined;
+	return says === undefined ? undefined : problem("disk", `The database cannot be written: ${says}${where}.`);
 }
 
 /** Whether an error says that the disk, or the file's ceiling, is full (SQLITE_FULL). */

@@ -3,14 +3,14 @@
  */
 
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Crypto } from "#contracts/identity";
-import { isProblem, type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem } from "#contracts/problem";
 import { type Clock, systemClock } from "#host/clock";
 import { crypto as hostCrypto } from "#host/crypto";
 import { problemOfDatabase } from "#host/database";
 import { makeHealth } from "#host/health";
+import { listenOn } from "#host/listening";
 import { type Log, openLog } from "#host/log";
 import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
 import { openCards } from "./card/cards.ts";
@@ -220,24 +220,13 @@ function startChores(market: Market, watch: Watch, stopping: Stopping): void {
 /** Sockets that one process serves at once; more wait in the kernel. */
 const CONNECTIONS_MAX = 10_000;
 
-async function listen(server: Server, config: MarketplaceConfig): Promise<number | Problem> {
+function listen(server: Server, config: MarketplaceConfig): Promise<number | Problem> {
 	// somebody who sends a byte a minute is sent away (threat 11)
 	server.headersTimeout = 10_000;
 	server.requestTimeout = 20_000;
 	server.keepAliveTimeout = 65_000;
 	server.maxConnections = CONNECTIONS_MAX;
-	try {
-		const { promise, resolve, reject } = Promise.withResolvers<void>();
-		server.once("error", reject);
-		server.listen(config.port, config.host, resolve);
-		await promise;
-		server.removeListener("error", reject);
-		return (server.address() as AddressInfo).port;
-	} catch (error) {
-		const code = (error as NodeJS.ErrnoException).code;
-		if (code === "EADDRINUSE") return problem("port-in-use", `Another program listens on port ${config.port}.`);
-		return problem("usage", `The market cannot listen on ${config.host}, port ${config.port} (${code}).`);
-	}
+	return listenOn(server, config.host, config.port);
 }
 
 /** How long requests that are under way may take to end when the market stops. */

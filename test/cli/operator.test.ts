@@ -58,7 +58,8 @@ suite("farelay relay status, pause, resume and set", () => {
 
 	test("caps that are set live count at once and after a restart, until the option says something else", async () => {
 		const words = ["--traffic-gb-month", "50", "--disk-gb", "3", "--bandwidth-mbit", "25"];
-		await place.done(["relay", "set", ...at("relay"), ...words]);
+		const set = await place.run(["relay", "set", ...at("relay"), ...words]);
+		assert.match(set.out, / of 50 GB in .* of 3 GB, .* 25 Mbit\/s/s);
 		const live = { paused: false, trafficGbMonth: 50, diskGb: 3, bandwidthMbit: 25 };
 		assert.deepEqual((await state()).caps, live);
 		assert.equal((await relay.end()).code, 0);

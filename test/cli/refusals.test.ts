@@ -192,12 +192,18 @@ suite("what goes wrong around a person is a problem with a code, and costs nothi
 		assertRefused(await place.run(["market", "--port", port, "--data", "market-b", "--json"]), 1, "port-in-use");
 		assertRefused(await place.run(["relay", "--port", port, ...relayWords, "--json"]), 1, "port-in-use");
 		assertRefused(await place.run(["box", "--port", port, "--data", "box-b"]), 1, "port-in-use");
+		// an address that is for examples only is no machine's
+		const elsewhere = await place.run(["relay", "--host", "192.0.2.1", "--port", "0", ...relayWords, "--json"]);
+		assertRefused(elsewhere, 2, "usage");
+		assert.equal(elsewhere.said[0]?.spent, "no");
 	});
 
 	test("a data folder that another relay has, and one that is a file or on a full disk", async () => {
 		const words = ["relay", "--port", "0", "--market-url", market.url, "--operator", operator, "--json", "--data"];
 		assertRefused(await place.run([...words, place.path("relay")]), 1, "conflict");
-		assertRefused(await place.run([...words, place.path("note.txt")]), 3, "disk");
+		const file = await place.run([...words, place.path("note.txt")]);
+		assertRefused(file, 3, "disk");
+		assert.match(String(file.said[0]?.detail), /a file is where a folder should be/);
 		assertRefused(await place.run([...words, place.path("relay-c")], { fileKbMax: 0 }), 3, "disk");
 		const other = ["market", "--port", "0", "--json", "--data"];
 		assertRefused(await place.run([...other, place.path("note.txt")]), 3, "disk");
@@ -228,6 +234,9 @@ suite("what goes wrong around a person is a problem with a code, and costs nothi
 			String(text.said[0]?.detail),
 			/farelay send --waiting sends it\. Sent anew, it would be there twice\./,
 		);
+		const still = await place.run(["send", "--waiting", "--wait", "1", "--json"], at("alice"));
+		assertRefused(still, 4, "unavailable");
+		assert.match(String(still.said[0]?.detail), /The relay has not answered for 1 s/);
 		assertRefused(await place.run(["listen", "--card"], at("stranger")), 3, "unavailable");
 		const doctor = await place.run(["doctor", "--json"], at("alice"));
 		assertRefused(doctor, 3, "unavailable");
@@ -243,7 +252,9 @@ suite("what goes wrong around a person is a problem with a code, and costs nothi
 			(waited.waiting as { name: string }[]).map(({ name }) => name),
 			["photo.jpg"],
 		);
-		await place.done(send.slice(0, -3), at("alice"));
+		const whole = await place.run(send.slice(0, -3), at("alice"));
+		assert.match(whole.out, /What was sent of photo\.jpg before is not sent or paid for again\./);
+		assert.doesNotMatch(whole.out, /waits here/);
 		assert.deepEqual((await place.done(["send", "--waiting"], at("alice"))).waiting, []);
 		const heard = await place.run(["listen", "--count", "3", "--into", "in", "--json"], at("bob"));
 		const came = heard.said.slice(1).map(({ text, name }) => text ?? name);

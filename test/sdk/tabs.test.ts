@@ -3,6 +3,7 @@ import { afterEach, beforeEach, suite, test } from "node:test";
 import { amount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import type { Problem } from "#contracts/problem";
+import type { Relay } from "#sdk/card";
 import type { Device } from "#sdk/device";
 import { FarelayError } from "#sdk/error";
 import { bytesSource } from "#sdk/file";
@@ -13,6 +14,7 @@ const DAY_MS = 86_400_000;
 
 suite("a tab ends while Alice sends", () => {
 	let relay: ScriptedRelay;
+	let listed: Relay[];
 	let market: TestMarket;
 	let alice: Person;
 	let bob: Person;
@@ -41,7 +43,8 @@ suite("a tab ends while Alice sends", () => {
 	beforeEach(async () => {
 		[people, dishonest, renew] = [[], [], undefined];
 		relay = await scriptedRelay();
-		market = marketInMemory([{ key: relay.key.publicKey, url: relay.url }]);
+		listed = [{ key: relay.key.publicKey, url: relay.url }];
+		market = marketInMemory(listed);
 		alice = await start({ parts: held });
 		bob = await start();
 		card = await bob.client.card();
@@ -101,6 +104,63 @@ suite("a tab ends while Alice sends", () => {
 		const sent = await alice.client.send(card, "two");
 		assert.equal(sent.tick, "sent");
 		assert.equal(market.grants.length, 1);
+	});
+
+	test("the relay is not listed at half life, as when its market has just started: the tab goes on, and nothing is refused", async () => {
+		await alice.client.send(card, "one");
+		listed.length = 0;
+		let later: Promise<unknown> | undefined;
+		relay.script.answer = () => {
+			if (!later) {
+				renew?.();
+				later = alice.client.send(card, "three, written while another tab is asked for");
+			}
+			return undefined;
+		};
+		await alice.client.send(card, "two");
+		await later;
+		assert.deepEqual([relay.sends.length, market.grants.length], [3, 1]);
+	});
+
+	test("a relay that is paused is not listed: that is said, and that the same can succeed later", async () => {
+		const [paused] = listed.splice(0);
+		await assert.rejects(alice.client.send(card, "one"), (error) => {
+			assert.ok(error instanceof FarelayError);
+			const { problem, retry, spent } = error.problem;
+			assert.deepEqual({ problem, retry, spent }, { problem: "not-found", retry: true, spent: "no" });
+			return true;
+		});
+		listed.push(paused as Relay);
+		assert.equal((await alice.client.send(card, "one")).tick, "sent");
+	});
+
+	test("a relay that never answers again: settling ends all the same, and what is under way waits for another tab", async () => {
+		await alice.client.send(card, "one");
+		relay.script.answer = () => "deaf";
+		const sending = assert.rejects(alice.client.send(card, "two"), /settled before the relay answered/);
+		await until(() => relay.sends.length === 2, "it is under way");
+		assert.equal((await alice.client.settle({ silentMs: 20 })).length, 1);
+		await sending;
+		assert.equal(market.closes.length, 1);
+		assert.equal((await alice.client.waiting()).length, 1);
+		relay.script.answer = () => undefined;
+		assert.deepEqual(
+			(await alice.client.resume()).map(({ tick }) => tick),
+			["sent"],
+		);
+		assert.equal(market.grants.length, 2);
+		assert.deepEqual(await alice.client.waiting(), []);
+	});
+
+	test("the client is closed while it settles: the settling ends too", async () => {
+		await alice.client.send(card, "one");
+		relay.script.answer = () => "deaf";
+		const sending = assert.rejects(alice.client.send(card, "two"), /closed/);
+		await until(() => relay.sends.length === 2, "it is under way");
+		const settling = alice.client.settle();
+		await alice.client.close();
+		await sending;
+		await settling;
 	});
 
 	test("a tab that an earlier process left is settled for exactly what was used", async () => {

@@ -6,7 +6,7 @@
 import { resolve } from "node:path";
 import { askRelay } from "#cli/door";
 import { flagsOf, optionsOf } from "#cli/service";
-import { statusLines } from "#cli/status";
+import { capLines, headLines, statusLines } from "#cli/status";
 import { type Call, textOf, type Verb } from "#cli/verb";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { readSettings } from "#host/env";
@@ -76,7 +76,8 @@ async function steer(call: Call, asked: string): Promise<Problem | undefined> {
 	if (isProblem(folder)) return folder;
 	const state = await askRelay(folder, change);
 	if (isProblem(state)) return state;
-	call.screen.answer(state, statusLines(state, call.screen).slice(0, 2));
+	const caps = asked === "set" ? capLines(state, call.screen) : [];
+	call.screen.answer(state, [...headLines(state, call.screen), ...caps]);
 	return undefined;
 }
 

@@ -67,7 +67,9 @@ async function send(call: Call, client: Client, thing: Thing, patience: NodeJS.T
 	const { cards, what, ttlS } = thing;
 	const { screen } = call;
 	const before = await client.waiting();
-	for (const waiting of before) screen.line(screen.tone("faint", sayWaiting(waiting)));
+	const goesOn = before.some(isPartOf(what));
+	for (const waiting of before) if (!isPartOf(what)(waiting)) screen.line(screen.tone("faint", sayWaiting(waiting)));
+	if (goesOn) screen.line(`What was sent of ${(what as DiskSource).name} before is not sent or paid for again.`);
 	const cost = await client.estimate(cards, what, { ttlS });
 	const copies = cards.length > 1 ? ` for ${cards.length} people` : "";
 	screen.line(`This is ${sayBytes(Number(cost.sealedBytes))} sealed${copies}, and costs ${formatDollars(cost.total)}.`);
@@ -105,12 +107,17 @@ function shown({ id, tick, cost }: Sent) {
 
 const SETTLED = "The tab is closed; what was not spent is back on your balance.";
 
+/** Whether something that waits is this file, begun before: then sending it goes on with it. */
+function isPartOf(what: Thing["what"]): (waiting: Waiting) => boolean {
+	return ({ file }) => typeof what !== "string" && file?.name === what.name && file.sizeBytes === what.sizeBytes;
+}
+
 /** What a refused thing left behind, of what waits now. */
 function leftBy(thing: Thing | undefined, before: readonly Waiting[], now: readonly Waiting[]): readonly Waiting[] {
 	if (!thing) return [];
 	const { what } = thing;
 	// a file that goes on is the letter that was there before
-	if (typeof what !== "string") return now.filter(({ file }) => file?.name === what.name);
+	if (typeof what !== "string") return now.filter(isPartOf(what));
 	return now.filter(({ id }) => !before.some((waiting) => toHex(waiting.id) === toHex(id)));
 }
 
@@ -157,7 +164,7 @@ export const verb: Verb = {
 		const patience = setTimeout(() => end(`The relay has not answered for ${waitS} s.`), waitS * 1_000);
 		let before: Waiting[] = [];
 		try {
-			if (!thing) return await sendWaiting(call, client);
+			if (!thing) return await sendWaiting(call, client, () => late);
 			before = await client.waiting();
 			const refused = await send(call, client, thing, patience);
 			return refused && withWaiting(late ?? refused, leftBy(thing, before, await client.waiting()));

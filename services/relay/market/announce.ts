@@ -66,7 +66,8 @@ export class Announcer {
 	async announce(): Promise<Problem | undefined> {
 		const failed = await this.post();
 		this.last = { atMs: this.deps.clock.nowMs(), problem: failed?.problem ?? null };
-		if (failed) this.deps.log.warn({ problem: failed.problem }, "the market did not take the listing");
+		if (failed)
+			this.deps.log.warn({ problem: failed.problem, detail: failed.detail }, "the market did not take the listing");
 		return failed;
 	}
 

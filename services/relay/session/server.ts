@@ -3,7 +3,7 @@
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo, BlockList, Socket } from "node:net";
+import type { BlockList, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Registry } from "prom-client";
 import { SUBPROTOCOL } from "#contracts/frame";
@@ -11,6 +11,7 @@ import { LIMIT } from "#contracts/limit";
 import { type Problem, problem } from "#contracts/problem";
 import { clientAddress, isIn } from "#host/address";
 import type { Health } from "#host/health";
+import { listenOn } from "#host/listening";
 import { isFromHere } from "#host/loopback";
 import type { RelayParts } from "#relay/parts";
 import type { DoorReason } from "#relay/reason";
@@ -76,14 +77,7 @@ export class Port {
 
 	/** Starts to listen; the port that was taken, or why none. */
 	listen(): Promise<number | Problem> {
-		const { host, port } = this.deps;
-		return new Promise((resolve) => {
-			this.http.once("error", (error: NodeJS.ErrnoException) => {
-				if (error.code === "EADDRINUSE") resolve(problem("port-in-use", `Another program listens on port ${port}.`));
-				else resolve(problem("unavailable", `Listening on ${host}:${port} failed (${error.code ?? "unknown"}).`));
-			});
-			this.http.listen(port, host, () => resolve((this.http.address() as AddressInfo).port));
-		});
+		return listenOn(this.http, this.deps.host, this.deps.port);
 	}
 
 	/** Takes over a connection that somebody else accepted, and of which these bytes were read. */

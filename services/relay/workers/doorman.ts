@@ -12,11 +12,12 @@ import {
 	type IncomingMessage,
 	type ServerResponse,
 } from "node:http";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { LIMIT } from "#contracts/limit";
-import { type Problem, problem } from "#contracts/problem";
+import type { Problem } from "#contracts/problem";
 import { shardOfPath } from "#contracts/shard";
 import type { Cancel, Clock } from "#host/clock";
+import { listenOn } from "#host/listening";
 import type { RelayLimits } from "#relay/limit";
 import { Doorstep } from "#relay/session/doorstep";
 
@@ -67,14 +68,7 @@ export class Doorman {
 
 	/** Starts to listen; the port that was taken, or why none. */
 	listen(): Promise<number | Problem> {
-		const { host, port } = this.deps;
-		return new Promise((resolve) => {
-			this.door.once("error", (error: NodeJS.ErrnoException) => {
-				if (error.code === "EADDRINUSE") resolve(problem("port-in-use", `Another program listens on port ${port}.`));
-				else resolve(problem("unavailable", `Listening on ${host}:${port} failed (${error.code ?? "unknown"}).`));
-			});
-			this.door.listen(port, host, () => resolve((this.door.address() as AddressInfo).port));
-		});
+		return listenOn(this.door, this.deps.host, this.deps.port);
 	}
 
 	/** Hands on nobody new; plain requests are still answered. */
