@@ -5,19 +5,17 @@
 
 import type { Amount } from "#contracts/amount";
 import { fromHex, toHex } from "#contracts/bytes";
-import { type Card, cardLink } from "#contracts/card";
+import type { Card } from "#contracts/card";
 import { MESSAGE } from "#contracts/envelope";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Traffic } from "#contracts/tariff";
-import { makeCard, type Relay } from "./card.ts";
 import { Contacts } from "./contacts.ts";
 import { type Device, device as deviceOf } from "./device.ts";
 import { type MarketDoor, marketDoor } from "./door.ts";
 import { orThrow } from "./error.ts";
 import { type FileSource, sourceOf } from "./file.ts";
 import type { Settlement } from "./finish.ts";
-import { homesOf } from "./home.ts";
 import { Household, type MailboxDevice } from "./household.ts";
 import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
 import type { Handlers } from "./incoming.ts";
@@ -34,7 +32,7 @@ import {
 	type Whom,
 } from "./options.ts";
 import { Outbox, type SendOptions, type Sent } from "./outbox.ts";
-import { Publishing } from "./publishing.ts";
+import { OwnCard } from "./owncard.ts";
 import { Reading } from "./reading.ts";
 import type { Clocks } from "./session.ts";
 import { type Cost, Spending } from "./spending.ts";
@@ -71,7 +69,7 @@ export class Client {
 	private readonly wallet: Wallet;
 	private readonly outbox: Outbox;
 	private readonly contacts: Contacts;
-	private readonly publishing: Publishing;
+	private readonly ownCard: OwnCard;
 	private readonly ticks = new Ticks();
 	private readonly household: Household;
 
@@ -97,7 +95,7 @@ export class Client {
 			},
 		});
 		this.household = new Household(device, identity, this.clocks);
-		this.publishing = new Publishing(device, identity, this.market);
+		this.ownCard = new OwnCard(device, identity, this.market, this.clocks);
 		this.contacts = new Contacts(device, (refusal) => options.onProblem?.(refusal));
 		this.outbox = new Outbox(
 			device,
@@ -139,20 +137,9 @@ export class Client {
 		return this.spending.spentToday();
 	}
 
-	private async homes(asked?: readonly Relay[]): Promise<Relay[]> {
-		return orThrow(await homesOf(this.device, this.identity, this.market, this.clocks, asked));
-	}
-
-	private async makeCard({ relay, relays, name = "" }: CardOptions): Promise<Card> {
-		return makeCard(this.device, this.identity, await this.homes(relays ?? (relay && [relay])), { name });
-	}
-
 	/** One's contact card as a link. Gives the mailbox a home at the relays named, or at the cheapest. */
 	async card(options: CardOptions = {}): Promise<string> {
-		const link = cardLink(await this.makeCard(options));
-		// a published card that names the old relays would send people to where nobody reads any more
-		if ((options.relay || options.relays) && (await this.publishing.name()) !== undefined) await this.publishCard();
-		return link;
+		return orThrow(await this.ownCard.link(options));
 	}
 
 	/**
@@ -160,13 +147,12 @@ export class Client {
 	 * {@link listen}, and by {@link card} when the relays change.
 	 */
 	async publishCard(options: CardOptions = {}): Promise<string> {
-		const name = options.name ?? (await this.publishing.name()) ?? "";
-		return orThrow(await this.publishing.publish(await this.makeCard({ ...options, name })));
+		return orThrow(await this.ownCard.publish(options));
 	}
 
 	/** Takes the published card back: its link finds nothing any more. Whoever has the card in hand can go on using it. */
 	async unpublishCard(): Promise<void> {
-		orThrow(await this.publishing.publish(undefined));
+		orThrow(await this.ownCard.withdraw());
 	}
 
 	/** Remembers a person's card: receipts go to people one has a card of. */
@@ -235,11 +221,9 @@ export class Client {
 
 	/** Reads one's mailboxes until {@link close}. */
 	async listen(handlers: Handlers): Promise<void> {
-		const homes = await this.homes();
-		if (await this.publishing.isDue())
-			this.publishCard().catch(() =>
-				this.options.onProblem?.(problem("unavailable", "The published card is not renewed.")),
-			);
+		const homes = orThrow(await this.ownCard.homes());
+		const unrenewed = () => this.options.onProblem?.(problem("unavailable", "The published card is not renewed."));
+		this.ownCard.renew().then((refusal) => refusal && unrenewed(), unrenewed);
 		const all: Handlers = {
 			...handlers,
 			problem: handlers.problem ?? this.options.onProblem ?? (() => {}),
@@ -256,7 +240,7 @@ export class Client {
 
 	/** The devices that read one's mailboxes, and when each was last there. */
 	async devices(): Promise<MailboxDevice[]> {
-		return orThrow(await this.household.list(await this.homes(), this.reading.inboxes));
+		return orThrow(await this.household.list(orThrow(await this.ownCard.homes()), this.reading.inboxes));
 	}
 
 	/** Gives a device up, as one that was lost: nothing is kept for it any more. Who has the account's seed can read again all the same. */

@@ -1,11 +1,11 @@
 /** The relays with one's mailboxes: chosen once, then kept (PROTOCOL.md, "Cards, sealing and files"). */
 
 import { fromHex, same, toHex } from "#contracts/bytes";
-import { isProblem, type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem } from "#contracts/problem";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import type { Identity } from "./identity.ts";
-import type { Market } from "./market.ts";
+import { type Market, unlisted } from "./market.ts";
 import type { Clocks } from "./session.ts";
 import { getJson, putJson } from "./storage.ts";
 import { visitMailbox } from "./visit.ts";
@@ -26,7 +26,7 @@ export async function homesOf(
 	const listed = asked ?? (await market.relays());
 	if (isProblem(listed)) return listed;
 	const homes = asked ?? listed.slice(0, 1);
-	if (homes.length === 0) return problem("not-found", "No relay is listed at this market now.");
+	if (homes.length === 0) return unlisted("No relay is listed at this market now.");
 	// one that is known may be listened on now, and a visit would take it away
 	const added = homes.filter((home) => !known.some(({ key }) => same(key, home.key)));
 	const visits = await Promise.all(added.map((relay) => visitMailbox(device, identity, relay, clocks)));

@@ -61,12 +61,16 @@ export function checkGrant(
 	return asked ? undefined : problem("conflict", "The market granted something else than was ordered.");
 }
 
-/** The offer of one relay among those listed. One that is not may only be paused, or started anew with its market: asking later can help. */
+/** A relay that is not listed may only be paused, or its market started anew: asking later can help. */
+export function unlisted(detail: string): Problem {
+	return { ...problem("not-found", detail), retry: true };
+}
+
+/** The offer of one relay among those listed. */
 export async function offerOf(market: Market, relay: Uint8Array): Promise<RelayOffer | Problem> {
 	const offers = await market.relays();
 	if (isProblem(offers)) return offers;
-	const offer = offers.find(({ key }) => same(key, relay));
-	return offer ?? { ...problem("not-found", "That relay is not listed at this market now."), retry: true };
+	return offers.find(({ key }) => same(key, relay)) ?? unlisted("That relay is not listed at this market now.");
 }
 
 /** A shortage in words. */

@@ -3,8 +3,7 @@
  * number after a break (PROTOCOL.md, "Sending"). Never sends what its voucher does not cover, nor more than a step ahead of answers.
  */
 
-import { readCredited, readRangesBody, readRefused, writeVoucherFrame } from "#contracts/control";
-import { FRAME } from "#contracts/frame";
+import { writeVoucherFrame } from "#contracts/control";
 import type { Welcome } from "#contracts/handshake";
 import { TAG_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
@@ -19,6 +18,7 @@ import { Idle } from "./idle.ts";
 import { type Answer, type Entry, Handles, isEnded, isFatal, type Parcel, type SenderEvents } from "./parcel.ts";
 import { CREDIT_MS, FLYING_MAX, Patience } from "./patience.ts";
 import type { Purse } from "./purse.ts";
+import { readReply } from "./reply.ts";
 import type { Clocks, Session } from "./session.ts";
 
 export class Sender {
@@ -187,18 +187,15 @@ export class Sender {
 	}
 
 	private frame(session: Session, type: number, body: Uint8Array): void {
-		if (type === FRAME.kept || type === FRAME.passed) {
-			const ranges = readRangesBody(body);
-			if (!ranges) session.garbage("The relay's answer is none.");
-			else this.answered(ranges, type === FRAME.kept ? "kept" : "passed");
-		} else if (type === FRAME.refused) {
-			const refused = readRefused(body);
-			if (!refused) session.garbage("The relay's refusal is none.");
-			else this.refused(refused.ranges, refused.code);
-		} else if (type === FRAME.credited && this.awaitingCredit) {
-			const nanos = readCredited(body);
-			if (nanos !== undefined && nanos >= (this.purse.voucher?.nanos ?? 0n)) this.paidAgain();
-		}
+		const reply = readReply(type, body);
+		if (reply?.says === "garbage") session.garbage(reply.why);
+		else if (reply?.says === "refused") this.refused(reply.ranges, reply.code);
+		else if (reply?.says === "credited") this.credited(reply.nanos);
+		else if (reply) this.answered(reply.ranges, reply.says);
+	}
+
+	private credited(nanos: bigint): void {
+		if (this.awaitingCredit && nanos >= (this.purse.voucher?.nanos ?? 0n)) this.paidAgain();
 	}
 
 	private answered(ranges: readonly Range[], answer: "kept" | "passed"): void {

@@ -6,16 +6,16 @@
 import type { Amount } from "#contracts/amount";
 import { same, toHex } from "#contracts/bytes";
 import type { Grant } from "#contracts/grant";
-import { TAB_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import { type FeeRates, type OpenOrder, signOpen } from "#contracts/tab";
+import type { FeeRates } from "#contracts/tab";
 import type { Traffic } from "#contracts/tariff";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import { type Settlement, settleTab } from "./finish.ts";
 import type { Identity } from "./identity.ts";
-import { capFor, checkGrant, type Market, offerOf } from "./market.ts";
+import { type Market, offerOf } from "./market.ts";
+import { type Opened, openTab } from "./opening.ts";
 import { dearer, type Plan, Plans, type Rates } from "./plan.ts";
 import { Purse } from "./purse.ts";
 import { isShunned, readTab, recordedRelays, shun, writeTab } from "./record.ts";
@@ -135,7 +135,7 @@ export class Wallet {
 	}
 
 	/** The tab that an earlier process used. */
-	private async recorded(relay: Relay): Promise<{ purse: Purse; fees: FeeRates } | undefined> {
+	private async recorded(relay: Relay): Promise<Opened | undefined> {
 		const record = await readTab(this.device.storage, relay);
 		if (!record || !this.usable(record.grant, relay)) return undefined;
 		const { grant, fees, purse } = record;
@@ -143,7 +143,7 @@ export class Wallet {
 	}
 
 	/** A tab that the market knows and this device does not: its state was lost, and the relay's welcome gives it back. */
-	private async restored(relay: Relay): Promise<{ purse: Purse; fees: FeeRates } | undefined> {
+	private async restored(relay: Relay): Promise<Opened | undefined> {
 		const tabs = await this.market.tabs();
 		if (isProblem(tabs)) return undefined;
 		const found = tabs.find(({ grant }) => this.usable(grant, relay));
@@ -155,38 +155,10 @@ export class Wallet {
 		);
 	}
 
-	private async open(relay: Relay): Promise<{ purse: Purse; fees: FeeRates } | Problem> {
-		const { crypto } = this.device;
-		const terms = await this.market.terms();
-		if (isProblem(terms)) return terms;
-		const offer = await offerOf(this.market, relay.key);
-		if (isProblem(offer)) return offer;
-		const { market, keys, fees } = terms;
-		const tab = crypto.random(TAB_BYTES);
-		const session = this.identity.session(tab);
-		const { account } = this.identity;
-		const refused = this.plans.refuse(relay, { tariff: offer.tariff, fees });
-		if (refused) return refused;
-		const cap = await capFor(this.market, this.plans.needed(relay), fees);
-		if (isProblem(cap)) return cap;
-		const order: OpenOrder = {
-			market,
-			account: account.publicKey,
-			tab,
-			session: session.publicKey,
-			relay: relay.key,
-			cap,
-			tariff: offer.tariff,
-			fees,
-			lifeMs: LIMIT.grantMsMax,
-		};
-		const grant = await this.market.open(order, signOpen(crypto, order, account));
-		if (isProblem(grant)) return grant;
-		const refusal = checkGrant(crypto, grant, order, keys);
-		if (refusal) return refusal;
-		const purse = new Purse(crypto, grant, session);
-		await this.save(relay, purse, fees);
-		return { purse, fees };
+	private async open(relay: Relay): Promise<Opened | Problem> {
+		const opened = await openTab(this.device, this.identity, this.market, relay, this.plans);
+		if (!isProblem(opened)) await this.save(relay, opened.purse, opened.fees);
+		return opened;
 	}
 
 	private save(relay: Relay, purse: Purse, fees: FeeRates): Promise<void> {
