@@ -1,0 +1,168 @@
+/**
+ * Money in by card: a Checkout Session that Stripe shows to who pays, what became of it as Stripe says now, and giving it back to the card that paid.
+ * Only cards: other ways of paying at Stripe can be taken back for longer than {@link FRESH_MS}.
+ */
+
+import type Stripe from "stripe";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { DepositState, PaymentState, Rail, Started, StartOrder } from "./rail.ts";
+import { ask, askFor, centsFor, centsOf, idOf, isOurs, isRefused, type StripeParts } from "./stripe-client.ts";
+
+/** How long card money is fresh: most of what comes back is on its way by then (money.md, "Cards come back"). */
+export const FRESH_MS = 14 * 86_400_000;
+
+/** Stripe keeps a session open for half an hour at least, counted from when it hears of it. */
+const OPEN_MS_MIN = 30 * 60_000;
+
+/** Begins a top-up. Everything that is sent follows from the order, so that the same order again is the same request. */
+export async function startDeposit(parts: StripeParts, order: StartOrder): Promise<Started | Problem> {
+	const { stripe, options } = parts;
+	const session = await ask(() =>
+		stripe.checkout.sessions.create(
+			{
+				mode: "payment",
+				client_reference_id: order.id,
+				metadata: { deposit: order.id },
+				line_items: [lineOf(order)],
+				allowed_payment_method_types: ["card"],
+				// the bank asks who pays: a stolen card is then its loss and not the market's
+				payment_method_options: { card: { request_three_d_secure: "any" } },
+				// one currency from the card to the ledger, and back
+				adaptive_pricing: { enabled: false },
+				payment_intent_data: { capture_method: "automatic", metadata: { deposit: order.id } },
+				expires_at: Math.ceil((order.expiresAtMs + OPEN_MS_MIN) / 1_000),
+				success_url: options.returnUrl,
+				cancel_url: options.returnUrl,
+			},
+			{ idempotencyKey: order.id },
+		),
+	);
+	return startedOf(session);
+}
+
+/** What is bought, as Stripe's page shows it. */
+export function lineOf(order: Pick<StartOrder, "amount" | "text">): {
+	quantity: number;
+	price_data: { currency: string; unit_amount: number; product_data: { name: string } };
+} {
+	return {
+		quantity: 1,
+		price_data: { currency: "usd", unit_amount: centsFor(order.amount), product_data: { name: order.text } },
+	};
+}
+
+/** A new session as what can be paid now. */
+export function startedOf(session: Awaited<ReturnType<typeof ask<Stripe.Checkout.Session>>>): Started | Problem {
+	if (isProblem(session)) return session;
+	if (isRefused(session)) return problem("rail-closed", `Stripe began no payment (${session.refused}).`);
+	if (!session.url) return problem("unavailable", "Stripe gave no page to pay on.");
+	return {
+		reference: session.id,
+		pay: { kind: "link", url: session.url },
+		expiresAtMs: session.expires_at * 1_000,
+	};
+}
+
+/** Asks what became of a top-up: of a session, or of the payment that a monthly invoice was paid by. */
+export async function depositOf(parts: StripeParts, reference: string): Promise<DepositState | Problem> {
+	if (!/^cs_[0-9A-Za-z_]{1,200}$/.test(reference)) return { state: "absent" };
+	const session = await askFor(() => parts.stripe.checkout.sessions.retrieve(reference));
+	if (isProblem(session)) return session;
+	// the market's Stripe account may sell other things too
+	if (!session?.metadata?.deposit || session.mode !== "payment" || !isOurs(parts, session)) return { state: "absent" };
+	if (session.status === "expired") return { state: "ended" };
+	const intent = idOf(session.payment_intent);
+	if (session.status !== "complete" || session.payment_status !== "paid" || !intent) return { state: "waiting" };
+	return await intentOf(parts, intent);
+}
+
+/** What a payment intent's charge says: paid, on its way, or taken back. */
+export async function intentOf(parts: StripeParts, id: string): Promise<DepositState | Problem> {
+	const intent = await askFor(() =>
+		parts.stripe.paymentIntents.retrieve(id, {
+			expand: ["latest_charge.balance_transaction", "latest_charge.refunds"],
+		}),
+	);
+	if (isProblem(intent)) return intent;
+	if (!intent || !isOurs(parts, intent)) return { state: "absent" };
+	const charge = intent.latest_charge;
+	if (intent.status !== "succeeded" || typeof charge !== "object" || !charge?.captured) return { state: "waiting" };
+	const settled = charge.balance_transaction;
+	// it follows a moment after the charge, with an event of its own; until then the fee is not known
+	if (typeof settled !== "object" || !settled) return { state: "waiting" };
+	const amount = centsOf(charge.amount_captured);
+	const fee = centsOf(settled.fee);
+	const refunded = centsOf(charge.amount_refunded);
+	if (amount === undefined || fee === undefined || refunded === undefined) return odd();
+	const disputed = charge.disputed ? await disputedOf(parts, id) : { cents: 0n, atMs: 0 };
+	if (isProblem(disputed)) return disputed;
+	if (disputed.cents > 0n)
+		return { state: "returned", amount: disputed.cents + refunded, atMs: disputed.atMs, why: "dispute" };
+	if (refunded > 0n) {
+		const newest = Math.max(charge.created, ...(charge.refunds?.data ?? []).map(({ created }) => created));
+		return { state: "returned", amount: refunded, atMs: newest * 1_000, why: "refund" };
+	}
+	const atMs = charge.created * 1_000;
+	return { state: "paid", amount, fee, atMs, backUntilMs: atMs + FRESH_MS };
+}
+
+/**
+ * What disputes took back of a payment, and when the first did. Not by their states, of which there are ten and more to come, but by what they moved: an
+ * inquiry moves nothing, a dispute takes at once, one that is won gives again.
+ */
+async function disputedOf(
+	parts: StripeParts,
+	intent: string,
+): Promise<{ readonly cents: bigint; readonly atMs: number } | Problem> {
+	const disputes = await askFor(() => parts.stripe.disputes.list({ payment_intent: intent, limit: 100 }));
+	if (isProblem(disputes)) return disputes;
+	let cents = 0n;
+	let atMs = Number.MAX_SAFE_INTEGER;
+	for (const dispute of disputes?.data ?? []) {
+		atMs = Math.min(atMs, dispute.created * 1_000);
+		for (const { amount } of dispute.balance_transactions) {
+			if (!Number.isSafeInteger(amount)) return odd();
+			cents -= BigInt(amount);
+		}
+	}
+	return { cents: cents < 0n ? 0n : cents, atMs };
+}
+
+function odd(): Problem {
+	return problem("unavailable", "Stripe answers an amount that is none.");
+}
+
+/** Gives a payment back to the card that paid it, all or a part. What was given back under the same id before is found and not given again. */
+export async function giveBack(
+	parts: StripeParts,
+	order: Parameters<NonNullable<Rail["giveBack"]>>[0],
+): Promise<PaymentState> {
+	const { stripe } = parts;
+	const session = await askFor(() => stripe.checkout.sessions.retrieve(order.reference));
+	if (isProblem(session)) return unknown(session);
+	const intent = idOf(session?.payment_intent);
+	if (!session?.metadata?.deposit || !intent)
+		return { state: "failed", why: "Stripe knows no such payment of this market's." };
+	const before = await askFor(() => stripe.refunds.list({ payment_intent: intent, limit: 100 }));
+	if (isProblem(before)) return unknown(before);
+	const found = before?.data.find((refund) => refund.metadata?.refund === order.id);
+	const refund =
+		found ??
+		(await ask(() =>
+			stripe.refunds.create(
+				{ payment_intent: intent, amount: centsFor(order.amount), metadata: { refund: order.id } },
+				{ idempotencyKey: order.id },
+			),
+		));
+	if (isProblem(refund)) return unknown(refund);
+	if (isRefused(refund)) return { state: "failed", why: `Stripe gives nothing back (${refund.refused}).` };
+	if (refund.status === "failed" || refund.status === "canceled")
+		return { state: "failed", why: "The card's bank did not take it back." };
+	const amount = centsOf(refund.amount);
+	if (refund.status !== "succeeded" || amount === undefined) return { state: "sending" };
+	return { state: "sent", amount, fee: 0n, proof: refund.id, atMs: refund.created * 1_000 };
+}
+
+function unknown({ detail }: Problem): PaymentState {
+	return { state: "unknown", why: detail };
+}

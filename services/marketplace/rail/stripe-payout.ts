@@ -1,0 +1,106 @@
+/**
+ * Money out to an operator's Stripe account: one transfer, with our payout's id as its group and as the idempotency key. Stripe forgets such a key after a day,
+ * so a transfer of the same id is looked for first (threat 19).
+ */
+
+import type Stripe from "stripe";
+import { isProblem, type Problem } from "#contracts/problem";
+import type { PaymentState, PayOrder, RailQuote } from "./rail.ts";
+import { ask, askFor, centsFor, centsOf, isOurs, isRefused, type StripeParts } from "./stripe-client.ts";
+
+/** What Stripe charges the market for a payout: a quarter of a percent, a quarter dollar, and two dollars for each account that is paid in a month. */
+const FEE = { perMille: 25n, scale: 10_000n, each: 25n, monthly: 200n };
+
+/** A request of ours cannot begin at Stripe any more when this much time has passed since it was sent. */
+export const ON_ITS_WAY_MS = 10 * 60_000;
+
+/** When this process last sent a payout, by id. After a restart, nothing is known of what the process before it sent. */
+export type Sent = { readonly sinceMs: number; readonly lastMs: Map<string, number> };
+
+/** Ids remembered: those of {@link ON_ITS_WAY_MS} matter, and a market does not begin this many payouts in it. */
+const SENT_MAX = 10_000;
+
+/** What a payout of an amount costs now; `to` tells whether the account was paid this month already. */
+export async function payoutQuote(parts: StripeParts, amount: bigint, to?: string): Promise<RailQuote | Problem> {
+	const first = to === undefined ? true : await isFirstOfMonth(parts, to);
+	if (isProblem(first)) return first;
+	return { fee: feeOf(amount, first), atMost: false };
+}
+
+function feeOf(amount: bigint, first: boolean): bigint {
+	const share = (amount * FEE.perMille + FEE.scale - 1n) / FEE.scale;
+	return share + FEE.each + (first ? FEE.monthly : 0n);
+}
+
+async function isFirstOfMonth({ stripe, clock }: StripeParts, destination: string): Promise<boolean | Problem> {
+	const now = new Date(clock.nowMs());
+	const month = Date.UTC(now.getUTCFullYear(), now.getUTCMonth()) / 1_000;
+	const found = await askFor(() => stripe.transfers.list({ destination, created: { gte: month }, limit: 1 }));
+	return isProblem(found) ? found : !found?.data.length;
+}
+
+/** Pays, unless the same id was paid before. */
+export async function payOut(parts: StripeParts, sent: Sent, order: PayOrder): Promise<PaymentState> {
+	const before = await transferOf(parts, order);
+	if (isProblem(before)) return { state: "unknown", why: before.detail };
+	if (before) return stateOf(before);
+	const first = await isFirstOfMonth(parts, order.to);
+	if (isProblem(first)) return { state: "unknown", why: first.detail };
+	const fee = feeOf(order.amount, first);
+	if (fee > order.feeMax) return { state: "failed", why: `Stripe's fee of ${fee} cents is more than the ceiling.` };
+	if (sent.lastMs.size >= SENT_MAX) forgetOldest(sent);
+	sent.lastMs.set(order.id, parts.clock.nowMs());
+	const made = await ask(() =>
+		parts.stripe.transfers.create(
+			{
+				amount: centsFor(order.amount),
+				currency: "usd",
+				destination: order.to,
+				transfer_group: order.id,
+				metadata: { payout: order.id, fee: fee.toString() },
+			},
+			{ idempotencyKey: order.id },
+		),
+	);
+	if (isProblem(made)) return { state: "unknown", why: made.detail };
+	if (isRefused(made)) return { state: "failed", why: `Stripe did not transfer it (${made.refused}).` };
+	return stateOf(made);
+}
+
+function forgetOldest({ lastMs }: Sent): void {
+	for (const id of lastMs.keys()) {
+		lastMs.delete(id);
+		return;
+	}
+}
+
+/**
+ * Asks what became of a payout. That Stripe lists no transfer is certain only once a request that is still on its way could not begin any more; a request that
+ * comes all the same meets the idempotency key of the first.
+ */
+export async function payoutOf(parts: StripeParts, sent: Sent, order: PayOrder): Promise<PaymentState | Problem> {
+	const found = await transferOf(parts, order);
+	if (isProblem(found)) return found;
+	if (found) return stateOf(found);
+	const lastMs = sent.lastMs.get(order.id) ?? sent.sinceMs;
+	if (parts.clock.nowMs() - lastMs < ON_ITS_WAY_MS)
+		return { state: "unknown", why: "Stripe has no such transfer yet, and one could still be on its way." };
+	return { state: "absent" };
+}
+
+async function transferOf(parts: StripeParts, order: PayOrder): Promise<Stripe.Transfer | undefined | Problem> {
+	const found = await askFor(() => parts.stripe.transfers.list({ transfer_group: order.id, limit: 10 }));
+	if (isProblem(found)) return found;
+	return found?.data.find((transfer) => transfer.metadata.payout === order.id && isOurs(parts, transfer));
+}
+
+function stateOf(transfer: Stripe.Transfer): PaymentState {
+	const amount = centsOf(transfer.amount);
+	const reversed = centsOf(transfer.amount_reversed);
+	const fee = /^\d{1,9}$/.test(transfer.metadata.fee ?? "") ? BigInt(transfer.metadata.fee as string) : undefined;
+	if (amount === undefined || fee === undefined || reversed === undefined)
+		return { state: "unknown", why: "Stripe shows a transfer that the market did not make like this." };
+	if (reversed === amount) return { state: "failed", why: "The transfer was reversed: all of it came back." };
+	if (reversed > 0n) return { state: "unknown", why: "A part of the transfer was reversed; somebody must look at it." };
+	return { state: "sent", amount, fee, proof: transfer.id, atMs: transfer.created * 1_000 };
+}

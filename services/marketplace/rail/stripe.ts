@@ -1,0 +1,74 @@
+/**
+ * The card rail: Stripe behind the seam of `rail.ts`. Money comes in by Checkout on Stripe's own pages, so that the market never sees a card, and goes out to
+ * operators' Stripe accounts. The ledger is the market's own: nothing is kept at Stripe that is not asked for again.
+ */
+
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Rail, RailBalance } from "./rail.ts";
+import { askFor, CENTS_MAX, centsOf, openClient, type StripeOptions, type StripeParts } from "./stripe-client.ts";
+import { depositOf, giveBack, startDeposit } from "./stripe-deposit.ts";
+import { eventDoor } from "./stripe-event.ts";
+import { payOut, payoutOf, payoutQuote, type Sent } from "./stripe-payout.ts";
+
+/** Under five dollars a card payment loses too much to its fee; the most is what the market is ready to lose to one stolen card. */
+const TOP_UP = { min: 500n, max: 100_000n };
+
+/** What Stripe takes of a card payment: 2.9 % and 30 cents, more for a foreign card. */
+const CARD_FEE = { perMille: 29n, each: 30n };
+
+/** Opens the card rail. Nothing is asked of Stripe yet. */
+export async function openStripe(options: StripeOptions): Promise<Rail | Problem> {
+	const parts = await openClient(options);
+	if (isProblem(parts)) return parts;
+	const hints = new Set<(reference: string) => void>();
+	const sent: Sent = { sinceMs: parts.clock.nowMs(), lastMs: new Map() };
+	const topUp = options.topUp ?? TOP_UP;
+	return {
+		name: "card",
+		world: "world:card",
+		unit: "cent",
+		ranges: { in: topUp, out: { min: 1n, max: CENTS_MAX } },
+		quote: async (way, amount, to) =>
+			way === "in" ? { fee: cardFee(amount), atMost: true } : await payoutQuote(parts, amount, to),
+		start: async (order) => {
+			if (order.amount < topUp.min || order.amount > topUp.max)
+				return problem("malformed", `A card pays ${topUp.min} to ${topUp.max} cents at once.`);
+			return await startDeposit(parts, order);
+		},
+		onEvent: (hint) => {
+			hints.add(hint);
+			return () => hints.delete(hint);
+		},
+		deposit: (reference) => depositOf(parts, reference),
+		payment: (order) => payoutOf(parts, sent, order),
+		pay: (order) => payOut(parts, sent, order),
+		giveBack: (order) => giveBack(parts, order),
+		receive: eventDoor(parts, (reference) => {
+			for (const hint of hints) hint(reference);
+		}),
+		balance: () => balanceOf(parts),
+		check: async () => {
+			const balance = await balanceOf(parts);
+			return isProblem(balance) ? balance : undefined;
+		},
+		close: async () => hints.clear(),
+	};
+}
+
+function cardFee(amount: bigint): bigint {
+	return (amount * CARD_FEE.perMille + 999n) / 1_000n + CARD_FEE.each;
+}
+
+async function balanceOf({ stripe }: StripeParts): Promise<RailBalance | Problem> {
+	const found = await askFor(() => stripe.balance.retrieve());
+	if (isProblem(found)) return found;
+	if (!found) return problem("unavailable", "Stripe shows no balance.");
+	const dollars = (of: readonly { readonly amount: number; readonly currency: string }[]): bigint =>
+		of.reduce((sum, { amount, currency }) => sum + (currency === "usd" ? wholeOf(amount) : 0n), 0n);
+	return { spendable: dollars(found.available), pending: dollars(found.pending) };
+}
+
+/** A balance may be below nothing after a dispute. */
+function wholeOf(amount: number): bigint {
+	return amount < 0 ? -(centsOf(-amount) ?? 0n) : (centsOf(amount) ?? 0n);
+}
