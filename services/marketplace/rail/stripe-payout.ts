@@ -12,10 +12,10 @@ import { ask, askFor, centsFor, centsOf, isOurs, isRefused, type StripeParts } f
 const FEE = { perMille: 25n, scale: 10_000n, each: 25n, monthly: 200n };
 
 /** A request of ours cannot begin at Stripe any more when this much time has passed since it was sent. */
-export const ON_ITS_WAY_MS = 10 * 60_000;
+const ON_ITS_WAY_MS = 10 * 60_000;
 
-/** When this process last sent a payout, by id. After a restart, nothing is known of what the process before it sent. */
-export type Sent = { readonly sinceMs: number; readonly lastMs: Map<string, number> };
+/** When this process last sent a payout, by id, and what Stripe refused of it. After a restart, nothing is known of what the process before it sent. */
+export type Sent = { readonly sinceMs: number; readonly last: Map<string, { readonly atMs: number; why?: string }> };
 
 /** Ids remembered: those of {@link ON_ITS_WAY_MS} matter, and a market does not begin this many payouts in it. */
 const SENT_MAX = 10_000;
@@ -48,8 +48,12 @@ export async function payOut(parts: StripeParts, sent: Sent, order: PayOrder): P
 	if (isProblem(first)) return { state: "unknown", why: first.detail };
 	const fee = feeOf(order.amount, first);
 	if (fee > order.feeMax) return { state: "failed", why: `Stripe's fee of ${fee} cents is more than the ceiling.` };
-	if (sent.lastMs.size >= SENT_MAX) forgetOldest(sent);
-	sent.lastMs.set(order.id, parts.clock.nowMs());
+	for (const oldest of sent.last.keys()) {
+		if (sent.last.size < SENT_MAX) break;
+		sent.last.delete(oldest);
+	}
+	const attempt: { atMs: number; why?: string } = { atMs: parts.clock.nowMs() };
+	sent.last.set(order.id, attempt);
 	const made = await ask(() =>
 		parts.stripe.transfers.create(
 			{
@@ -63,15 +67,9 @@ export async function payOut(parts: StripeParts, sent: Sent, order: PayOrder): P
 		),
 	);
 	if (isProblem(made)) return { state: "unknown", why: made.detail };
-	if (isRefused(made)) return { state: "failed", why: `Stripe did not transfer it (${made.refused}).` };
-	return stateOf(made);
-}
-
-function forgetOldest({ lastMs }: Sent): void {
-	for (const id of lastMs.keys()) {
-		lastMs.delete(id);
-		return;
-	}
+	if (!isRefused(made)) return stateOf(made);
+	attempt.why = `Stripe did not transfer it (${made.refused}).`;
+	return { state: "failed", why: attempt.why };
 }
 
 /**
@@ -82,8 +80,9 @@ export async function payoutOf(parts: StripeParts, sent: Sent, order: PayOrder):
 	const found = await transferOf(parts, order);
 	if (isProblem(found)) return found;
 	if (found) return stateOf(found);
-	const lastMs = sent.lastMs.get(order.id) ?? sent.sinceMs;
-	if (parts.clock.nowMs() - lastMs < ON_ITS_WAY_MS)
+	const last = sent.last.get(order.id);
+	if (last?.why !== undefined) return { state: "failed", why: last.why };
+	if (parts.clock.nowMs() - (last?.atMs ?? sent.sinceMs) < ON_ITS_WAY_MS)
 		return { state: "unknown", why: "Stripe has no such transfer yet, and one could still be on its way." };
 	return { state: "absent" };
 }

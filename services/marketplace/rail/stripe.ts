@@ -21,7 +21,7 @@ export async function openStripe(options: StripeOptions): Promise<Rail | Problem
 	const parts = await openClient(options);
 	if (isProblem(parts)) return parts;
 	const hints = new Set<(reference: string) => void>();
-	const sent: Sent = { sinceMs: parts.clock.nowMs(), lastMs: new Map() };
+	const sent: Sent = { sinceMs: parts.clock.nowMs(), last: new Map() };
 	const topUp = options.topUp ?? TOP_UP;
 	return {
 		name: "card",

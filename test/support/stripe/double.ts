@@ -122,6 +122,7 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 		serve(request, response).catch(() => response.destroy());
 	});
 	const { promise, resolve } = Promise.withResolvers<void>();
+	server.unref();
 	server.listen(0, "127.0.0.1", resolve);
 	await promise;
 
