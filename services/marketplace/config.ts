@@ -4,11 +4,12 @@ import { type Amount, parseDollars } from "#contracts/amount";
 import { fromHex } from "#contracts/bytes";
 import { type Problem, problem } from "#contracts/problem";
 import type { FeeRates } from "#contracts/tab";
-import { choice, flag, readSettings, type Sources, secret, text, whole } from "#host/env";
+import { choice, flag, readSettings, type Sources, secret, text, type Values, whole } from "#host/env";
 import { LOG_LEVELS, type LogLevel } from "#host/log";
 import { isLoopback } from "#host/loopback";
 import { NETWORKS } from "./rail/bolt11.ts";
 import type { LightningConfig } from "./rail/lightning.ts";
+import type { StripeOptions } from "./rail/stripe-client.ts";
 import type { RateConfig } from "./rate/open.ts";
 
 /** The settings by name: `dataPath` is `--data-path`, `FARELAY_DATA_PATH`, `"dataPath"`. */
@@ -49,6 +50,13 @@ export const MARKET_SETTINGS = {
 	lndUrl: text(),
 	lndMacaroon: text(),
 	lndCert: text(),
+	/** Stripe's secret or restricted key: cards are taken where it is given */
+	stripeKey: secret(),
+	/** what Stripe signs its events with, and the events of operators' accounts, which come by a destination of their own */
+	stripeEventSecret: secret(),
+	stripeThinEventSecret: secret(),
+	/** where a browser goes after paying at Stripe: the market's own address as people see it */
+	publicUrl: text(),
 	logLevel: choice("info", LOG_LEVELS),
 };
 
@@ -68,8 +76,13 @@ export type MarketplaceConfig = {
 	readonly metricsToken: string | undefined;
 	readonly rates: RateConfig;
 	readonly lightning: LightningConfig;
+	/** cards by Stripe; undefined where none are taken */
+	readonly card: CardConfig | undefined;
 	readonly logLevel: LogLevel;
 };
+
+/** What the card rail is told, its clock aside. */
+export type CardConfig = Omit<StripeOptions, "clock">;
 
 /** What a bitcoin costs in a market for trying and testing: a round number that nobody takes for today's. */
 const FIXED_RATE = "50000";
@@ -92,6 +105,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		metricsToken: undefined,
 		rates: { rateSources: MARKET_SETTINGS.rateSources.fallback, rateSpreadPpm: 5_000, fixedRate: FIXED_RATE },
 		lightning: { lightningNetwork: "regtest", lndUrl: undefined, lndMacaroon: undefined, lndCert: undefined },
+		card: undefined,
 		logLevel: "info",
 	};
 }
@@ -107,6 +121,8 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		return problem("usage", "FARELAY_FROZEN must be public keys in hex with commas between them.");
 	if (values.fixedRate !== undefined && !values.play)
 		return problem("usage", "A fixed rate is for play money: with real money it would be wrong within minutes.");
+	const card = cardConfig(values);
+	if (card && "problem" in card) return card;
 	const config: MarketplaceConfig = {
 		dataPath: values.data,
 		host: values.host,
@@ -131,9 +147,26 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 			lndMacaroon: values.lndMacaroon,
 			lndCert: values.lndCert,
 		},
+		card,
 		logLevel: values.logLevel,
 	};
 	return refuseConfig(config) ?? config;
+}
+
+function cardConfig(values: Values<typeof MARKET_SETTINGS>): CardConfig | Problem | undefined {
+	const { stripeKey: key, stripeEventSecret: eventSecret, stripeThinEventSecret: thinEventSecret, publicUrl } = values;
+	if (key === undefined) return undefined;
+	if (eventSecret === undefined)
+		return problem(
+			"usage",
+			"FARELAY_STRIPE_EVENT_SECRET is missing: without it nobody's event can be told from Stripe's.",
+		);
+	if (publicUrl === undefined || !/^https:\/\/[!-~]{1,200}$/.test(publicUrl))
+		return problem(
+			"usage",
+			"FARELAY_PUBLIC_URL must be the market's https address: browsers come back to it after paying.",
+		);
+	return { key, eventSecret, thinEventSecret, returnUrl: publicUrl };
 }
 
 /** What no market may start with. */

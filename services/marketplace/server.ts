@@ -16,6 +16,7 @@ import { PROBLEMS, type Problem, problem } from "#contracts/problem";
 import { isFromHere } from "#host/loopback";
 import { makeCallers } from "./api/caller.ts";
 import { cardRoutes } from "./api/cards.ts";
+import { eventRoutes } from "./api/events.ts";
 import { relayRoutes, sendProblem } from "./api/relays.ts";
 import { appRouter } from "./api/router.ts";
 import { problemOf } from "./api/trpc.ts";
@@ -62,6 +63,7 @@ export function makeServer({ market, config }: Door): Express {
 	});
 	app.use(relayRoutes(market));
 	app.use(cardRoutes(market, config));
+	app.use(eventRoutes(market));
 	app.use("/trpc", trpc(market));
 	app.use((_request, response) => sendProblem(response, problem("not-found")));
 	app.use(fail(market));
@@ -122,6 +124,7 @@ const ROUTES = [
 function routeOf(path: string): string {
 	if (ROUTES.includes(path)) return path;
 	const names = path.startsWith("/trpc/") ? path.slice("/trpc/".length).split(",") : [];
+	if (path.startsWith("/v1/event/")) return "/v1/event";
 	const known = Object.hasOwn(appRouter._def.procedures, names[0] ?? "");
 	return known ? `/trpc/${names.length === 1 ? names[0] : "several"}` : "other";
 }

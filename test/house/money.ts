@@ -38,6 +38,8 @@ const EXCEPT: Readonly<Record<string, RegExp>> = {
 	"services/relay/gauges.ts": /unredeemedNanos/,
 	// answers how many rows it changed
 	"services/marketplace/ledger/sqlite-thread.ts": /function moveBalance/,
+	// Stripe's package takes JSON's numbers; checked before to be at most eight digits
+	"services/marketplace/rail/stripe-client.ts": /function centsFor|Number\(cents\)/,
 };
 
 /** What breaks it in a set of files: everything but tests, and JavaScript that runs before there is TypeScript. */

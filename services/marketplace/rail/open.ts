@@ -7,6 +7,7 @@ import type { MarketplaceConfig } from "#marketplace/config";
 import { lightningEngines } from "./lightning.ts";
 import { makePlayRail } from "./play.ts";
 import type { Rail } from "./rail.ts";
+import { openStripe } from "./stripe.ts";
 
 /** What an engine may need from outside. */
 export type RailDeps = {
@@ -35,8 +36,10 @@ export async function openRails(config: MarketplaceConfig, deps: RailDeps): Prom
 
 /** One line for each engine that the configuration asks for. */
 function engines(config: MarketplaceConfig, deps: RailDeps): (() => Promise<Rail | Problem>)[] {
+	const { card } = config;
 	return [
 		...(config.play ? [async () => makePlayRail(deps.clock)] : []),
 		...lightningEngines(config.lightning, config.dataPath, deps),
+		...(card ? [() => openStripe({ ...card, clock: deps.clock })] : []),
 	];
 }

@@ -103,7 +103,7 @@ export function centsOf(found: unknown): bigint | undefined {
 	return Number.isSafeInteger(found) && (found as number) >= 0 ? BigInt(found as number) : undefined;
 }
 
-/** Cents as Stripe's requests want them. The rail's ranges keep them far below where a number is not exact any more. */
+/** Cents as the package wants them in a request: JSON's numbers. The rail's ranges keep them far below where one is not exact any more. */
 export function centsFor(cents: bigint): number {
 	if (cents <= 0n || cents > CENTS_MAX) throw new RangeError("not an amount of cents");
 	return Number(cents);

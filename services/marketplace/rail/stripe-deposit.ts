@@ -41,10 +41,7 @@ export async function startDeposit(parts: StripeParts, order: StartOrder): Promi
 }
 
 /** What is bought, as Stripe's page shows it. */
-export function lineOf(order: Pick<StartOrder, "amount" | "text">): {
-	quantity: number;
-	price_data: { currency: string; unit_amount: number; product_data: { name: string } };
-} {
+export function lineOf(order: Pick<StartOrder, "amount" | "text">): Stripe.Checkout.SessionCreateParams.LineItem {
 	return {
 		quantity: 1,
 		price_data: { currency: "usd", unit_amount: centsFor(order.amount), product_data: { name: order.text } },

@@ -3,6 +3,7 @@
  * operators' Stripe accounts. The ledger is the market's own: nothing is kept at Stripe that is not asked for again.
  */
 
+import type Stripe from "stripe";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Rail, RailBalance } from "./rail.ts";
 import { askFor, CENTS_MAX, centsOf, openClient, type StripeOptions, type StripeParts } from "./stripe-client.ts";
@@ -63,12 +64,12 @@ async function balanceOf({ stripe }: StripeParts): Promise<RailBalance | Problem
 	const found = await askFor(() => stripe.balance.retrieve());
 	if (isProblem(found)) return found;
 	if (!found) return problem("unavailable", "Stripe shows no balance.");
-	const dollars = (of: readonly { readonly amount: number; readonly currency: string }[]): bigint =>
-		of.reduce((sum, { amount, currency }) => sum + (currency === "usd" ? wholeOf(amount) : 0n), 0n);
-	return { spendable: dollars(found.available), pending: dollars(found.pending) };
+	return { spendable: sumOf(found.available), pending: sumOf(found.pending) };
 }
 
-/** A balance may be below nothing after a dispute. */
-function wholeOf(amount: number): bigint {
-	return amount < 0 ? -(centsOf(-amount) ?? 0n) : (centsOf(amount) ?? 0n);
+/** Dollars are all that the market has at Stripe. They may be below nothing after a dispute. */
+function sumOf(parts: readonly (Stripe.Balance.Available | Stripe.Balance.Pending)[]): bigint {
+	return parts
+		.filter(({ currency }) => currency === "usd")
+		.reduce((sum, { amount }) => sum + (centsOf(amount) ?? -(centsOf(-amount) ?? 0n)), 0n);
 }
