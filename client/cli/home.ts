@@ -11,10 +11,13 @@ import { type Call, type Options, textOf } from "./verb.ts";
 /** Options of every verb that acts for a person. */
 export const HOME_OPTIONS: Options = { home: { type: "string" }, market: { type: "string" } };
 
+/** Where a market is looked for unless told otherwise: where a box opens one. */
+export const MARKET_URL = "http://127.0.0.1:8787";
+
 /** What they are called in `--help`. */
 export const HOME_USAGE: readonly string[] = [
 	"  --home PATH      your account and everything that belongs to it (FARELAY_HOME, or .farelay-home in your own folder)",
-	"  --market URL     the marketplace (FARELAY_MARKET, or http://127.0.0.1:8787)",
+	`  --market URL     the marketplace (FARELAY_MARKET, or ${MARKET_URL})`,
 ];
 
 /** The folder of the person's things. */
@@ -25,7 +28,7 @@ export function homeOf(call: Call): string {
 
 /** The marketplace's URL. */
 export function marketOf(call: Call): string {
-	return textOf(call, "market") ?? call.env.FARELAY_MARKET ?? "http://127.0.0.1:8787";
+	return textOf(call, "market") ?? call.env.FARELAY_MARKET ?? MARKET_URL;
 }
 
 /** The person's storage. */

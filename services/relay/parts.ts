@@ -1,4 +1,4 @@
-/** What the parts of a relay know of each other. Made once in `relay.ts`. */
+/** What the parts of a relay know of each other. Made once in `assembly.ts`. */
 
 import type { Crypto, KeyPair } from "#contracts/identity";
 import type { Clock } from "#host/clock";

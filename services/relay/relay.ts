@@ -1,39 +1,25 @@
-/** Puts a relay together and takes it apart in order. Everything else in this room is a part that knows nothing of the whole. */
+/** Starts a relay and ends it in order. Its parts, which know nothing of the whole, are put together in `assembly.ts`. */
 
-import { BlockList, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Registry } from "prom-client";
-import type { Crypto, KeyPair } from "#contracts/identity";
+import type { Crypto } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import { readNetworks } from "#host/address";
 import type { Clock } from "#host/clock";
 import { type Health, makeHealth } from "#host/health";
 import { type FolderLock, lockFolder } from "#host/lock";
 import type { Log } from "#host/log";
+import { type Assembly, assemble } from "./assembly.ts";
 import { checkRelayConfig, type RelayConfig, urlOf } from "./config.ts";
 import { type Disks, openDisks } from "./disks.ts";
-import { gaugesOf } from "./gauges.ts";
 import { openRelayKey } from "./key.ts";
 import { RELAY_LIMITS, type RelayLimits } from "./limit.ts";
-import { Desk } from "./mailbox/desk.ts";
 import type { MailStore } from "./mailbox/store.ts";
 import { Announcer, offerOf } from "./market/announce.ts";
-import { MarketKeys } from "./market/market.ts";
-import { Redeemer } from "./market/redeemer.ts";
-import { Counts, openMetrics } from "./metrics.ts";
-import { type CapsBook, type Change, openCaps } from "./operator/caps.ts";
+import type { Counts } from "./metrics.ts";
+import { type Change, openCaps } from "./operator/caps.ts";
 import { openDoor } from "./operator/door.ts";
-import { Gate, Operator } from "./operator/operator.ts";
 import { type RelayState, readState } from "./operator/state.ts";
-import { Throttle } from "./operator/throttle.ts";
-import { Traffic } from "./operator/traffic.ts";
 import type { Part } from "./part.ts";
-import type { RelayParts } from "./parts.ts";
-import { Greeter } from "./session/hello.ts";
-import { Newcomers } from "./session/newcomers.ts";
-import { Router } from "./session/router.ts";
-import { Port } from "./session/server.ts";
-import { Tabs } from "./tab/tabs.ts";
-import { Tags } from "./tag/tags.ts";
 import type { Till } from "./till/till.ts";
 import { startUpkeep } from "./upkeep.ts";
 
@@ -107,7 +93,7 @@ async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Pr
 	if (isProblem(caps)) return caps;
 	const disks = await openDisks(config.data, { ...deps, health });
 	if (isProblem(disks)) return disks;
-	const built = build(config, deps, limits, relay, disks, health, caps);
+	const built = assemble(config, deps, limits, relay, disks, health, caps);
 	const forgotten = await built.market.restore();
 	if (!forgotten) await Promise.race([built.market.refresh(), pause(deps.clock)]);
 	const port = forgotten ?? (part ? ((await part.meet(built.parts, built.desk)) ?? 0) : await built.port.listen());
@@ -173,95 +159,9 @@ async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Pr
 	};
 }
 
-type Built = {
-	readonly parts: RelayParts;
-	readonly desk: Desk;
-	readonly market: MarketKeys;
-	readonly redeemer: Redeemer;
-	readonly port: Port;
-	readonly metrics: Registry;
-	readonly operator: Operator;
-};
-
-function build(
-	config: RelayConfig,
-	deps: RelayDeps,
-	limits: RelayLimits,
-	relay: KeyPair,
-	disks: Disks,
-	health: Health,
-	caps: CapsBook,
-): Built {
-	const { crypto, clock, log } = deps;
-	const { store, till } = disks;
-	const counts = new Counts();
-	const market = new MarketKeys({
-		...deps,
-		limits,
-		marketUrl: config.marketUrl,
-		pin: config.marketKey,
-		folder: deps.part ? deps.part.folder : config.data,
-	});
-	const tags: Tags = new Tags(store, limits, (error) => desk.failed(error));
-	const onDisk = (works: boolean): void => {
-		health.report("disk", works ? undefined : "disk");
-		router.relieve();
-		operator.look();
-	};
-	const desk: Desk = new Desk({ store, tags, clock, limits, log, onDisk });
-	const router: Router = new Router(desk, clock, limits, counts, deps.part?.far);
-	const tabs = new Tabs({ crypto, till, relay }, limits);
-	const owns = (id: Uint8Array): boolean => deps.part?.owns(id) ?? true;
-	const greeter = new Greeter({ crypto, relay, clock, market, limits, owns });
-	const newcomers = new Newcomers(limits.newMailboxesPerHourMax, clock.elapsedMs);
-	const newTabs = new Newcomers(limits.newTabsPerHourMax, clock.elapsedMs);
-	const gate = new Gate();
-	const traffic = new Traffic({ clock, log, folder: config.data });
-	const throttle = new Throttle(clock, () => counts.delays.bandwidth++);
-	const operator = new Operator({ caps, gate, traffic, throttle, store });
-	const parts: RelayParts = {
-		crypto,
-		clock,
-		log,
-		relay,
-		limits,
-		plain: config.plain,
-		store,
-		owns,
-		greeter,
-		router,
-		newcomers,
-		newTabs,
-		tabs,
-		tags,
-		counts,
-		gate,
-		traffic,
-		throttle,
-	};
-	const redeemer = new Redeemer({
-		...deps,
-		limits,
-		relay,
-		market,
-		marketUrl: config.marketUrl,
-		tabs,
-		till,
-		counts,
-		everyMs: config.redeemEveryMs,
-	});
-	const strangers = (): number => port.unknown;
-	const gauges = gaugesOf(parts, { till, operator, health, strangers, slowed: () => desk.slowedCount });
-	const metrics = openMetrics(counts, gauges, deps.processMetrics ?? true);
-	const { host, port: wanted, trustProxy, helloMs, idleMs } = config;
-	const trusted = readNetworks(trustProxy) ?? new BlockList();
-	const port: Port = new Port({ parts, health, metrics, host, port: wanted, trusted, helloMs, idleMs });
-	return { parts, desk, market, redeemer, port, metrics, operator };
-}
-
 /** Drains: nobody new, goodbye, live mail and counts to the disk, one redemption, closed. Each step within what is left of the time. */
 async function stop(
-	{ parts, desk, redeemer, port, operator }: Built,
+	{ parts, desk, redeemer, port, operator }: Assembly,
 	disks: Disks,
 	health: Health,
 	limits: RelayLimits,

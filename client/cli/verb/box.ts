@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { MARKET_URL } from "#cli/home";
 import { sayBytes } from "#cli/screen";
 import { type Call, textOf, type Verb } from "#cli/verb";
 import { isProblem, type Problem, problem } from "#contracts/problem";
@@ -96,6 +97,11 @@ async function writeOut(path: string, out: object): Promise<Problem | undefined>
 	}
 }
 
+/** The option that a verb needs to find what is not where it looks by itself. */
+function hint(option: string, where: string, usual: string): string {
+	return where === usual ? "" : ` --${option} ${where}`;
+}
+
 async function run(call: Call, order: Order): Promise<Problem | undefined> {
 	const { screen } = call;
 	const { tone } = screen;
@@ -124,12 +130,10 @@ async function run(call: Call, order: Order): Promise<Problem | undefined> {
 		screen.line();
 		screen.line(tone("good", `The market is open at ${box.marketUrl}. Ctrl-C closes it.`));
 		for (const relay of box.relays) screen.line(`  ${relay.name} at ${relay.url}`);
-		screen.line(
-			tone(
-				"faint",
-				`Everything is kept in ${box.data}. Try: npx farelay fund 1; npx farelay listen; npx farelay audit`,
-			),
-		);
+		const market = hint("market", box.marketUrl, MARKET_URL);
+		const data = hint("data", box.data, resolve(call.folder, ".farelay"));
+		const tries = [`npx farelay fund 1${market}`, `npx farelay listen${market}`, `npx farelay audit${data}`];
+		screen.line(tone("faint", `Everything is kept in ${box.data}. Try: ${tries.join("; ")}`));
 		if (!call.stop.aborted) await new Promise((done) => call.stop.addEventListener("abort", done));
 		return undefined;
 	} finally {
