@@ -4,7 +4,7 @@ import { fromHex, toHex } from "#contracts/bytes";
 import { readListen, readRangesBody, readWindow, type Window, writeListening, writeProblem } from "#contracts/control";
 import { type KnownDevice, readForget, verifyForget, writeDevices } from "#contracts/device";
 import { FRAME } from "#contracts/frame";
-import { type Hello, verifyListen } from "#contracts/handshake";
+import { verifyListen } from "#contracts/handshake";
 import { LIMIT } from "#contracts/limit";
 import { type ProblemCode, problem } from "#contracts/problem";
 import type { Mailbox } from "#relay/mailbox/mailbox";
@@ -13,6 +13,9 @@ import type { RelayParts } from "#relay/parts";
 import { shardWrong } from "./hello.ts";
 import type { Outbox } from "./outbox.ts";
 import { Reader } from "./reader.ts";
+
+/** What is kept of a hello: every listen is bound to both. A relay has many that wait, so nothing else is. */
+export type Greeted = { readonly session: Uint8Array; readonly helloHash: Uint8Array };
 
 /** Reading of one connection. */
 export class Listening {
@@ -30,7 +33,7 @@ export class Listening {
 	}
 
 	/** Takes a listen frame's body; "malformed" when it is none. Resolves when the mailbox is the session's, or refused. */
-	listen(body: Uint8Array, hello: Hello, helloHash: Uint8Array): "malformed" | Promise<void> | undefined {
+	listen(body: Uint8Array, greeted: Greeted): "malformed" | Promise<void> | undefined {
 		const { crypto, relay, owns } = this.parts;
 		const listen = readListen(body);
 		if (!listen) return "malformed";
@@ -39,7 +42,7 @@ export class Listening {
 			const { problem: code, detail } = shardWrong(mailbox);
 			return this.refuse(code, detail);
 		}
-		const scope = { relay: relay.publicKey, helloHash, session: hello.session, mailbox, device, tokenHash };
+		const scope = { relay: relay.publicKey, ...greeted, mailbox, device, tokenHash };
 		if (!verifyListen(crypto, scope, signature))
 			return this.refuse("signature-bad", "The mailbox's key did not sign this listen.");
 		const id = toHex(mailbox);
@@ -90,7 +93,7 @@ export class Listening {
 	}
 
 	/** Takes a forget frame's body; "malformed" when it is none. Resolves when the device is given up, or it was refused. */
-	forget(body: Uint8Array, hello: Hello, helloHash: Uint8Array): "malformed" | Promise<void> | undefined {
+	forget(body: Uint8Array, greeted: Greeted): "malformed" | Promise<void> | undefined {
 		const { crypto, relay } = this.parts;
 		const forget = readForget(body);
 		if (!forget) return "malformed";
@@ -98,7 +101,7 @@ export class Listening {
 		const mailbox = this.reader?.mailboxes.get(handle);
 		if (!mailbox) return this.refuse("handle-unknown", "The handle is of no mailbox that this connection listens on.");
 		const key = fromHex(mailbox.id) as Uint8Array;
-		const scope = { relay: relay.publicKey, helloHash, session: hello.session, mailbox: key, device };
+		const scope = { relay: relay.publicKey, ...greeted, mailbox: key, device };
 		if (!verifyForget(crypto, scope, signature))
 			return this.refuse("signature-bad", "The mailbox's key did not sign that this device is given up.");
 		return this.giveUp(mailbox, handle, toHex(device));

@@ -17,7 +17,7 @@ import type { RelayParts } from "#relay/parts";
 import type { DoorReason } from "#relay/reason";
 import { directWiring } from "#relay/wire/direct";
 import { plainWiring } from "#relay/wire/plain";
-import type { Wiring } from "#relay/wire/wire";
+import type { Wire, Wiring } from "#relay/wire/wire";
 import { Admission } from "./admission.ts";
 import { Doorstep } from "./doorstep.ts";
 import { Post } from "./outbox.ts";
@@ -165,14 +165,20 @@ export class Port {
 		const wire = this.wiring.accept(request, socket as Socket, head);
 		if (!wire) return;
 		this.doorstep.leave(socket as Socket);
-		const connection = new Connection(wire, address, this.post, parts, () => {
+		this.begin(wire, address);
+	}
+
+	/** Apart from the upgrade, whose request and accepted socket must not live as long as the connection. */
+	private begin(wire: Wire, address: string): void {
+		const { counts } = this.deps.parts;
+		const connection = new Connection(wire, address, this.post, this.deps.parts, () => {
 			connection.count(this.passed);
 			this.connections.delete(connection);
 			this.admission.leave(connection);
-			parts.counts.open--;
+			counts.open--;
 		});
-		parts.counts.accepted++;
-		parts.counts.open++;
+		counts.accepted++;
+		counts.open++;
 		this.connections.add(connection);
 		this.admission.enter(connection, address);
 	}

@@ -6,14 +6,14 @@
 import { toHex } from "#contracts/bytes";
 import { readOpen, readPing, writePong, writeProblem } from "#contracts/control";
 import { advance, type Cursor, cursor, FRAME } from "#contracts/frame";
-import { type Hello, helloHash } from "#contracts/handshake";
+import { helloHash } from "#contracts/handshake";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { RelayParts } from "#relay/parts";
 import type { Tag } from "#relay/tag/dedupe";
 import { TurnAnswers } from "./answers.ts";
 import type { Line } from "./line.ts";
-import { Listening } from "./listening.ts";
+import { type Greeted, Listening } from "./listening.ts";
 import { Paying } from "./paying.ts";
 import { type Moment, Sending } from "./sending.ts";
 
@@ -33,8 +33,7 @@ export class Session {
 	private readonly sending: Sending;
 	private readonly listening: Listening;
 	private readonly c: Cursor = cursor();
-	private hello: Hello | undefined;
-	private helloHash = new Uint8Array(0);
+	private greeted: Greeted | undefined;
 	private orders = 0;
 	private ended = false;
 	/** Messages that came while one waits. `ws` may still hand out what it had read when it was paused. */
@@ -65,7 +64,7 @@ export class Session {
 
 	/** Whether it said hello. */
 	get introduced(): boolean {
-		return this.hello !== undefined;
+		return this.greeted !== undefined;
 	}
 
 	/** Takes a message. Any bytes: they are frames, or the end of the connection. */
@@ -165,7 +164,7 @@ export class Session {
 		const { clock } = this.parts;
 		let moment: Moment = { nowMs: clock.nowMs(), elapsedMs: clock.elapsedMs() };
 		while (advance(message, c)) {
-			if ((c.type === FRAME.send || c.type === FRAME.fan) && this.hello) {
+			if ((c.type === FRAME.send || c.type === FRAME.fan) && this.greeted) {
 				const sent = c.type === FRAME.send ? sending.send(message, c, moment) : sending.fan(message, c, moment);
 				if (this.ended) return undefined;
 				if (sent === "done") continue;
@@ -189,7 +188,7 @@ export class Session {
 	}
 
 	private take(type: number, body: Uint8Array): Promise<unknown> | undefined {
-		if (!this.hello) return type === FRAME.hello ? this.greet(body) : this.malformed();
+		if (!this.greeted) return type === FRAME.hello ? this.greet(body) : this.malformed();
 		switch (type) {
 			case FRAME.voucher:
 				return this.paying.voucher(body) ? undefined : this.malformed();
@@ -200,17 +199,17 @@ export class Session {
 			case FRAME.open:
 				return this.open(body);
 			case FRAME.listen: {
-				const listening = this.order() && this.listening.listen(body, this.hello, this.helloHash);
+				const listening = this.order() && this.listening.listen(body, this.greeted);
 				if (listening === "malformed") return this.malformed();
 				return listening || undefined;
 			}
 			case FRAME.forget: {
-				const forgetting = this.order() && this.listening.forget(body, this.hello, this.helloHash);
+				const forgetting = this.order() && this.listening.forget(body, this.greeted);
 				if (forgetting === "malformed") return this.malformed();
 				return forgetting || undefined;
 			}
 			case FRAME.renew:
-				return this.order() ? this.paying.renew(body, this.helloHash) : undefined;
+				return this.order() ? this.paying.renew(body, this.greeted.helloHash) : undefined;
 			case FRAME.ping:
 				return this.ping(body);
 			case FRAME.finish:
@@ -240,9 +239,9 @@ export class Session {
 			this.bye(tab);
 			return undefined;
 		}
-		this.hello = hello;
-		this.helloHash = new Uint8Array(helloHash(crypto, hello.bytes));
-		this.line.outbox.frame(greeter.welcome(this.helloHash, tab));
+		const hash = new Uint8Array(helloHash(crypto, hello.bytes));
+		this.greeted = { session: new Uint8Array(hello.session), helloHash: hash };
+		this.line.outbox.frame(greeter.welcome(hash, tab));
 		if (!tab) return undefined;
 		this.paying.tab = tab;
 		return this.tag(toHex(hello.tag));

@@ -3,7 +3,8 @@
 import { PROBLEMS, type ProblemCode, problem } from "#contracts/problem";
 import type { Held } from "#relay/operator/throttle";
 import type { RelayParts } from "#relay/parts";
-import type { Wire } from "#relay/wire/wire";
+import type { Wire, WireEvents } from "#relay/wire/wire";
+import type { Line } from "./line.ts";
 import { Outbox, type Post } from "./outbox.ts";
 import { Session } from "./session.ts";
 
@@ -15,12 +16,14 @@ const CLOSE_OWN = 4000;
 export type Passed = { readBytes: number; wroteBytes: number };
 
 /** A connection from its first byte to its last. */
-export class Connection implements Held {
+export class Connection implements Held, Line, WireEvents {
 	readonly session: Session;
+	readonly outbox: Outbox;
+	readonly address: string;
 	readonly openedAtMs: number;
 	private readonly parts: RelayParts;
 	private readonly wire: Wire;
-	private readonly outbox: Outbox;
+	private readonly onEnd: () => void;
 	private reason: ProblemCode | "client" = "client";
 	/** Why it is not read: it waits for a disk, or for the bandwidth cap. */
 	private readonly stopped = { stalled: false, held: false };
@@ -31,35 +34,52 @@ export class Connection implements Held {
 	constructor(wire: Wire, address: string, post: Post, parts: RelayParts, onEnd: () => void) {
 		this.parts = parts;
 		this.wire = wire;
+		this.address = address;
+		this.onEnd = onEnd;
 		this.openedAtMs = parts.clock.elapsedMs();
-		const outbox = new Outbox(wire, post, parts.clock.elapsedMs, parts.limits);
-		this.outbox = outbox;
-		const session = new Session(parts, {
-			outbox,
-			address,
-			pause: () => this.stop("stalled", true),
-			resume: () => this.stop("stalled", false),
-			close: (reason) => this.close(reason),
-		});
-		this.session = session;
-		wire.events = {
-			message: (message) => {
-				session.feed(message);
-				parts.throttle.took(this, message.length);
-			},
-			text: () => session.bye(problem("malformed", "Messages are binary.")),
-			drained: () => session.drained(),
-			// what the transport itself refuses (too long, not masked, not WebSocket) it closes by itself
-			broken: () => {
-				this.reason = "malformed";
-			},
-			closed: () => {
-				session.end();
-				parts.throttle.forget(this);
-				parts.counts.close(this.reason);
-				onEnd();
-			},
-		};
+		this.outbox = new Outbox(wire, post, parts.clock.elapsedMs, parts.limits);
+		this.session = new Session(parts, this);
+		// methods and no closures, here and for the session: most connections only wait, and each closure is kept for each of them
+		wire.events = this;
+	}
+
+	/** From the wire. */
+	message(message: Uint8Array): void {
+		this.session.feed(message);
+		this.parts.throttle.took(this, message.length);
+	}
+
+	/** From the wire. */
+	text(): void {
+		this.session.bye(problem("malformed", "Messages are binary."));
+	}
+
+	/** From the wire. */
+	drained(): void {
+		this.session.drained();
+	}
+
+	/** From the wire, which closes by itself what the transport refuses: too long, not masked, not WebSocket. */
+	broken(): void {
+		this.reason = "malformed";
+	}
+
+	/** From the wire. */
+	closed(): void {
+		this.session.end();
+		this.parts.throttle.forget(this);
+		this.parts.counts.close(this.reason);
+		this.onEnd();
+	}
+
+	/** From the session: it waits for a disk. */
+	pause(): void {
+		this.stop("stalled", true);
+	}
+
+	/** From the session. */
+	resume(): void {
+		this.stop("stalled", false);
 	}
 
 	/** Looks for what is due: a hello that did not come, silence, a socket that takes nothing. */
@@ -103,7 +123,8 @@ export class Connection implements Held {
 		else this.wire.resume();
 	}
 
-	private close(reason: ProblemCode): void {
+	/** From the session: sends what waits and closes. */
+	close(reason: ProblemCode): void {
 		this.reason = reason;
 		this.outbox.send();
 		const code = reason === "malformed" ? CLOSE_PROTOCOL_ERROR : CLOSE_OWN + PROBLEMS[reason].wire;
