@@ -29,7 +29,7 @@ export class TurnAnswers implements Answers {
 	private readonly counts: Counts;
 	private readonly keptNow = new Numbers();
 	private readonly passedNow = new Numbers();
-	private readonly refusedNow = new Map<ProblemCode, Numbers>();
+	private refusedNow: Map<ProblemCode, Numbers> | undefined;
 	/** Refusals that were scattered, in the order in which they became too many. */
 	private scattered: Refused[] = [];
 	private creditedNow: bigint | undefined;
@@ -64,6 +64,8 @@ export class TurnAnswers implements Answers {
 	refused(code: ProblemCode, seq: number): void {
 		this.outbox.touch();
 		this.counts.refuse(code);
+		// made when it is needed: most connections only wait
+		this.refusedNow ??= new Map();
 		const numbers = this.refusedNow.get(code);
 		if (!numbers) this.refusedNow.set(code, new Numbers([[seq, seq]]));
 		else {
@@ -84,12 +86,12 @@ export class TurnAnswers implements Answers {
 		this.passedBytes = 0;
 		this.writeSet(FRAME.kept, this.keptNow);
 		this.writeSet(FRAME.passed, this.passedNow);
-		if (this.refusedNow.size === 0) return;
+		if (!this.refusedNow) return;
 		for (const refused of this.scattered) this.outbox.frame(writeRefused(refused));
 		if (this.scattered.length > 0) this.scattered = [];
 		for (const [code, { count, ranges }] of this.refusedNow)
 			if (count > 0) this.outbox.frame(writeRefused({ code, ranges }));
-		this.refusedNow.clear();
+		this.refusedNow = undefined;
 	}
 
 	/** One range, which it nearly always is, is written where it leaves from: these are half of what a relay of single messages says. */

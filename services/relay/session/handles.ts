@@ -37,10 +37,13 @@ export type Binding = {
 	checked: Uint8Array | undefined;
 };
 
+/** Of a connection that only reads, as most do: never written to. */
+const NO_BINDINGS = new Map<number, Binding>();
+
 /** The handles of a connection. */
 export class Handles {
 	private readonly parts: RelayParts;
-	private readonly bindings = new Map<number, Binding>();
+	private bindings = NO_BINDINGS;
 	/** The handle of the last send: most come in rows for one. */
 	private lastHandle = -1;
 	private lastBinding: Binding | undefined;
@@ -60,6 +63,7 @@ export class Handles {
 		if (before) unbind(before);
 		else router.handles++;
 		this.lastHandle = -1;
+		if (this.bindings === NO_BINDINGS) this.bindings = new Map();
 		this.bindings.set(open.handle, {
 			id: toHex(open.mailbox),
 			salt: readU32(open.mailbox, 0),
@@ -107,7 +111,7 @@ export class Handles {
 	end(): void {
 		for (const binding of this.bindings.values()) unbind(binding);
 		this.parts.router.handles -= this.bindings.size;
-		this.bindings.clear();
+		this.bindings = NO_BINDINGS;
 		this.lastHandle = -1;
 		this.lastBinding = undefined;
 	}

@@ -98,8 +98,8 @@ class DirectWire implements Wire {
 		socket.on("error", () => this.events?.broken());
 		socket.on("close", () => this.end());
 		socket.write(answer, "latin1");
-		// what came with the request is in memory of its own
-		if (head.length > 0) process.nextTick(() => this.read(head));
+		// what came with the request is in memory of its own, which no closure must keep
+		if (head.length > 0) process.nextTick((wire: DirectWire, bytes: Buffer) => wire.read(bytes), this, head);
 		socket.resume();
 	}
 
