@@ -43,7 +43,11 @@ const CODE_NOT_FOUND = 5;
 export function refusalOf(json: unknown): { readonly notFound: boolean; readonly says: string } | undefined {
 	const read = lndError.safeParse(json);
 	if (!read.success) return undefined;
-	const says = read.data.message.slice(0, 200).replaceAll(/\p{Cc}/gu, " ");
+	// whatever might be a key, a macaroon's or a preimage's bytes among it, is not repeated
+	const says = read.data.message
+		.replaceAll(/[0-9a-f]{32,}/gi, "(hex)")
+		.slice(0, 200)
+		.replaceAll(/\p{Cc}/gu, " ");
 	return { notFound: read.data.code === CODE_NOT_FOUND, says };
 }
 
