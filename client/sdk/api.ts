@@ -60,6 +60,41 @@ export type TabJson = {
 	receipt: Hex | null;
 };
 
+/** What it costs on a rail to have so much on the balance. `units` and `fee` are what the rail counts in, as decimal strings. */
+export type QuoteJson = {
+	rail: string;
+	unit: "msat" | "cent" | "nano";
+	/** What is wanted on the balance, and what arrives there when exactly `units` are paid in time. */
+	asked: Nanos;
+	credited: Nanos;
+	/** To be paid, and what the rail keeps of it. */
+	units: string;
+	fee: string;
+	feeNanos: Nanos;
+	feeAtMost: boolean;
+	/** What the market keeps by the rate; null where dollars are paid. */
+	spread: Nanos;
+	rate: { msatPerDollar: string; spreadPpm: number; says: string } | null;
+	untilMs: number;
+};
+
+/** A rail with its quote, or why it cannot be used for that. */
+export type RailJson = { rail: string; quote: QuoteJson | null; refused: string | null };
+
+/** A deposit as its account sees it. */
+export type DepositJson = {
+	id: string;
+	state: "starting" | "waiting" | "expired" | "credited" | "ended";
+	quote: QuoteJson;
+	startedMs: number;
+	payUntilMs: number;
+	/** How to pay; null when nobody should (any more). */
+	pay: { kind: "invoice"; invoice: string } | { kind: "link"; url: string } | { kind: "nothing" } | null;
+	came: { units: string; fee: string; credited: Nanos; atMs: number; backUntilMs: number | null } | null;
+	/** Why it ended, for people. */
+	says: string | null;
+};
+
 /** A page's place and length. */
 export type Page<Cursor> = { after?: Cursor | undefined; limit?: number | undefined };
 
@@ -92,6 +127,13 @@ export type MarketApi = {
 		>;
 		list: Query<(Page<Hex> & { live?: boolean | undefined }) | undefined, { tabs: TabJson[]; next: Hex | null }>;
 	};
-	funding: { play: Mutation<{ id: string; amount: Nanos }, { balance: Nanos }> };
+	funding: {
+		rails: Query<{ amount: Nanos }, { rails: RailJson[] }>;
+		quote: Query<{ rail: string; amount: Nanos }, QuoteJson>;
+		start: Mutation<{ id: string; rail: string; amount: Nanos }, DepositJson>;
+		status: Query<{ id: string }, DepositJson>;
+		list: Query<Page<string> | undefined, { deposits: DepositJson[]; next: string | null }>;
+		play: Mutation<{ id: string; amount: Nanos }, { balance: Nanos }>;
+	};
 	operator: { earnings: Query<void, { earned: Nanos; waiting: Nanos; paidOut: Nanos }> };
 };

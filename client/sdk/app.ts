@@ -35,6 +35,8 @@ export { FarelayError } from "./error.ts";
 export { blobSource, bytesSink, bytesSource, type FileSink, type FileSource } from "./file.ts";
 /** How a tab ended. */
 export type { Settlement } from "./finish.ts";
+/** Putting money on an account. */
+export type { Deposits, Funding, FundingQuote, FundingRail } from "./funding.ts";
 /** The devices of an account. */
 export type { MailboxDevice } from "./household.ts";
 /** An account's secret, as a line that somebody wrote down. */

@@ -16,6 +16,7 @@ import { type MarketDoor, marketDoor } from "./door.ts";
 import { orThrow } from "./error.ts";
 import { type FileSource, sourceOf } from "./file.ts";
 import type { Settlement } from "./finish.ts";
+import { Deposits } from "./funding.ts";
 import { Household, type MailboxDevice } from "./household.ts";
 import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
 import type { Handlers } from "./incoming.ts";
@@ -61,6 +62,8 @@ export class Client {
 	readonly identity: Identity;
 	/** The market's door; `market.api` is the typed tRPC client for everything that has no name here. */
 	readonly market: MarketDoor;
+	/** Putting money on the account. */
+	readonly deposits: Deposits;
 	readonly device: Device;
 	private readonly options: Omit<ClientOptions, "market">;
 	private readonly clocks: Clocks = new Map();
@@ -83,6 +86,7 @@ export class Client {
 		this.device = device;
 		this.identity = identity;
 		this.market = market as MarketDoor;
+		this.deposits = new Deposits(device, this.market);
 		this.options = options;
 		this.reading = new Reading(device, identity, this.clocks);
 		this.spending = new Spending(device, options.spendLimit);
@@ -232,9 +236,8 @@ export class Client {
 				await handlers.receipt?.(from, ids);
 			},
 		};
-		const arrived = (from: Uint8Array, id: Uint8Array) => {
-			this.acknowledge(from, id).catch(() => this.options.onProblem?.(problem("disk", "A receipt could not be sent.")));
-		};
+		const lost = () => this.options.onProblem?.(problem("disk", "A receipt could not be sent."));
+		const arrived = (from: Uint8Array, id: Uint8Array) => void this.acknowledge(from, id).catch(lost);
 		await this.reading.open(homes, all, arrived);
 	}
 
@@ -256,10 +259,7 @@ export class Client {
 		if (isProblem(sent)) this.options.onProblem?.(sent);
 	}
 
-	/**
-	 * Says that the app went into the background (or came back): connections that nothing goes over are closed after 10 s, and
-	 * mail waits at the relay. Nothing is closed while something is being sent.
-	 */
+	/** Says that the app went into the background (or came back): connections that nothing goes over are closed after 10 s, and mail waits. */
 	async background(on = true): Promise<void> {
 		this.reading.background(on);
 		await this.wallet.background(on);

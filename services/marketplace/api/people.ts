@@ -1,4 +1,4 @@
-/** What people's clients ask: balance and statement, tabs, play money. Every answer's money is decimal strings of nano-dollars. */
+/** What people's clients ask: balance and statement, tabs. Every answer's money is decimal strings of nano-dollars. */
 
 import { z } from "zod";
 import { amount, formatAmount } from "#contracts/amount";
@@ -7,7 +7,6 @@ import { KEY_BYTES, SIGNATURE_BYTES, TAB_BYTES } from "#contracts/identity";
 import { USAGE_BYTES } from "#contracts/redemption";
 import { statementJson } from "#contracts/statement";
 import { VOUCHER_BYTES } from "#contracts/voucher";
-import { fundPlay } from "#marketplace/funding/play";
 import { payerAccount } from "#marketplace/ledger/chart";
 import type { Market } from "#marketplace/market";
 import { linesOf } from "#marketplace/statement";
@@ -92,15 +91,6 @@ export const tab = router({
 			next: rows.length < limit ? null : (rows.at(-1)?.tab ?? null),
 		};
 	}),
-});
-
-export const funding = router({
-	/** Play money under an id of the caller's choice (development only); the same id again gives nothing more. */
-	play: signed
-		.input(z.strictObject({ id: z.string().regex(/^[\w-]{1,64}$/), amount: money }))
-		.mutation(async ({ ctx, input }) => ({
-			balance: formatAmount(accept(await fundPlay(ctx.market, ctx.account, input.id, input.amount))),
-		})),
 });
 
 function keyOf(account: string): Uint8Array {

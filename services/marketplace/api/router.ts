@@ -1,8 +1,9 @@
 /** The market's tRPC surface, one router for each kind of caller. The SDK takes the type and nothing else. */
 
 import { market } from "./anyone.ts";
+import { funding } from "./funding.ts";
 import { operator } from "./operators.ts";
-import { account, funding, tab } from "./people.ts";
+import { account, tab } from "./people.ts";
 import { router } from "./trpc.ts";
 
 export const appRouter = router({ market, account, tab, funding, operator });
