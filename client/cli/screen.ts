@@ -30,6 +30,8 @@ export type Screen = {
 	answer(object: object, lines: readonly string[]): void;
 	/** Whether lines can be drawn over: a person looks on, at a terminal. */
 	readonly live: boolean;
+	/** How many characters a line has. */
+	readonly columns: number;
 	/** Draws lines over those that it drew last; only where {@link live}. */
 	redraw(lines: readonly string[]): void;
 	/** A problem: what happened, whether money moved, what to do. */
@@ -74,6 +76,7 @@ export function openScreen(
 		json,
 		tone,
 		live: !json && out.isTTY === true,
+		columns: out.columns ?? 80,
 		redraw(lines) {
 			// a line that the terminal breaks would be two
 			const shown = lines.slice(0, (out.rows ?? 24) - 1).map((line) => cut(line, out.columns ?? 80));

@@ -50,6 +50,8 @@ export type Funding = {
 
 /** How often a waiting app asks. */
 const ASK_MS = 1_000;
+/** A market that cannot be asked for so long is down, and not starting anew. */
+const FAILS_MAX = 60;
 /** Random bytes in an id; behind the time, so that a list of deposits is in their order. */
 const ID_BYTES = 8;
 
@@ -99,9 +101,17 @@ export class Deposits {
 
 	/** Waits until a deposit is credited, has ended, should not be paid any more, or the signal says so; answers it as it is then. */
 	async settled(id: string, signal?: AbortSignal): Promise<Funding> {
-		for (;;) {
-			const deposit = await this.status(id);
-			if (signal?.aborted || (deposit.state !== "waiting" && deposit.state !== "starting")) return deposit;
+		for (let fails = 0; ; ) {
+			let deposit: Funding | undefined;
+			try {
+				deposit = await this.status(id);
+				fails = 0;
+			} catch (error) {
+				// a market that starts anew has everything that was written down: what was paid meanwhile is credited then
+				fails += 1;
+				if (!(error instanceof FarelayError) || !error.problem.retry || fails > FAILS_MAX || signal?.aborted) throw error;
+			}
+			if (deposit && (signal?.aborted || (deposit.state !== "waiting" && deposit.state !== "starting"))) return deposit;
 			await new Promise<void>((resolve) => {
 				const done = (): void => {
 					cancel();
