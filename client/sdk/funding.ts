@@ -109,7 +109,8 @@ export class Deposits {
 			} catch (error) {
 				// a market that starts anew has everything that was written down: what was paid meanwhile is credited then
 				fails += 1;
-				if (!(error instanceof FarelayError) || !error.problem.retry || fails > FAILS_MAX || signal?.aborted) throw error;
+				if (!(error instanceof FarelayError) || !error.problem.retry || fails > FAILS_MAX || signal?.aborted)
+					throw error;
 			}
 			if (deposit && (signal?.aborted || (deposit.state !== "waiting" && deposit.state !== "starting"))) return deposit;
 			await new Promise<void>((resolve) => {

@@ -37,9 +37,17 @@ describe("funding over HTTP", () => {
 		assert.deepEqual(rails.map(({ rail: name }) => name).toSorted(), ["cards", "play", "scripted"]);
 		const by = Object.fromEntries(rails.map((one) => [one.rail, one]));
 		assert.match(by.cards?.refused ?? "", /at least \$5/);
-		assert.deepEqual([by.play?.quote?.units, by.play?.quote?.unit, by.play?.quote?.rateSays], [DOLLAR, "nano", undefined]);
 		assert.deepEqual(
-			[by.scripted?.quote?.units, by.scripted?.quote?.credited, by.scripted?.quote?.spread, by.scripted?.quote?.rateSays],
+			[by.play?.quote?.units, by.play?.quote?.unit, by.play?.quote?.rateSays],
+			[DOLLAR, "nano", undefined],
+		);
+		assert.deepEqual(
+			[
+				by.scripted?.quote?.units,
+				by.scripted?.quote?.credited,
+				by.scripted?.quote?.spread,
+				by.scripted?.quote?.rateSays,
+			],
 			[1_005_026n, 1_000_000_870n, 5_025_130n, "a fixed rate"],
 		);
 	});
@@ -104,7 +112,14 @@ describe("funding over HTTP", () => {
 	it("threat 18: takes ids, rails and amounts in their one form and no other", async () => {
 		const bob = new Person(market);
 		const order = { id: "a", rail: "scripted", amount: "1000000000" };
-		const odd = [{ id: "" }, { id: "x".repeat(33) }, { id: "a:b" }, { id: "a\n" }, { rail: "Scripted" }, { amount: "-1" }];
+		const odd = [
+			{ id: "" },
+			{ id: "x".repeat(33) },
+			{ id: "a:b" },
+			{ id: "a\n" },
+			{ rail: "Scripted" },
+			{ amount: "-1" },
+		];
 		odd.push({ amount: "1.5" }, { amount: "1e9" }, { amount: "0" }, { amount: "9223372036854775807" });
 		for (const wrong of odd)
 			assert.equal(
@@ -114,7 +129,10 @@ describe("funding over HTTP", () => {
 			);
 		const elsewhere = await refusedBy(bob.client.funding.start.mutate({ ...order, rail: "out-only" }));
 		assert.equal(elsewhere.problem, "rail-closed");
-		assert.equal((await refusedBy(bob.client.funding.quote.query({ rail: "nowhere", amount: "1" }))).problem, "rail-closed");
+		assert.equal(
+			(await refusedBy(bob.client.funding.quote.query({ rail: "nowhere", amount: "1" }))).problem,
+			"rail-closed",
+		);
 	});
 
 	it("a market's odd answer is shown to no terminal", async () => {
