@@ -33,7 +33,7 @@ export function capLines({ traffic, disk, caps }: RelayState, screen: Tones, now
 	return [
 		row(screen, "traffic", `${passed} in ${traffic.month} (UTC)${nowMbit}`),
 		row(screen, "disk", `${against({ usedBytes: disk.bytes, capGb: diskGb })}, ${count(disk.mails)} mails`),
-		row(screen, "bandwidth", bandwidthMbit > 0 ? `reads at most ${count(bandwidthMbit)} Mbit/s` : "no cap"),
+		row(screen, "bandwidth", bandwidthMbit > 0 ? `${count(bandwidthMbit)} Mbit/s each way` : "no cap"),
 	];
 }
 

@@ -15,16 +15,14 @@ import { openRelayKey } from "./key.ts";
 import { RELAY_LIMITS, type RelayLimits } from "./limit.ts";
 import type { MailStore } from "./mailbox/store.ts";
 import { Announcer, offerOf } from "./market/announce.ts";
+import { waitBriefly } from "./market/market.ts";
 import type { Counts } from "./metrics.ts";
 import { type Change, openCaps } from "./operator/caps.ts";
 import { openDoor } from "./operator/door.ts";
 import { type RelayState, readState } from "./operator/state.ts";
-import type { Part } from "./part.ts";
 import type { Till } from "./till/till.ts";
 import { startUpkeep } from "./upkeep.ts";
-
-/** How long a start waits for a market that is slow; it goes on without it. */
-const MARKET_WAIT_MS = 2_000;
+import type { WorkerPart } from "./workerpart.ts";
 
 /** What a relay is given besides its settings. */
 export type RelayDeps = {
@@ -42,7 +40,7 @@ export type RelayDeps = {
 	/** Whether `/metrics` shows the process too; not where several relays share one. Default true. */
 	readonly processMetrics?: boolean;
 	/** Set for one worker of several. It does not listen, is handed its connections, and lists itself nowhere. */
-	readonly part?: Part;
+	readonly part?: WorkerPart;
 };
 
 /** A relay that runs. */
@@ -95,7 +93,7 @@ async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Pr
 	if (isProblem(disks)) return disks;
 	const built = assemble(config, deps, limits, relay, disks, health, caps);
 	const forgotten = await built.market.restore();
-	if (!forgotten) await Promise.race([built.market.refresh(), pause(deps.clock)]);
+	if (!forgotten) await waitBriefly(deps.clock, built.market.refresh());
 	const port = forgotten ?? (part ? ((await part.meet(built.parts, built.desk)) ?? 0) : await built.port.listen());
 	if (typeof port !== "number") {
 		await Promise.all([disks.store.close(), disks.till.close()]);
@@ -131,7 +129,7 @@ async function start(config: RelayConfig, deps: RelayDeps, lock: FolderLock): Pr
 	const door = own === undefined ? undefined : await openDoor({ ...deps, folder: own, state, change });
 	if (isProblem(door)) deps.log.warn({ problem: door.problem }, door.detail);
 	const stopUpkeep = startUpkeep(parts, market, built.port, operator, part);
-	if (!part) await Promise.race([announcer.start(), pause(deps.clock)]);
+	if (!part) await waitBriefly(deps.clock, announcer.start());
 	built.redeemer.start();
 	void built.redeemer.redeem();
 	let stopping: Promise<void> | undefined;
@@ -193,8 +191,4 @@ async function stop(
 	await within("traffic", operator.close());
 	await within("store", disks.store.close());
 	await within("till", disks.till.close());
-}
-
-function pause(clock: Clock): Promise<void> {
-	return new Promise((resolve) => void clock.after(MARKET_WAIT_MS, resolve));
 }

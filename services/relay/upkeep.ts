@@ -3,9 +3,9 @@
 import type { Cancel } from "#host/clock";
 import type { MarketKeys } from "./market/market.ts";
 import type { Operator } from "./operator/operator.ts";
-import type { Part } from "./part.ts";
 import type { RelayParts } from "./parts.ts";
 import type { Port } from "./session/server.ts";
+import type { WorkerPart } from "./workerpart.ts";
 
 /** How many sweeps pass between two rounds of forgetting: ten seconds. */
 const SWEEPS_PER_ROUND = 20;
@@ -16,7 +16,7 @@ export function startUpkeep(
 	market: MarketKeys,
 	port: Port,
 	operator: Operator,
-	part?: Part,
+	part?: WorkerPart,
 ): Cancel {
 	const { clock, limits, router, tabs, tags, store, counts, log } = parts;
 	let sweeps = 0;

@@ -12,8 +12,6 @@ import { systemClock } from "#host/clock";
 import { openSilentLog } from "#host/log";
 import type { RouteTerms } from "#relay/session/far";
 import { Tag } from "#relay/tag/dedupe";
-import { NearLink } from "#relay/workers/link";
-import { Pipe } from "#relay/workers/pipe";
 import {
 	HOP,
 	readHopRoute,
@@ -23,7 +21,9 @@ import {
 	writeHopKnown,
 	writeHopNumber,
 	writeHopWord,
-} from "#relay/workers/wire";
+} from "#relay/workers/hop";
+import { NearLink } from "#relay/workers/link";
+import { Pipe } from "#relay/workers/pipe";
 import { payload, until } from "#test/support/rawclient";
 
 /** The other worker, as the test plays it: what came, and the socket to answer on. */

@@ -103,7 +103,7 @@ export const verb: Verb = {
 		"  --data PATH               its key, its mail and its vouchers (./.farelay/relay)",
 		"  --traffic-gb-month N      what may pass in a month, both ways together, in GB (0: no cap)",
 		"  --disk-gb N               what kept mail may take of the disk, in GB (10; 0: no cap)",
-		"  --bandwidth-mbit N        what it may read a second, in Mbit (0: no cap)",
+		"  --bandwidth-mbit N        what may pass a second, each way, in Mbit (0: no cap)",
 		"  --redeem-every-ms N       how often it redeems (60000)",
 		"  --announce-every-ms N     how often it tells the market that it is there (60000)",
 		"  --workers N               processes that share the work, one a core (1)",

@@ -20,6 +20,9 @@ const RETRY_EVERY_MS = 5_000;
 /** Old certificates that are kept: grants signed before the market changed its key are good until they end. */
 const KEYS_MAX = 16;
 
+/** How long a start waits for a market that is slow; it goes on without it. */
+const START_WAIT_MS = 2_000;
+
 /** Where what was learned is kept, in the relay's data folder. */
 const FILE = "market.json";
 
@@ -33,6 +36,14 @@ export type MarketDeps = AskDeps & {
 	/** Where what was learned is kept; undefined keeps it in memory. */
 	readonly folder: string | undefined;
 };
+
+/** Resolves when the market was asked, or when a relay that starts has waited for it long enough. */
+export async function waitBriefly(clock: Clock, asking: Promise<unknown>): Promise<void> {
+	const late = Promise.withResolvers<void>();
+	const cancel = clock.after(START_WAIT_MS, late.resolve);
+	await Promise.race([asking, late.promise]);
+	cancel();
+}
 
 /** What saying something to the market again and again needs: a signer, time, and chance to spread it. */
 export type PosterDeps = AskDeps & {

@@ -11,7 +11,7 @@ import type { MailboxState } from "#relay/mailbox/store";
 import type { Origin } from "#relay/session/copy";
 import { Numbers } from "#relay/tag/numbers";
 import type { FarTag } from "./fartag.ts";
-import { type HopRoute, writeHopAnswers } from "./wire.ts";
+import { type HopRoute, writeHopAnswers } from "./hop.ts";
 
 /** What became of a copy; a refusal is its reason. */
 type Fate = "kept" | "passed" | "known" | ProblemCode;

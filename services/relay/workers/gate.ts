@@ -14,7 +14,6 @@ import type { Moment } from "#relay/session/sending";
 import { fingerprint } from "#relay/tag/dedupe";
 import { FarRoute, type Teller } from "./farroute.ts";
 import { FarTag } from "./fartag.ts";
-import { Pipe } from "./pipe.ts";
 import {
 	HOP,
 	readHopFilled,
@@ -24,7 +23,8 @@ import {
 	writeHopKnown,
 	writeHopNumber,
 	writeHopWord,
-} from "./wire.ts";
+} from "./hop.ts";
+import { Pipe } from "./pipe.ts";
 
 /** Above this a copy holds the bytes that were read with it; a smaller one its own, so that it does not pin others'. */
 const HOLD_BYTES_MIN = LIMIT.sliceBytes / 2;

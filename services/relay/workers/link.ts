@@ -10,8 +10,6 @@ import type { Cancel, Clock } from "#host/clock";
 import type { Log } from "#host/log";
 import type { Link, Route, RouteTerms } from "#relay/session/far";
 import type { Tags } from "#relay/tag/tags";
-import { Pipe } from "./pipe.ts";
-import { NearRoute } from "./route.ts";
 import {
 	HOP,
 	type HopHello,
@@ -24,7 +22,9 @@ import {
 	writeHopNumber,
 	writeHopRoute,
 	writeHopWord,
-} from "./wire.ts";
+} from "./hop.ts";
+import { Pipe } from "./pipe.ts";
+import { NearRoute } from "./route.ts";
 
 /** Bytes on their way to another worker and not taken by it, beyond which senders wait: some turns of a full link. */
 const WINDOW_BYTES = 4 * 1024 * 1024;

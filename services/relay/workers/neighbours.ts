@@ -15,9 +15,9 @@ import type { RelayParts } from "#relay/parts";
 import type { Far, Link } from "#relay/session/far";
 import type { Tags } from "#relay/tag/tags";
 import { Gate } from "./gate.ts";
+import { HOP, readHopHello } from "./hop.ts";
 import { NearLink } from "./link.ts";
 import { type Share, workerOfId } from "./share.ts";
-import { HOP, readHopHello } from "./wire.ts";
 
 /** How long a socket may take to say who it is. */
 const HELLO_MS = 5_000;

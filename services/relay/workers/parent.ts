@@ -10,7 +10,6 @@ import { join } from "node:path";
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { HASH_BYTES } from "#contracts/identity";
 import { isProblem, type Problem } from "#contracts/problem";
-import type { Clock } from "#host/clock";
 import { type HealthReport, makeHealth } from "#host/health";
 import { type FolderLock, lockFolder } from "#host/lock";
 import type { LogLevel } from "#host/log";
@@ -19,20 +18,18 @@ import { checkRelayConfig, type RelayConfig, urlOf } from "#relay/config";
 import { openRelaySeed } from "#relay/key";
 import { RELAY_LIMITS } from "#relay/limit";
 import { Announcer, offerOf } from "#relay/market/announce";
-import { MarketKeys } from "#relay/market/market";
+import { MarketKeys, waitBriefly } from "#relay/market/market";
 import { type CapsBook, type Change, openCaps } from "#relay/operator/caps";
 import { openDoor } from "#relay/operator/door";
 import { leftOf } from "#relay/operator/operator";
 import { addStates, type RelayState } from "#relay/operator/state";
 import type { RelayDeps } from "#relay/relay";
+import { sharesOf } from "./capshares.ts";
 import { Crew } from "./crew.ts";
 import { Doorman } from "./doorman.ts";
 import { layOut } from "./layout.ts";
 import { workerOf } from "./share.ts";
-import { sharesOf } from "./shares.ts";
 
-/** How long a start waits for a market that is slow; it goes on without it. */
-const MARKET_WAIT_MS = 2_000;
 /** How often workers are asked what they used: a cap is passed by no more than what they had left together meanwhile. */
 const LOOK_EVERY_MS = 5_000;
 /** How old what workers said of themselves may be when anybody asks how the relay is: counting walks all their tabs. */
@@ -95,7 +92,7 @@ async function start(
 	const market = new MarketKeys({ ...deps, limits, marketUrl, pin: config.marketKey, folder: config.data });
 	const forgotten = await market.restore();
 	if (forgotten) return forgotten;
-	await Promise.race([market.refresh(), pause(clock)]);
+	await waitBriefly(clock, market.refresh());
 	const sockets = socketsOf(config.data, workers);
 	const secret = crypto.random(HASH_BYTES);
 	const health = makeHealth();
@@ -229,7 +226,7 @@ async function start(
 		offer: () => offerOf(config, url, leftOf(caps.now, stateNow())),
 	});
 	await look();
-	await Promise.race([announcer.start(), pause(clock)]);
+	await waitBriefly(clock, announcer.start());
 	const stopLooking = clock.every(LOOK_EVERY_MS, () => void look());
 	const door = config.data === undefined ? undefined : await openDoor({ log, folder: config.data, state, change });
 	if (isProblem(door)) log.warn({ problem: door.problem }, door.detail);
@@ -278,8 +275,4 @@ function socketsOf(data: string | undefined, workers: number): { paths: string[]
 		paths: Array.from({ length: workers }, (_, worker) => name(folder, worker)),
 		remove: () => rmSync(folder, { recursive: true, force: true }),
 	};
-}
-
-function pause(clock: Clock): Promise<void> {
-	return new Promise((resolve) => void clock.after(MARKET_WAIT_MS, resolve));
 }

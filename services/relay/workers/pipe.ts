@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import { MAIL_HEAD_BYTES, writeHead, writeU32 } from "#contracts/frame";
 import { LIMIT } from "#contracts/limit";
 import type { Way } from "#relay/session/far";
-import { HOP } from "./wire.ts";
+import { HOP } from "./hop.ts";
 
 const SLAB_BYTES = 2 * LIMIT.messageBytesMax;
 /** Slabs kept for the next turn. */

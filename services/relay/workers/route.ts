@@ -7,7 +7,7 @@ import type { ProblemCode } from "#contracts/problem";
 import { has, type Range } from "#contracts/ranges";
 import type { Route, RouteTerms } from "#relay/session/far";
 import type { Tags } from "#relay/tag/tags";
-import type { AnswerKind, HopRoute } from "./wire.ts";
+import type { AnswerKind, HopRoute } from "./hop.ts";
 
 /** Copies under way that a route begins with room for; it doubles as needed, and the link's window bounds it. */
 const ROOM_FIRST = 16;

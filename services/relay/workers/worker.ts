@@ -9,8 +9,8 @@ import { systemClock } from "#host/clock";
 import { crypto } from "#host/crypto";
 import { openLog } from "#host/log";
 import { RELAY_LIMITS, type RelayLimits } from "#relay/limit";
-import type { Part } from "#relay/part";
 import { type RunningRelay, startRelay } from "#relay/relay";
+import type { WorkerPart } from "#relay/workerpart";
 import { Neighbours } from "./neighbours.ts";
 import { workerOfId } from "./share.ts";
 import type { ParentWord, WorkerTerms, WorkerWord } from "./word.ts";
@@ -44,7 +44,7 @@ export function runWorker(): void {
 		const log = openLog({ name: "relay", level: logLevel }).child({ worker: share.worker });
 		const clock = systemClock;
 		const neighbours = new Neighbours({ share, paths, secret, clock, log });
-		const part: Part = {
+		const part: WorkerPart = {
 			relay: crypto.keyPair(seed),
 			folder,
 			url,

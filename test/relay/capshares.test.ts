@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
 import type { RelayState } from "#relay/operator/state";
-import { sharesOf } from "#relay/workers/shares";
+import { sharesOf } from "#relay/workers/capshares";
 
 const used = (trafficBytes: number, diskBytes: number) =>
 	({ traffic: { usedBytes: trafficBytes }, disk: { bytes: diskBytes } }) as RelayState;

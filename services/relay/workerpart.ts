@@ -8,7 +8,7 @@ import type { RelayParts } from "./parts.ts";
 import type { Far } from "./session/far.ts";
 
 /** A part of a relay. */
-export type Part = {
+export type WorkerPart = {
 	/** The whole relay's key, folder and address. */
 	readonly relay: KeyPair;
 	readonly folder: string | undefined;
