@@ -20,6 +20,7 @@ const VERBS: Record<string, () => Promise<{ verb: Verb }>> = {
 	send: () => import("./verb/send.ts"),
 	listen: () => import("./verb/listen.ts"),
 	devices: () => import("./verb/devices.ts"),
+	payout: () => import("./verb/payout.ts"),
 	earnings: () => import("./verb/earnings.ts"),
 	statement: () => import("./verb/statement.ts"),
 	verify: () => import("./verb/verify.ts"),

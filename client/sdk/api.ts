@@ -95,6 +95,45 @@ export type DepositJson = {
 	says: string | null;
 };
 
+/** To a Lightning address, by an invoice that comes with each payout, or to a Stripe account. */
+export type PayoutKind = "lightning" | "invoice" | "stripe";
+
+/** A payout. What it came to stands there once it was sent: gross is net, the rail's fee and what the market keeps by the rate. */
+export type PayoutJson = {
+	payout: Hex;
+	state: "queued" | "reserved" | "sending" | "unknown" | "sent" | "failed";
+	rail: string;
+	kind: PayoutKind;
+	to: string;
+	askedAtMs: number;
+	/** Taken from what was earned, with the most that the rail may keep of it. */
+	reserved: Nanos | null;
+	gross: Nanos | null;
+	marketFee: Nanos | null;
+	railFee: Nanos | null;
+	net: Nanos | null;
+	proof: string | null;
+	endedAtMs: number | null;
+	/** Why it failed, or what it waits for. */
+	why: string | null;
+	lookAtMs: number | null;
+};
+
+/** How an operator is paid. */
+export type PayoutPlanJson = {
+	/** `waitsUntilMs`: it was changed, and nothing is paid out before then. */
+	destination: { kind: PayoutKind; to: string; setAtMs: number; waitsUntilMs: number | null } | null;
+	schedule: "daily" | "weekly" | "never";
+	threshold: Nanos;
+	feeMaxPpm: number;
+	/** When the schedule looks again. */
+	dueMs: number;
+	leaving: Nanos;
+	newest: PayoutJson | null;
+	/** How this market pays out now. */
+	ways: PayoutKind[];
+};
+
 /** A page's place and length. */
 export type Page<Cursor> = { after?: Cursor | undefined; limit?: number | undefined };
 
@@ -135,5 +174,23 @@ export type MarketApi = {
 		list: Query<Page<string> | undefined, { deposits: DepositJson[]; next: string | null }>;
 		play: Mutation<{ id: string; amount: Nanos }, { balance: Nanos }>;
 	};
-	operator: { earnings: Query<void, { earned: Nanos; waiting: Nanos; paidOut: Nanos }> };
+	operator: {
+		earnings: Query<void, { earned: Nanos; waiting: Nanos; leaving: Nanos; paidOut: Nanos }>;
+		payout: {
+			show: Query<void, PayoutPlanJson>;
+			set: Mutation<
+				{
+					destination?: { kind: PayoutKind; to?: string | undefined } | undefined;
+					schedule?: PayoutPlanJson["schedule"] | undefined;
+					/** Null for the market's own. */
+					threshold?: Nanos | null | undefined;
+					feeMaxPpm?: number | null | undefined;
+				},
+				PayoutPlanJson
+			>;
+			now: Mutation<{ id: string; amount?: Nanos | undefined; invoice?: string | undefined }, PayoutJson>;
+			get: Query<{ payout: Hex }, PayoutJson>;
+			list: Query<Page<Hex> | undefined, { payouts: PayoutJson[]; next: Hex | null }>;
+		};
+	};
 };

@@ -6,6 +6,7 @@ import { toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { auditFile } from "#marketplace/ledger/sqlite";
 import { ledgerPath } from "#marketplace/main";
+import { checkPayouts } from "#marketplace/payout/check";
 import { checkTabs } from "#marketplace/tab/check";
 import type { Box } from "./box.ts";
 import type { Outcome } from "./job.ts";
@@ -14,7 +15,7 @@ const KIB_PER_MIB = 1024;
 
 /** The lines and the object. The ledger is proved as `farelay audit` does it: from the file, beside the market that writes to it. */
 export async function tellOf(box: Box, job: Outcome): Promise<{ lines: string[]; out: object } | Problem> {
-	const audit = await auditFile(ledgerPath(join(box.data, "market")), [checkTabs]);
+	const audit = await auditFile(ledgerPath(join(box.data, "market")), [checkTabs, checkPayouts]);
 	if (isProblem(audit)) return audit;
 	if (!audit.holds) return problem("data-corrupt", `The ledger does not hold: ${audit.findings[0]}`);
 	const { relay, sha256, bytes, nanos, vouchers } = job;

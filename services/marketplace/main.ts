@@ -14,22 +14,25 @@ import { listenOn } from "#host/listening";
 import { type Log, openLog } from "#host/log";
 import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
 import { openCards } from "./card/cards.ts";
+import { startChores } from "./chores.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
 import { countWaiting } from "./funding/waiting.ts";
-import { openWatch, ROUND_MS, type Watch } from "./funding/watch.ts";
+import { openWatch } from "./funding/watch.ts";
 import { openKeys } from "./keys.ts";
 import { type Book, BookFailure } from "./ledger/book.ts";
 import { openSqliteBook } from "./ledger/sqlite.ts";
 import { makeListings } from "./listing/listings.ts";
 import type { Market } from "./market.ts";
 import { makeMetrics } from "./metrics.ts";
-import { MARK_MS, openOutages } from "./outage.ts";
+import { openOutages } from "./outage.ts";
+import { type Lightning, openLightning } from "./payout/lightning.ts";
+import { makePayouts } from "./payout/payouts.ts";
 import { openRails } from "./rail/open.ts";
 import type { Rail } from "./rail/rail.ts";
 import { openRates } from "./rate/open.ts";
 import type { Rates } from "./rate/rate.ts";
 import { makeServer } from "./server.ts";
-import { SWEEP_MS, sweep } from "./tab/sweep.ts";
+import { sweep } from "./tab/sweep.ts";
 import { countOpenTabs } from "./tab/tabs.ts";
 
 /** What a market takes from outside. */
@@ -44,6 +47,8 @@ export type MarketplaceDeps = {
 	readonly rails?: readonly Rail[];
 	/** whoever knows the exchange rate, instead of the sources of the configuration */
 	readonly rates?: Rates;
+	/** how invoices are read and Lightning addresses asked, for the box and for tests */
+	readonly lightning?: Lightning;
 	/** told when a database's thread dies by a bug: nothing more can be done, and the program should end */
 	readonly onDeath?: (why: Error) => void;
 };
@@ -67,9 +72,6 @@ export type RunningMarketplace = {
 export function ledgerPath(dataPath: string): string {
 	return join(dataPath, "ledger.db");
 }
-
-/** How often the online key's age is looked at. */
-const KEYS_MS = 6 * 3_600_000;
 
 /** Starts a market. */
 export async function startMarketplace(
@@ -113,6 +115,10 @@ async function start(
 	const rails = await openRails(config, deps);
 	if (isProblem(rails)) return rails;
 	for (const rail of rails) stopping.add(`rail ${rail.name}`, () => rail.close());
+	const frozen = new Set(config.frozen);
+	const lightning = deps.lightning ?? openLightning();
+	const payouts = makePayouts({ book, clock, log, rails, rates, lightning, frozen });
+	stopping.add("hints of payouts", () => payouts.stop());
 	const listings = makeListings(crypto, keys.market, config.privateRelays);
 	const market: Market = {
 		crypto,
@@ -127,9 +133,11 @@ async function start(
 		metrics: makeMetrics(() => listings.all(clock.nowMs()).length),
 		fees: config.fees,
 		capMax: config.capMax,
-		frozen: new Set(config.frozen),
+		frozen,
 		rails,
 		rates,
+		lightning,
+		payouts,
 		play: config.play,
 		waiting: await countWaiting(book),
 		openTabs: await countOpenTabs(book),
@@ -146,6 +154,8 @@ async function start(
 	const watch = openWatch(market);
 	stopping.add("deposits", () => watch.close());
 	startChores(market, watch, stopping);
+	// stopped before the chores that wait for a rail's answer, so that they wait no more
+	stopping.add("payouts", () => payouts.stop());
 	const host = config.host.includes(":") ? `[${config.host}]` : config.host;
 	log.info({ host: config.host, port, play: config.play }, "the market is up");
 	return {
@@ -176,44 +186,6 @@ async function start(
 			log.fatal({ err: error, thread: name }, "a thread died");
 			deps.onDeath?.(error);
 		};
-	}
-}
-
-/** What the market does by the clock: marks that it is there, ends tabs that are due, renews its key. One run at a time of each. */
-function startChores(market: Market, watch: Watch, stopping: Stopping): void {
-	const { cards, clock, health, keys, log, outages } = market;
-	const chores = [
-		{ name: "mark", everyMs: MARK_MS, run: () => outages.mark(clock.nowMs()) },
-		{ name: "sweep", everyMs: SWEEP_MS, run: () => sweep(market) },
-		{ name: "deposits-due", everyMs: ROUND_MS, run: () => watch.round() },
-		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
-		{ name: "keys", everyMs: KEYS_MS, run: () => keys.renew(clock.nowMs()) },
-	];
-	// apart from its writing, which waits for the disk: that the market is here is known when the time comes
-	stopping.add(
-		"presence",
-		clock.every(MARK_MS, () => outages.see(clock.nowMs())),
-	);
-	for (const { name, everyMs, run } of chores) {
-		let running: Promise<void> | undefined;
-		const cancel = clock.every(everyMs, () => {
-			if (running) return;
-			running = (async () => {
-				try {
-					await run();
-					health.report(name, undefined);
-				} catch (error) {
-					health.report(name, problemOfDatabase(error)?.problem ?? "internal");
-					log.error({ err: error, chore: name }, "a chore failed; it is tried again at its next time");
-				} finally {
-					running = undefined;
-				}
-			})();
-		});
-		stopping.add(name, async () => {
-			cancel();
-			await running;
-		});
 	}
 }
 

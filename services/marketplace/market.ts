@@ -16,6 +16,8 @@ import type { Book, Refusal } from "./ledger/book.ts";
 import type { Listings } from "./listing/listings.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Outages } from "./outage.ts";
+import type { Lightning } from "./payout/lightning.ts";
+import type { Payouts } from "./payout/payouts.ts";
 import type { Rail } from "./rail/rail.ts";
 import type { Rates } from "./rate/rate.ts";
 import type { SignReceipt } from "./tab/redeem.ts";
@@ -40,6 +42,9 @@ export type Market = {
 	/** the ways money comes in and goes out, each name once */
 	readonly rails: readonly Rail[];
 	readonly rates: Rates;
+	/** what payouts by Lightning need beside a rail */
+	readonly lightning: Lightning;
+	readonly payouts: Payouts;
 	/** deposits that wait for their payment, bounded */
 	readonly waiting: Waiting;
 	/** the play rail is open */

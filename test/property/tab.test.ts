@@ -33,6 +33,7 @@ import { checkTabs } from "#marketplace/tab/check";
 import { sweep } from "#marketplace/tab/sweep";
 import { closeTab, countOpenTabs, openTab, tabOf } from "#marketplace/tab/tabs";
 import { type HeldClock, heldClock } from "#test/support/clock";
+import { DoubleLightning } from "#test/support/doublerail";
 import { crypto, DAY_MS, fine, toHex } from "#test/support/market";
 
 const FUNDED = 100_000n;
@@ -110,6 +111,12 @@ describe("tabs", () => {
 				play: true,
 				rails: [],
 				waiting: await countWaiting(book),
+				lightning: new DoubleLightning(),
+				payouts: {
+					advance: () => assert.fail("nothing is paid out here"),
+					round: async () => 0,
+					stop: async () => {},
+				},
 				rates: { now: async () => assert.fail("nothing is exchanged here") },
 				openTabs: await countOpenTabs(book),
 			};

@@ -2,6 +2,7 @@
 
 import { isProblem } from "#contracts/problem";
 import { auditFile } from "#marketplace/ledger/sqlite";
+import { checkPayouts } from "#marketplace/payout/check";
 import { checkTabs } from "#marketplace/tab/check";
 import type { Client } from "#sdk/client";
 
@@ -44,7 +45,7 @@ export async function reckon(
 	}
 	const { earned } = await operator.market.api.operator.earnings.query();
 	unaccounted += distance(BigInt(earned), operators);
-	const audit = await auditFile(ledger, [checkTabs]);
+	const audit = await auditFile(ledger, [checkTabs, checkPayouts]);
 	if (isProblem(audit)) throw new Error(audit.detail);
 	unaccounted += distance(audit.sum, 0n);
 	if (!audit.holds) notes.push(...audit.findings);

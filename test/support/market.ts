@@ -23,6 +23,7 @@ import { type MarketplaceConfig, playConfig } from "#marketplace/config";
 import type { AuditReport } from "#marketplace/ledger/audit";
 import { auditFile } from "#marketplace/ledger/sqlite";
 import { ledgerPath, type MarketplaceDeps, type RunningMarketplace, startMarketplace } from "#marketplace/main";
+import { checkPayouts } from "#marketplace/payout/check";
 import { checkTabs } from "#marketplace/tab/check";
 import { type HeldClock, heldClock } from "./clock.ts";
 
@@ -53,7 +54,7 @@ export type TestMarket = RunningMarketplace & {
 
 export async function startTestMarket(
 	change: Partial<MarketplaceConfig> = {},
-	more: Partial<Pick<MarketplaceDeps, "rails" | "rates" | "book">> & {
+	more: Partial<Pick<MarketplaceDeps, "rails" | "rates" | "lightning" | "book">> & {
 		clock?: HeldClock;
 		log?: Log;
 		folder?: string;
@@ -68,7 +69,7 @@ export async function startTestMarket(
 		clock,
 		folder,
 		config,
-		audit: async () => fine(await auditFile(ledgerPath(folder), [checkTabs])),
+		audit: async () => fine(await auditFile(ledgerPath(folder), [checkTabs, checkPayouts])),
 		restart: async (again = {}) => {
 			await running.stop();
 			const { book: _gone, ...kept } = deps;
@@ -76,7 +77,7 @@ export async function startTestMarket(
 		},
 		end: async () => {
 			try {
-				const report = fine(await auditFile(ledgerPath(folder), [checkTabs]));
+				const report = fine(await auditFile(ledgerPath(folder), [checkTabs, checkPayouts]));
 				assert.deepEqual(report.findings, []);
 			} finally {
 				await running.stop();

@@ -5,6 +5,7 @@ import { isProblem } from "#contracts/problem";
 import type { AuditReport, Check } from "#marketplace/ledger/audit";
 import { auditFile } from "#marketplace/ledger/sqlite";
 import { ledgerPath } from "#marketplace/main";
+import { checkPayouts } from "#marketplace/payout/check";
 import { checkTabs } from "#marketplace/tab/check";
 import { type Client, type ClientOptions, createClient } from "#sdk/client";
 import type { RelayOffer } from "#sdk/market";
@@ -12,7 +13,7 @@ import { memoryStorage, type Storage } from "#sdk/storage";
 import { Place, type Program } from "./process.ts";
 import { until } from "./sdk.ts";
 
-const CHECKS: readonly Check[] = [checkTabs];
+const CHECKS: readonly Check[] = [checkTabs, checkPayouts];
 
 export type Resident = Client & { readonly storage: Storage };
 

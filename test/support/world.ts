@@ -12,6 +12,7 @@ import { playConfig } from "#marketplace/config";
 import type { AuditReport } from "#marketplace/ledger/audit";
 import { auditFile } from "#marketplace/ledger/sqlite";
 import { ledgerPath, type RunningMarketplace, startMarketplace } from "#marketplace/main";
+import { checkPayouts } from "#marketplace/payout/check";
 import { checkTabs } from "#marketplace/tab/check";
 import { RELAY_DEFAULTS, type RelayConfig } from "#relay/config";
 import { type RunningRelay, startRelay } from "#relay/relay";
@@ -82,7 +83,7 @@ export async function startWorld(): Promise<World> {
 			for (const client of people) await client.close();
 			for (const { running } of relays) await running.stop();
 			await market.stop();
-			const report = await auditFile(ledgerPath(ledger), [checkTabs]);
+			const report = await auditFile(ledgerPath(ledger), [checkTabs, checkPayouts]);
 			await rm(folder, { recursive: true, force: true });
 			if (isProblem(report)) throw new Error(report.detail);
 			return report;

@@ -23,9 +23,10 @@ export const verb: Verb = {
 		const { ledgerPath } = await import("#marketplace/main");
 		const { auditFile } = await import("#marketplace/ledger/sqlite");
 		const { checkTabs } = await import("#marketplace/tab/check");
+		const { checkPayouts } = await import("#marketplace/payout/check");
 		const data = resolve(call.folder, textOf(call, "data") || call.env.FARELAY_DATA || ".farelay");
 		const boxed = join(data, MARKET_FOLDER);
-		const report = await auditFile(ledgerPath(existsSync(ledgerPath(boxed)) ? boxed : data), [checkTabs]);
+		const report = await auditFile(ledgerPath(existsSync(ledgerPath(boxed)) ? boxed : data), [checkTabs, checkPayouts]);
 		if (isProblem(report)) return report;
 		const { holds, transfers, entries, accounts, tabs, sum, findings, findingsTotal } = report;
 		const said = { holds, transfers, entries, accounts, tabs, sum, findings, findingsTotal };

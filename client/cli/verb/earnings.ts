@@ -16,13 +16,16 @@ export const verb: Verb = {
 		if (isProblem(person)) return person;
 		const answer = await askMarket(person, (api) => api.operator.earnings.query());
 		if (isProblem(answer)) return answer;
-		const [earned, waiting, paidOut] = [answer.earned, answer.waiting, answer.paidOut].map(parseAmount);
-		if (earned === undefined || waiting === undefined || paidOut === undefined)
+		const [earned, waiting, leaving, paidOut] = [answer.earned, answer.waiting, answer.leaving, answer.paidOut].map(
+			parseAmount,
+		);
+		if (earned === undefined || waiting === undefined || leaving === undefined || paidOut === undefined)
 			return problem("malformed", "The market's amounts are none.");
 		const operator = toHex(person.client.identity.account.publicKey);
-		call.screen.answer({ operator, earned, waiting, paidOut }, [
+		call.screen.answer({ operator, earned, waiting, leaving, paidOut }, [
 			`earned    ${formatDollars(earned)}`,
 			`waiting   ${formatDollars(waiting)}`,
+			...(leaving > 0n ? [`leaving   ${formatDollars(leaving)}`] : []),
 			`paid out  ${formatDollars(paidOut)}`,
 		]);
 		return undefined;

@@ -1,6 +1,7 @@
 /** What payouts need of Lightning before a rail is told: an invoice, read or asked for. The engines' own parts are in `rail/`; a test brings others. */
 
-import type { Problem } from "#contracts/problem";
+import { type Problem, problem } from "#contracts/problem";
+import { readInvoice } from "#marketplace/rail/bolt11";
 
 /** What an invoice says, as far as a payout depends on it. */
 export type InvoiceTerms = {
@@ -16,4 +17,12 @@ export interface Lightning {
 	readInvoice(text: string): InvoiceTerms | Problem;
 	/** An invoice over exactly so much, from whoever answers for an address. */
 	invoiceFrom(address: string, amountMsat: bigint): Promise<string | Problem>;
+}
+
+/** As a market has it. */
+export function openLightning(): Lightning {
+	return {
+		readInvoice,
+		invoiceFrom: async () => problem("rail-closed", "This market pays invoices, and no Lightning addresses."),
+	};
 }

@@ -125,7 +125,9 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 	}
 
 	async function reserve(payout: Payout, rail: Rail): Promise<void> {
-		const decided = await decideReserve(parts, payout, rail);
+		const decided = await Promise.race([decideReserve(parts, payout, rail), stopped.promise]);
+		// whoever comes after this process begins anew: nothing was moved
+		if (stopping) return;
 		if (isProblem(decided)) return refuse(payout, decided);
 		// what was earned went elsewhere meanwhile
 		if ((await write(decided)) === "short") await refuse(payout, problem("balance-short"));

@@ -1,0 +1,64 @@
+/** Payouts and how an operator is paid, as lines for people. */
+
+import { formatDollars } from "#contracts/amount";
+import type { PayoutJson, PayoutPlanJson } from "#sdk/api";
+
+const at = (ms: number) => new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+
+/** A destination in words: of an invoice only its beginning, which tells it from others. */
+function whereOf({ kind, to }: Pick<PayoutJson, "kind" | "to">): string {
+	if (kind !== "invoice") return to;
+	return to === "" ? "invoices that you bring" : `${to.slice(0, 16)}…`;
+}
+
+/** How somebody is paid. */
+export function planLines(plan: PayoutPlanJson): string[] {
+	const { destination, schedule, threshold, feeMaxPpm, leaving, newest, ways } = plan;
+	const lines = [`paid to     ${destination ? whereOf(destination) : "nowhere yet: farelay payout set --to WHERE"}`];
+	if (destination?.waitsUntilMs)
+		lines.push(`            it was changed: nothing is paid out before ${at(destination.waitsUntilMs)} UTC`);
+	if (destination?.kind === "invoice") lines.push("when        when you ask: farelay payout now --invoice INVOICE");
+	else if (schedule === "never") lines.push("when        when you ask: farelay payout now");
+	else lines.push(`when        ${schedule}, from ${formatDollars(BigInt(threshold))} on`);
+	lines.push(`at most     ${feeMaxPpm / 10_000} % for the rail`);
+	if (BigInt(leaving) > 0n) lines.push(`on its way  ${formatDollars(BigInt(leaving))}`);
+	if (newest) lines.push(`newest      ${sayPayout(newest)}`);
+	lines.push(`this market pays ${ways.length > 0 ? `by ${ways.join(", ")}` : "nothing out now"}`);
+	return lines;
+}
+
+/** One payout in a line. */
+export function sayPayout(payout: PayoutJson): string {
+	const { state, gross, net, marketFee, railFee, why } = payout;
+	if (gross === null || net === null) return `${state} since ${at(payout.askedAtMs)} UTC${why ? `: ${why}` : ""}`;
+	const [all, arrived, market, rail] = [gross, net, marketFee, railFee].map((nanos) =>
+		formatDollars(BigInt(nanos ?? "0")),
+	);
+	return `${arrived} arrived at ${whereOf(payout)}: ${all} less ${market} for the market's exchange and ${rail} for the rail`;
+}
+
+export const payoutHeads = [
+	"when (UTC)",
+	"payout",
+	"state",
+	"to",
+	"gross",
+	"market fee",
+	"rail fee",
+	"net",
+	"",
+] as const;
+
+/** The cells of a payout under {@link payoutHeads}. */
+export function payoutRow(payout: PayoutJson): string[] {
+	const money = (nanos: string | null) => (nanos === null ? "-" : formatDollars(BigInt(nanos)));
+	const { gross, marketFee, railFee, net } = payout;
+	return [
+		at(payout.askedAtMs),
+		payout.payout.slice(0, 8),
+		payout.state,
+		whereOf(payout),
+		...[gross, marketFee, railFee, net].map(money),
+		payout.state === "sent" ? "" : (payout.why ?? ""),
+	];
+}

@@ -1,0 +1,59 @@
+/** What the market does by the clock. */
+
+import { problemOfDatabase } from "#host/database";
+import type { Stopping } from "#host/stop";
+import { ROUND_MS as DEPOSITS_MS, type Watch } from "./funding/watch.ts";
+import type { Market } from "./market.ts";
+import { MARK_MS } from "./outage.ts";
+import { askDue } from "./payout/ask.ts";
+import { ROUND_MS as PAYOUTS_MS } from "./payout/payouts.ts";
+import { SWEEP_MS, sweep } from "./tab/sweep.ts";
+
+/** How often the online key's age is looked at. */
+const KEYS_MS = 6 * 3_600_000;
+
+/** Starts the chores: marks that the market is there, ends tabs that are due, renews its key, asks rails. One run at a time of each. */
+export function startChores(market: Market, watch: Watch, stopping: Stopping): void {
+	const { cards, clock, health, keys, log, outages } = market;
+	const chores = [
+		{ name: "mark", everyMs: MARK_MS, run: () => outages.mark(clock.nowMs()) },
+		{ name: "sweep", everyMs: SWEEP_MS, run: () => sweep(market) },
+		{ name: "payouts-due", everyMs: PAYOUTS_MS, run: () => market.payouts.round() },
+		{ name: "payouts-planned", everyMs: PAYOUTS_MS, run: () => payPlanned(market) },
+		{ name: "deposits-due", everyMs: DEPOSITS_MS, run: () => watch.round() },
+		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
+		{ name: "keys", everyMs: KEYS_MS, run: () => keys.renew(clock.nowMs()) },
+	];
+	// apart from its writing, which waits for the disk: that the market is here is known when the time comes
+	stopping.add(
+		"presence",
+		clock.every(MARK_MS, () => outages.see(clock.nowMs())),
+	);
+	for (const { name, everyMs, run } of chores) {
+		let running: Promise<void> | undefined;
+		const cancel = clock.every(everyMs, () => {
+			if (running) return;
+			running = (async () => {
+				try {
+					await run();
+					health.report(name, undefined);
+				} catch (error) {
+					health.report(name, problemOfDatabase(error)?.problem ?? "internal");
+					log.error({ err: error, chore: name }, "a chore failed; it is tried again at its next time");
+				} finally {
+					running = undefined;
+				}
+			})();
+		});
+		stopping.add(name, async () => {
+			cancel();
+			await running;
+		});
+	}
+}
+
+/** Begins the payouts that operators' schedules want, and goes on with it. */
+async function payPlanned(market: Market): Promise<void> {
+	const begun = await askDue(market);
+	await Promise.allSettled(begun.map((id) => market.payouts.advance(id)));
+}
