@@ -1,25 +1,34 @@
 /** Lines of money, oldest first: cause, gross, each fee, net. An account's own, and the market's. */
 
 import type { StatementLine } from "#contracts/statement";
+import { readDeposit, referenceKey } from "./funding/deposit.ts";
 import type { Book } from "./ledger/book.ts";
-import { COMMONS, earnedAccount, MARKET_FEES, payerAccount } from "./ledger/chart.ts";
+import {
+	COMMONS,
+	earnedAccount,
+	freshAccount,
+	leavingAccount,
+	MARKET_FEES,
+	MARKET_RATE,
+	payerAccount,
+	waitingAccount,
+} from "./ledger/chart.ts";
 import type { KeptTransfer } from "./ledger/transfer.ts";
+import { billOfPayout, readPayout } from "./payout/payout.ts";
+import { nanosOfCents } from "./rate/rate.ts";
 
 /** What a statement is read from: a book, or a ledger's file beside it. */
-export type Ledger = Pick<Book, "transfers">;
+export type Ledger = Pick<Book, "transfers" | "record">;
 
 /** Purses by what they are called on a statement, and the account of the chart that each is. */
 type Purses = Readonly<Record<string, string>>;
 
-/** What the spread on exchange rates brings the market. */
-const MARKET_RATE = "market:rate";
-
 const pursesOf = (account: string): Purses => ({
 	spending: payerAccount(account),
-	fresh: `${payerAccount(account)}:fresh`,
+	fresh: freshAccount(account),
 	earned: earnedAccount(account),
-	waiting: `operator:${account}:waiting`,
-	leaving: `operator:${account}:leaving`,
+	waiting: waitingAccount(account),
+	leaving: leavingAccount(account),
 	owed: `world:owed:${account}`,
 });
 
@@ -40,13 +49,30 @@ async function pageOf(ledger: Ledger, purses: Purses, after: number, limit: numb
 	const found = await Promise.all(Object.values(purses).map((purse) => ledger.transfers(purse, after, limit)));
 	const transfers = new Map(found.flat().map((transfer) => [transfer.position, transfer]));
 	// a page ends between transfers: what one moves between purses is never torn apart
-	return [...transfers.values()]
-		.sort((a, b) => a.position - b.position)
-		.slice(0, limit)
-		.flatMap((transfer) => linesOfTransfer(transfer, purses));
+	const page = [...transfers.values()].sort((a, b) => a.position - b.position).slice(0, limit);
+	const lines = page.map(async (transfer) => linesOfTransfer(transfer, purses, await railFeeOf(ledger, transfer.id)));
+	return (await Promise.all(lines)).flat();
 }
 
-function linesOfTransfer({ entries, position, atMs, id, cause }: KeptTransfer, purses: Purses): StatementLine[] {
+/** What a rail took of a payment, which never was on an account here: the record of the payment says it. */
+async function railFeeOf(ledger: Ledger, id: string): Promise<bigint> {
+	const [, payout] = /^payout:([^:]+):sent$/.exec(id) ?? [];
+	if (payout !== undefined) {
+		const row = await ledger.record("payouts", payout);
+		return (row && billOfPayout(readPayout(row))?.railFee) ?? 0n;
+	}
+	const [, rail, reference] = /^deposit:([^:]+):(.+)$/.exec(id) ?? [];
+	const key = rail && reference ? (await ledger.record("references", referenceKey(rail, reference)))?.value : undefined;
+	const row = key === undefined ? undefined : await ledger.record("deposits", key);
+	const deposit = row && readDeposit(row);
+	return deposit?.came && deposit.quote.unit === "cent" ? nanosOfCents(deposit.came.fee) : 0n;
+}
+
+function linesOfTransfer(
+	{ entries, position, atMs, id, cause }: KeptTransfer,
+	purses: Purses,
+	taken: bigint,
+): StatementLine[] {
 	const of = (account: string): bigint => entries.find((entry) => entry.account === account)?.nanos ?? 0n;
 	const own = Object.entries(purses)
 		.map(([purse, account]) => ({ purse, net: of(account) }))
@@ -56,12 +82,13 @@ function linesOfTransfer({ entries, position, atMs, id, cause }: KeptTransfer, p
 		(most, part) => (most && size(most.net) >= size(part.net) ? most : part),
 		undefined,
 	);
-	const taken = (fee: string): bigint => (Object.values(purses).includes(fee) || of(fee) < 0n ? 0n : of(fee));
+	const kept = (fee: string): bigint => (Object.values(purses).includes(fee) || of(fee) < 0n ? 0n : of(fee));
 	return own.map((part) => {
 		const [marketFee, solidarityFee, exchangeFee] =
-			part === main ? [taken(MARKET_FEES), taken(COMMONS), taken(MARKET_RATE)] : [0n, 0n, 0n];
-		const gross = part.net + marketFee + solidarityFee + exchangeFee;
-		return { position, atMs, id, cause, ...part, gross, marketFee, solidarityFee, exchangeFee, railFee: 0n };
+			part === main ? [kept(MARKET_FEES), kept(COMMONS), kept(MARKET_RATE)] : [0n, 0n, 0n];
+		const railFee = part === main && !("commons" in purses) ? taken : 0n;
+		const gross = part.net + marketFee + solidarityFee + exchangeFee + railFee;
+		return { position, atMs, id, cause, ...part, gross, marketFee, solidarityFee, exchangeFee, railFee };
 	});
 }
 
