@@ -34,6 +34,8 @@ export const MARKET_SETTINGS = {
 	requestsPerMinute: whole(1_200, 1, 10_000_000),
 	/** cards that one address may publish in an hour */
 	cardsPerHour: whole(120, 1, 10_000_000),
+	/** deposits that one address may begin in an hour */
+	depositsPerHour: whole(120, 1, 10_000_000),
 	/** proxies in front whose `X-Forwarded-For` is believed; 0: none */
 	proxies: whole(0, 0, 8),
 	/** whoever asks `/metrics` from elsewhere than this machine shows it as a bearer token */
@@ -72,6 +74,7 @@ export type MarketplaceConfig = {
 	readonly frozen: readonly string[];
 	readonly requestsPerMinuteMax: number;
 	readonly cardsPerHourMax: number;
+	readonly depositsPerHourMax: number;
 	readonly proxies: number;
 	readonly metricsToken: string | undefined;
 	readonly rates: RateConfig;
@@ -101,6 +104,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		// everything comes from one address here
 		requestsPerMinuteMax: 1_000_000,
 		cardsPerHourMax: 120,
+		depositsPerHourMax: 120,
 		proxies: 0,
 		metricsToken: undefined,
 		rates: { rateSources: MARKET_SETTINGS.rateSources.fallback, rateSpreadPpm: 5_000, fixedRate: FIXED_RATE },
@@ -134,6 +138,7 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		frozen,
 		requestsPerMinuteMax: values.requestsPerMinute,
 		cardsPerHourMax: values.cardsPerHour,
+		depositsPerHourMax: values.depositsPerHour,
 		proxies: values.proxies,
 		metricsToken: values.metricsToken,
 		rates: {

@@ -64,7 +64,7 @@ export function makeServer({ market, config }: Door): Express {
 	app.use(relayRoutes(market));
 	app.use(cardRoutes(market, config));
 	app.use(eventRoutes(market));
-	app.use("/trpc", trpc(market));
+	app.use("/trpc", limitDeposits(config), trpc(market));
 	app.use((_request, response) => sendProblem(response, problem("not-found")));
 	app.use(fail(market));
 	return app;
@@ -123,7 +123,7 @@ const ROUTES = [
 /** A fixed few names: whatever a stranger asks for must become neither a label nor a line. */
 function routeOf(path: string): string {
 	if (ROUTES.includes(path)) return path;
-	const names = path.startsWith("/trpc/") ? path.slice("/trpc/".length).split(",") : [];
+	const names = path.startsWith("/trpc/") ? proceduresOf(path.slice("/trpc".length)) : [];
 	if (path.startsWith("/v1/event/")) return "/v1/event";
 	const known = Object.hasOwn(appRouter._def.procedures, names[0] ?? "");
 	return known ? `/trpc/${names.length === 1 ? names[0] : "several"}` : "other";
@@ -144,6 +144,40 @@ function limitRate(config: MarketplaceConfig): RequestHandler {
 			else sendProblem(response, refused);
 		},
 	});
+}
+
+/** The procedures that a path below `/trpc` names, as tRPC reads it: what stands behind the last slash, decoded. */
+function proceduresOf(path: string): string[] {
+	const names = path.slice(path.lastIndexOf("/") + 1);
+	try {
+		return decodeURIComponent(names).split(",");
+	} catch {
+		return [];
+	}
+}
+
+const HOUR_MS = 3_600_000;
+
+/**
+ * What one address may begin in an hour: an account costs nothing, and a deposit that nobody pays takes a place among all that wait. Whoever asks from this
+ * machine is not counted.
+ */
+function limitDeposits(config: MarketplaceConfig): RequestHandler {
+	const starts = (request: IncomingMessage & { path: string }): number =>
+		proceduresOf(request.path).filter((name) => name === "funding.start").length;
+	const limit = rateLimit({
+		windowMs: HOUR_MS,
+		limit: config.depositsPerHourMax,
+		standardHeaders: false,
+		legacyHeaders: false,
+		skip: (request) => starts(request) === 0 || isFromHere(request),
+		handler: (_request, response) =>
+			sendTrpc(response, problem("too-many", "Too many deposits were begun from there.", { retryAfterMs: HOUR_MS })),
+	});
+	return (request, response, next) =>
+		starts(request) > 1
+			? sendTrpc(response, problem("malformed", "One request begins one deposit."))
+			: limit(request, response, next);
 }
 
 /** Web clients on any origin may ask: what they show is a signed token, never a cookie. */

@@ -6,7 +6,7 @@ import { amount } from "#contracts/amount";
 import { crypto as sdkCrypto } from "#host/crypto";
 import { createClient } from "#sdk/client";
 import { FarelayError } from "#sdk/error";
-import { Person, refusedBy, startTestMarket, type TestMarket } from "#test/support/market";
+import { Person, refusedBy, signToken, startTestMarket, type TestMarket } from "#test/support/market";
 import { heldRates, type ScriptedRail, scriptedRail } from "#test/support/rail";
 
 const DOLLAR = amount(1_000_000_000n);
@@ -133,6 +133,34 @@ describe("funding over HTTP", () => {
 			(await refusedBy(bob.client.funding.quote.query({ rail: "nowhere", amount: "1" }))).problem,
 			"rail-closed",
 		);
+	});
+
+	it("threat 12: one address begins so many deposits an hour, however it writes the path; whoever asks from elsewhere goes on", async () => {
+		const crowd = await startTestMarket(
+			{ depositsPerHourMax: 3, proxies: 1 },
+			{ rails: [scriptedRail()], rates: heldRates() },
+		);
+		try {
+			const from = async (address: string, path = "funding.start") => {
+				const bob = new Person(crowd);
+				const token = signToken(bob.account, crowd.market, crowd.clock.nowMs());
+				const headers = {
+					"content-type": "application/json",
+					"x-forwarded-for": address,
+					authorization: `Bearer ${token}`,
+				};
+				const body = JSON.stringify({ id: "a", rail: "scripted", amount: "1000000000" });
+				return (await fetch(`${crowd.url}/trpc/${path}`, { method: "POST", headers, body })).status;
+			};
+			for (let i = 0; i < 3; i++) assert.equal(await from("203.0.113.5"), 200);
+			for (const path of ["funding.start", "%66unding.start", "x/funding.start", "x%2Fy/funding%2Estart"])
+				assert.equal(await from("203.0.113.5", path), 429, path);
+			assert.equal(await from("203.0.113.6", "funding.start,funding.start?batch=1"), 400);
+			assert.equal(await from("203.0.113.6"), 200);
+			assert.equal(await from("203.0.113.6", "%E0%A4%A"), 400, "a path that is none");
+		} finally {
+			await crowd.end();
+		}
 	});
 
 	it("a market's odd answer is shown to no terminal", async () => {
