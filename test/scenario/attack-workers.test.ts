@@ -14,10 +14,10 @@ import { toHex } from "#contracts/bytes";
 import { advance, cursor, FRAME, mailFrame } from "#contracts/frame";
 import { crypto } from "#host/crypto";
 import { openMemoryMailStore } from "#relay/mailbox/memory";
-import type { Part } from "#relay/part";
+import type { WorkerPart } from "#relay/workerpart";
+import { HOP, type HopAnswer, readHopAnswer, writeHopHello, writeHopRoute } from "#relay/workers/hop";
 import { Neighbours } from "#relay/workers/neighbours";
 import { Pipe } from "#relay/workers/pipe";
-import { HOP, type HopAnswer, readHopAnswer, writeHopHello, writeHopRoute } from "#relay/workers/wire";
 import { keysAt, startTestCrew } from "#test/support/crew";
 import { keys, payload, until } from "#test/support/rawclient";
 import { relayDeps, startTestRelay } from "#test/support/relay";
@@ -62,7 +62,7 @@ suite("a relay of workers under attack", () => {
 		const mailbox = keysAt(1, 2);
 		const mailboxId = toHex(mailbox.publicKey);
 		await store.visit(mailboxId, "01".repeat(16), undefined, Date.now());
-		const part: Part = {
+		const part: WorkerPart = {
 			relay: keys(),
 			folder,
 			url: "ws://127.0.0.1:1",
