@@ -48,7 +48,7 @@ export class Gathering<One, Answer> {
 
 	/** Somebody waits for what gathers: it goes sooner. */
 	hurry(): void {
-		if (this.waiting.length === 0 || this.apartMs === HURRIED_MS) return;
+		if (this.waiting.length === 0) return;
 		this.apartMs = HURRIED_MS;
 		this.forget();
 		this.plan();
