@@ -1,4 +1,4 @@
-/** The operator's door of a relay on this machine: a unix socket in its data folder (`services/host/doorway.ts`). */
+/** The owner's door of a service on this machine: a unix socket in its data folder (`services/host/doorway.ts`). */
 
 import { request } from "node:http";
 import { type Problem, problem, problemOfJson } from "#contracts/problem";
@@ -10,12 +10,22 @@ const ANSWER_MS_MAX = 10_000;
 /** A state has some kilobytes; what is far longer is something else. */
 const ANSWER_BYTES_MAX = 1_000_000;
 
-/** Asks for the state, or changes caps and asks for it. `change` goes as JSON to whoever listens there, which checks it. */
+/** Asks a relay for its state, or changes caps and asks for it. `change` goes as JSON to whoever listens there, which checks it. */
 export function askRelay(folder: string, change?: object): Promise<RelayState | Problem> {
+	return askOwned<RelayState>(folder, change ? "/caps" : "/state", "relay", change);
+}
+
+/** Asks whatever service has this folder; `what` it is, for whoever finds that it does not run. */
+export function askOwned<Answer>(
+	folder: string,
+	path: string,
+	what: string,
+	question?: object,
+): Promise<Answer | Problem> {
 	const options = {
 		socketPath: findDoorway(folder),
-		method: change ? "POST" : "GET",
-		path: change ? "/caps" : "/state",
+		method: question ? "POST" : "GET",
+		path,
 		headers: { "content-type": "application/json" },
 		signal: AbortSignal.timeout(ANSWER_MS_MAX),
 	};
@@ -27,21 +37,21 @@ export function askRelay(folder: string, change?: object): Promise<RelayState | 
 					text += part;
 					if (text.length > ANSWER_BYTES_MAX) break;
 				}
-				const json = JSON.parse(text) as RelayState;
+				const json = JSON.parse(text) as Answer;
 				resolve(problemOfJson(json) ?? json);
 			} catch {
-				resolve(problem("unavailable", "The relay's answer is none."));
+				resolve(problem("unavailable", `The ${what}'s answer is none.`));
 			}
 		});
-		asked.on("error", (error: NodeJS.ErrnoException) => resolve(whyNot(folder, error)));
-		asked.end(change && JSON.stringify(change));
+		asked.on("error", (error: NodeJS.ErrnoException) => resolve(whyNot(folder, what, error)));
+		asked.end(question && JSON.stringify(question));
 	});
 }
 
-function whyNot(folder: string, { code }: NodeJS.ErrnoException): Problem {
+function whyNot(folder: string, what: string, { code }: NodeJS.ErrnoException): Problem {
 	if (code === "EACCES")
-		return problem("unauthorized", `${folder} is another user's: only its owner steers that relay.`);
+		return problem("unauthorized", `${folder} is another user's: only its owner steers that ${what}.`);
 	if (code === "ENOENT" || code === "ECONNREFUSED")
-		return problem("unavailable", `No relay runs on ${folder}; --data names its folder.`, { spent: "no" });
-	return problem("unavailable", `The relay on ${folder} does not answer.`, { spent: "no" });
+		return problem("unavailable", `No ${what} runs on ${folder}; --data names its folder.`, { spent: "no" });
+	return problem("unavailable", `The ${what} on ${folder} does not answer.`);
 }

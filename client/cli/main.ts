@@ -15,6 +15,7 @@ const VERBS: Record<string, () => Promise<{ verb: Verb }>> = {
 	market: () => import("./verb/market.ts"),
 	account: () => import("./verb/account.ts"),
 	fund: () => import("./verb/fund.ts"),
+	wallet: () => import("./verb/wallet.ts"),
 	relays: () => import("./verb/relays.ts"),
 	card: () => import("./verb/card.ts"),
 	send: () => import("./verb/send.ts"),

@@ -1,5 +1,5 @@
 /**
- * The whole market in one process: a marketplace with play money and two relays with different prices, each with its own
+ * The whole market in one process: a marketplace with play money and with Lightning of its own (`lightning/`), and two relays with different prices, each with its own
  * operator, folder, sockets and databases. They meet over the same HTTP and WebSockets as separate machines would.
  */
 
@@ -11,13 +11,15 @@ import { systemClock } from "#host/clock";
 import { crypto } from "#host/crypto";
 import { openFolder } from "#host/folder";
 import { lockFolder } from "#host/lock";
-import { type LogLevel, openLog } from "#host/log";
+import { type Log, type LogLevel, openLog } from "#host/log";
 import { makeStopping, type Stopping } from "#host/stop";
 import { playConfig } from "#marketplace/config";
 import { startMarketplace } from "#marketplace/main";
+import type { Rail } from "#marketplace/rail/rail";
 import { RELAY_DEFAULTS } from "#relay/config";
 import { startRelay } from "#relay/relay";
 import { type Client, createClient } from "#sdk/client";
+import type { Hub } from "./lightning/hub.ts";
 
 export type BoxOptions = {
 	/** The folder of everything: `market/`, `relay-1/`, `relay-2/`, `people/`, `received/`. */
@@ -25,6 +27,8 @@ export type BoxOptions = {
 	/** The market's port; the relays take the next two. 0: any that are free. */
 	readonly port: number;
 	readonly logLevel: LogLevel;
+	/** play money alone, without the Lightning nodes */
+	readonly play: boolean;
 };
 
 /** A box that is up. */
@@ -32,6 +36,8 @@ export type Box = {
 	readonly data: string;
 	readonly marketUrl: string;
 	readonly relays: readonly { readonly name: string; readonly url: string; readonly operator: Client }[];
+	/** the embedded Lightning network; undefined with play money alone */
+	readonly lightning: Hub | undefined;
 	/** A person who lives in the box: their client, on a folder of their own. */
 	person(name: string): Promise<Client>;
 	stop(): Promise<void>;
@@ -42,6 +48,9 @@ function dollars(text: string): Tariff["sendPerMb"] {
 	if (nanos === undefined) throw new RangeError(`not dollars: ${text}`);
 	return nanos;
 }
+
+/** Where in a box's folder its Lightning nodes keep what they have, and have their door. */
+const LIGHTNING_FOLDER = "lightning";
 
 /** The two relays: the default ask, and twice that for sending with half of it for keeping. */
 const TARIFFS: readonly Tariff[] = [
@@ -64,12 +73,14 @@ export async function startBox(options: BoxOptions): Promise<Box | Problem> {
 	return started;
 }
 
-async function start({ data, port, logLevel }: BoxOptions, stopping: Stopping): Promise<Box | Problem> {
+async function start({ data, port, logLevel, play }: BoxOptions, stopping: Stopping): Promise<Box | Problem> {
 	const logOf = (name: string) => openLog({ name, level: logLevel });
 	const clock = systemClock;
+	const lightning = play ? undefined : await startLightning(join(data, LIGHTNING_FOLDER), logOf("lightning"), stopping);
+	if (isProblem(lightning)) return lightning;
 	const market = await startMarketplace(
 		{ ...playConfig(join(data, "market")), port, logLevel },
-		{ clock, log: logOf("market"), crypto },
+		{ clock, log: logOf("market"), crypto, ...(lightning && { rails: [lightning.rail] }) },
 	);
 	if (isProblem(market)) return market;
 	stopping.add("market", async () => void (await market.stop()));
@@ -98,11 +109,33 @@ async function start({ data, port, logLevel }: BoxOptions, stopping: Stopping): 
 		data,
 		marketUrl: market.url,
 		relays,
+		lightning: lightning?.hub,
 		person,
 		async stop() {
 			if (!(await stopping.stop("asked to"))) throw new Error("the box did not stop as it should");
 		},
 	};
+}
+
+/** The embedded Lightning network and the market's rail on it; loaded only where it is wanted, for it is large. */
+async function startLightning(
+	data: string,
+	log: Log,
+	stopping: Stopping,
+): Promise<{ readonly hub: Hub; readonly rail: Rail } | Problem> {
+	const [{ openHub }, { makeLightningRail }, { openWalletDoor }] = await Promise.all([
+		import("./lightning/hub.ts"),
+		import("./lightning/rail.ts"),
+		import("./lightning/door.ts"),
+	]);
+	const hub = await openHub({ data, clock: systemClock, log, random: crypto.random, network: "regtest" });
+	if (isProblem(hub)) return hub;
+	stopping.add("lightning", () => hub.stop());
+	const door = await openWalletDoor(hub, { folder: data, clock: systemClock, log });
+	// nothing but `farelay wallet` needs it
+	if (isProblem(door)) log.warn(door.detail);
+	else stopping.add("wallets' door", () => door.close());
+	return { hub, rail: makeLightningRail(hub) };
 }
 
 /** What is said when the port of a box is taken. */

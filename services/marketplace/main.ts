@@ -47,7 +47,7 @@ export type MarketplaceDeps = {
 	readonly rails?: readonly Rail[];
 	/** whoever knows the exchange rate, instead of the sources of the configuration */
 	readonly rates?: Rates;
-	/** how invoices are read and Lightning addresses asked, for the box and for tests; the market closes it */
+	/** how invoices are read and Lightning addresses asked, for the box and for tests */
 	readonly lightning?: Lightning;
 	/** told when a database's thread dies by a bug: nothing more can be done, and the program should end */
 	readonly onDeath?: (why: Error) => void;
@@ -116,8 +116,7 @@ async function start(
 	if (isProblem(rails)) return rails;
 	for (const rail of rails) stopping.add(`rail ${rail.name}`, () => rail.close());
 	const frozen = new Set(config.frozen);
-	const lightning = deps.lightning ?? openLightning(config.lightning.lightningNetwork, clock);
-	stopping.add("lightning addresses", () => lightning.close());
+	const lightning = deps.lightning ?? openLightning();
 	const payouts = makePayouts({ book, clock, log, rails, rates, lightning, frozen });
 	stopping.add("hints of payouts", () => payouts.stop());
 	const listings = makeListings(crypto, keys.market, config.privateRelays);

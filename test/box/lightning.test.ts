@@ -12,8 +12,10 @@ import { systemClock } from "#host/clock";
 import { crypto } from "#host/crypto";
 import { openSilentLog } from "#host/log";
 import type { Rail } from "#marketplace/rail/rail";
+import { railAcceptance } from "#test/acceptance/rail";
 import { type HeldClock, heldClock } from "#test/support/clock";
 import { hubAt, hubFolder } from "#test/support/hub";
+import { fine } from "#test/support/market";
 
 /** Longer than any payment here takes, on the machine's own clock. */
 const PATIENCE_MS = 20_000;
@@ -24,6 +26,44 @@ const FOREIGN = [
 	"lnbc2500u1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdq5xysxxatsyp3k7enxv4jsxqzpu9qrsgquk0rl77nj30yxdy8j9vdx85fkpmdla2087ne0xh8nhedh8w27kyke0lp53ut353s06fv3qfegext0eh0ymjpf39tuven09sam30g4vgpfna3rh",
 	"lntb20m1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygshp58yjmdan79s6qqdhdzgynm4zwqd5d7xmw5fk98klysy043l2ahrqspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqfpp3x9et2e20v6pu37c5d9vax37wxq72un989qrsgqdj545axuxtnfemtpwkc45hx9d2ft7x04mt8q7y6t0k2dge9e7h8kpy9p34ytyslj3yu569aalz2xdk8xkd7ltxqld94u8h2esmsmacgpghe9k8",
 ];
+
+railAcceptance("of the box's own Lightning", async () => {
+	const folder = await hubFolder();
+	const hub = await hubAt(folder.path, systemClock);
+	const { payer, operator } = hub.wallets;
+	const hashes = new Map<string, string>();
+	const made = new Set<string>();
+	const order = (msat: bigint) => {
+		const id = `destination-${made.size}`;
+		made.add(id);
+		return { id, msat, text: "a payout", expiresAtMs: Date.now() + HOUR_MS };
+	};
+	return {
+		rail: makeLightningRail(hub),
+		amounts: { in: 40_000n, out: 2_500n },
+		feeMax: 1_000n,
+		nowMs: () => Date.now(),
+		async payIn({ pay }) {
+			assert(pay.kind === "invoice");
+			payer.send({ id: pay.invoice.slice(-64), invoice: pay.invoice, feeMsatMax: 0n });
+		},
+		async destination(amount) {
+			const { invoice, hash } = fine(operator.invoice(order(amount)));
+			hashes.set(invoice, hash);
+			return invoice;
+		},
+		async arrived(to) {
+			const payment = operator.incoming(hashes.get(to) ?? "");
+			return payment?.state === "done" ? payment.msat : 0n;
+		},
+		nowhere: FOREIGN,
+		strange: "ab".repeat(32),
+		async close() {
+			await hub.stop();
+			await folder.remove();
+		},
+	};
+});
 
 describe("the box's own Lightning", () => {
 	let folder: Awaited<ReturnType<typeof hubFolder>>;
@@ -167,7 +207,7 @@ describe("the box's own Lightning", () => {
 		await becomes(before - 2_500n);
 	});
 
-	it("a payout that cannot be is refused for certain: another amount, another network, no invoice, too much, too late", async () => {
+	it("a payout that cannot be is refused for certain: another amount, no invoice, more than the channel has, too late", async () => {
 		const before = await spendableNow();
 		const { invoice } = invoiceOf(hub.wallets.operator, 2_500n);
 		const refused = async (to: string, amount: bigint) => {
@@ -179,8 +219,17 @@ describe("the box's own Lightning", () => {
 		};
 		assert.match(await refused(invoice, 2_501n), /another amount/);
 		assert.match(await refused("lnbcrt1nonsense", 1n), /not a Lightning invoice/);
-		const { invoice: huge } = invoiceOf(hub.wallets.operator, 90_000_000_000n);
-		assert.match(await refused(huge, 90_000_000_000n), /RouteNotFound/);
+		// the channel has room for two of the largest, and not for a third
+		for (let i = 0; i < 2; i++) {
+			const { invoice: most } = invoiceOf(hub.wallets.operator, 5_000_000_000n);
+			assert.equal((await rail.pay({ id: fresh(), to: most, amount: 5_000_000_000n, feeMax: 0n })).state, "sent");
+		}
+		const { invoice: more } = invoiceOf(hub.wallets.operator, 5_000_000_000n);
+		assert.match(await refused(more, 5_000_000_000n), /no way to it/);
+		for (let i = 0; i < 2; i++) {
+			const { invoice: back } = await start(5_000_000_000n);
+			assert.equal((await pay(hub.wallets.operator, back)).state, "done");
+		}
 		await clock.advance(HOUR_MS + 1_000);
 		assert.match(await refused(invoice, 2_500n), /expired/);
 		await becomes(before);

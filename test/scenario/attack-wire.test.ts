@@ -18,7 +18,9 @@ const TTL_S = 3_600;
 async function pair(relay: TestRelay, paidBytes: number) {
 	const mailbox = keys();
 	const token = crypto.random(16);
-	const bob = await relay.listener(mailbox, 1, token);
+	const bob = await relay.reader();
+	bob.put(bob.listenFrame(1, mailbox, token));
+	await bob.listening();
 	const alice = await relay.sender();
 	alice.put(
 		alice.payFrame(paidBytes, TTL_S),

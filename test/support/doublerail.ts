@@ -158,6 +158,4 @@ export class DoubleLightning implements Lightning {
 		this.asked.push(address);
 		return this.refusal ?? this.invoice(amountMsat);
 	}
-
-	async close() {}
 }

@@ -22,6 +22,7 @@ type Order = {
 	readonly data: string;
 	readonly port: number;
 	readonly once: boolean;
+	readonly play: boolean;
 	readonly file: string | undefined;
 	readonly json: string | undefined;
 	readonly logLevel: LogLevel;
@@ -44,6 +45,7 @@ function readOrder(call: Call): Order | Problem {
 		data: path("data") ?? resolve(call.folder, call.env.FARELAY_DATA || ".farelay"),
 		port: port === undefined ? (once ? 0 : PORT) : Number(port),
 		once,
+		play: call.options.play === true,
 		file: path("file"),
 		json: path("json"),
 		logLevel,
@@ -112,7 +114,12 @@ async function run(call: Call, order: Order): Promise<Problem | undefined> {
 	const { sayPorts, startBox } = await import("#box/box");
 	const { doJob } = await import("#box/job");
 	const { tellOf } = await import("#box/report");
-	screen.line(tone("faint", "Starting a marketplace and two relays."));
+	screen.line(
+		tone(
+			"faint",
+			`Starting a marketplace${order.play ? "" : ", three Lightning nodes on a chain that is made up here,"} and two relays.`,
+		),
+	);
 	const box = await startBox(order);
 	if (isProblem(box)) return box.problem === "conflict" ? inUse(order) : sayPorts(box, order.port);
 	try {
@@ -143,11 +150,12 @@ async function run(call: Call, order: Order): Promise<Problem | undefined> {
 }
 
 export const verb: Verb = {
-	summary: "runs the whole market here: a marketplace and two relays, with play money",
+	summary: "runs the whole market here: a marketplace, two relays, and Lightning nodes of its own",
 	usage: [
 		"farelay box [options]      (npm start -- [options])",
 		"",
 		"  --once             does the main job once and ends",
+		"  --play             play money alone, without the Lightning nodes: starts faster and needs less memory",
 		"  --file PATH        the file to send (a made-up one unless given)",
 		"  --json PATH        where to write what it came to, as one JSON object; only on success",
 		`  --port N           the market's port, and the two after it for the relays (${PORT}; any free ones with --once)`,
@@ -156,6 +164,7 @@ export const verb: Verb = {
 	],
 	options: () => ({
 		once: { type: "boolean" },
+		play: { type: "boolean" },
 		file: { type: "string" },
 		json: { type: "string" },
 		port: { type: "string" },

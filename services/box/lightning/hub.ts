@@ -106,7 +106,6 @@ function put({ clock, log, random }: HubDeps, store: Store, genesis: Uint8Array)
 		for (const name of NAMES) {
 			const kept = store.node(name, () => random(32));
 			const happened = (event: NodeEvent) => wallets[name].happened(event);
-			const knows = (peer: string) => all().some(({ id }) => id === peer);
 			nodes.set(
 				name,
 				openNode({
@@ -118,7 +117,6 @@ function put({ clock, log, random }: HubDeps, store: Store, genesis: Uint8Array)
 					nowMs: clock.nowMs(),
 					random: () => random(32),
 					happened,
-					knows,
 				}),
 			);
 			const changed = (reference: string) => {

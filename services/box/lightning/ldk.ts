@@ -63,7 +63,5 @@ export function settingsOf(): ldk.UserConfig {
 	// payments below some 2,000 satoshi are not worth a transaction of their own, so few may be under way at once by LDK's own bound: here they are the rule
 	channel.set_max_dust_htlc_exposure(ldk.MaxDustHTLCExposure.constructor_fixed_limit_msat(SMALL_MSAT_MAX));
 	settings.set_channel_config(channel);
-	// strangers on this machine may knock, and get no channel
-	settings.set_manually_accept_inbound_channels(true);
 	return settings;
 }

@@ -42,15 +42,13 @@ export type NodeDeps = {
 	readonly random: () => Uint8Array;
 	/** told in a turn */
 	readonly happened: (event: NodeEvent) => void;
-	/** the nodes with which it has channels, by their public keys in hex */
-	readonly knows: (peer: string) => boolean;
 };
 
 /** What a block costs where nobody else wants one, in satoshi for 1,000 units of weight: the least that LDK takes. */
 const SATS_PER_1000_WEIGHT = 253;
 
 /** Makes a node anew, or as its store has it. To be called in a turn. */
-export function openNode({ name, store, chain, turns, log, nowMs, random, happened, knows }: NodeDeps): Node {
+export function openNode({ name, store, chain, turns, log, nowMs, random, happened }: NodeDeps): Node {
 	const fees = ldk.FeeEstimator.new_impl({ get_est_sat_per_1000_weight: () => SATS_PER_1000_WEIGHT });
 	const logger = loggerOf(log, name);
 	const broadcaster = ldk.BroadcasterInterface.new_impl({
@@ -204,10 +202,6 @@ export function openNode({ name, store, chain, turns, log, nowMs, random, happen
 			const funding = chain.fund([{ sats: event.channel_value_satoshis, script: event.output_script }]);
 			const { temporary_channel_id: id, counterparty_node_id: peer } = event;
 			held(manager.funding_transaction_generated(id, peer, funding), "funding a channel");
-		} else if (event instanceof ldk.Event_OpenChannelRequest) {
-			const { temporary_channel_id: id, counterparty_node_id: peer } = event;
-			if (knows(toHex(peer))) manager.accept_inbound_channel(id, peer, 1n);
-			else manager.force_close_broadcasting_latest_txn(id, peer, "no channels with strangers");
 		} else if (event instanceof ldk.Event_PendingHTLCsForwardable) {
 			manager.process_pending_htlc_forwards();
 		} else if (event instanceof ldk.Event_PaymentClaimable) {
@@ -225,7 +219,7 @@ export function openNode({ name, store, chain, turns, log, nowMs, random, happen
 			const { reason } = event;
 			const why = reason instanceof ldk.Option_PaymentFailureReasonZ_Some ? ldk.PaymentFailureReason[reason.some] : "";
 			// payments are sent under their hash
-			happened({ kind: "failed", hash: toHex(event.payment_id), why: (why ?? "").replace(/^LDK\w+?_/, "") });
+			happened({ kind: "failed", hash: toHex(event.payment_id), why: why ?? "" });
 		}
 	}
 }

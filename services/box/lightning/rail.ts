@@ -36,8 +36,10 @@ export function makeLightningRail(hub: Hub): Rail {
 		unit: "msat",
 		ranges: { in: RANGE, out: RANGE },
 		// a payer pays for the way to us; from here the operator's wallet is next door, but what routing costs is known only afterwards
-		quote: async (way) => ({ fee: 0n, atMost: way === "out" }),
+		quote: async (way, amount) => refuse(amount) ?? { fee: 0n, atMost: way === "out" },
 		async start({ id, amount, text, expiresAtMs }) {
+			const refused = refuse(amount);
+			if (refused) return refused;
 			const made = await ask(() => market.invoice({ id, msat: amount, text, expiresAtMs }));
 			if (isProblem(made)) return made;
 			return {
@@ -50,6 +52,8 @@ export function makeLightningRail(hub: Hub): Rail {
 		deposit: (reference) => ask(() => depositOf(market.incoming(reference))),
 		payment: (order) => ask(() => paymentOf(market.outgoing(order.id))),
 		async pay({ id, to, amount, feeMax }) {
+			const refused = refuse(amount) ?? (feeMax < 0n ? problem("malformed", "A fee is not below nothing.") : undefined);
+			if (refused) return { state: "failed", why: refused.detail };
 			const sent = await ask(() => market.send({ id, invoice: to, msat: amount, feeMsatMax: feeMax }));
 			if (isProblem(sent)) return { state: "unknown", why: sent.detail };
 			return paymentOf((await market.over(id, PAY_MS)) ?? sent);
@@ -65,6 +69,11 @@ export function makeLightningRail(hub: Hub): Rail {
 		},
 		close: async () => {},
 	};
+}
+
+function refuse(amount: bigint): Problem | undefined {
+	if (amount >= RANGE.min && amount <= RANGE.max) return undefined;
+	return problem("malformed", `A payment here is of ${RANGE.min} to ${RANGE.max} millisatoshi.`);
 }
 
 function depositOf(payment: Payment | undefined): DepositState {

@@ -58,6 +58,10 @@ export type WalletDeps = {
 	readonly changed: (reference: string) => void;
 };
 
+/** What an invoice has room for, and how long one is that anybody would pay. */
+const TEXT_CHARS_MAX = 150;
+const INVOICE_CHARS_MAX = 8_000;
+
 /** How often a payment tries another way by itself; there is one channel, so this is for a channel that was busy. */
 const ATTEMPTS = 3;
 
@@ -70,6 +74,7 @@ type Read = {
 };
 
 function readInvoice(text: string): Read | string {
+	if (text.length > INVOICE_CHARS_MAX) return "this is not a Lightning invoice";
 	const read = ldk.Bolt11Invoice.constructor_from_str(text);
 	if (!(read instanceof ldk.Result_Bolt11InvoiceParseOrSemanticErrorZ_OK)) return "this is not a Lightning invoice";
 	const invoice = read.res;
@@ -79,6 +84,15 @@ function readInvoice(text: string): Read | string {
 	if (!(asked instanceof ldk.Option_u64Z_Some)) return "this invoice names no amount";
 	const expiresAtMs = Number(invoice.duration_since_epoch() + invoice.expiry_time()) * 1000;
 	return { invoice, hash: toHex(invoice.payment_hash()), msat: asked.some, expiresAtMs };
+}
+
+/** Why a payment failed, for people; LDK's own word where there is none. */
+function sayWhy(word = ""): string {
+	const reason = word.replace(/^LDK\w+?_/, "");
+	if (reason === "RouteNotFound") return "there is no way to it with room for so much";
+	return reason === "RecipientRejected"
+		? "it was not taken: too late, or paid already"
+		: reason || "it did not get there";
 }
 
 /** Makes the wallet of a node. */
@@ -107,7 +121,10 @@ export function makeWallet({ node, store, turns, clock, refresh, changed }: Wall
 				const nowS = Math.floor(clock.nowMs() / 1000);
 				const seconds = Math.floor(expiresAtMs / 1000) - nowS;
 				if (seconds < 1) return problem("usage", "An invoice needs some time to be paid in.");
-				const words = held<ldk.Description>(ldk.Description.constructor_new(text), "an invoice's text");
+				const words = held<ldk.Description>(
+					ldk.Description.constructor_new(text.slice(0, TEXT_CHARS_MAX)),
+					"an invoice's text",
+				);
 				const made = node.manager.create_bolt11_invoice(
 					ldk.Option_u64Z.constructor_some(msat),
 					ldk.Bolt11InvoiceDescription.constructor_direct(words),
@@ -130,7 +147,15 @@ export function makeWallet({ node, store, turns, clock, refresh, changed }: Wall
 				if (before) return before;
 				const read = readInvoice(text);
 				const row: Payment = {
-					...{ way: "out", id, hash: "", invoice: text, msat: msat ?? 0n, feeMsat: 0n, state: "sending" },
+					...{
+						way: "out",
+						id,
+						hash: "",
+						invoice: text.slice(0, INVOICE_CHARS_MAX),
+						msat: msat ?? 0n,
+						feeMsat: 0n,
+						state: "sending",
+					},
 					...{ expiresAtMs: 0, atMs: clock.nowMs(), says: "" },
 				};
 				if (typeof read === "string") return end(row, "failed", { says: read });
@@ -151,7 +176,7 @@ export function makeWallet({ node, store, turns, clock, refresh, changed }: Wall
 				// under its hash, so that LDK too refuses a second one at once
 				const sent = node.manager.send_payment(terms.get_a(), terms.get_b(), terms.get_a(), route, retry);
 				if (!(sent instanceof ldk.Result_NoneRetryableSendFailureZ_Err)) return put(asked);
-				return refuse((ldk.RetryableSendFailure[sent.err] ?? "").replace(/^LDK\w+?_/, ""));
+				return refuse(sayWhy(ldk.RetryableSendFailure[sent.err]));
 			});
 		},
 		outgoing: (id) => turns.take(() => store.payment("out", "id", id)),
@@ -191,7 +216,7 @@ export function makeWallet({ node, store, turns, clock, refresh, changed }: Wall
 				}
 				case "failed": {
 					const payment = store.payment("out", "hash", event.hash);
-					if (payment?.state === "sending") end(payment, "failed", { says: event.why || "it did not get there" });
+					if (payment?.state === "sending") end(payment, "failed", { says: sayWhy(event.why) });
 				}
 			}
 		},

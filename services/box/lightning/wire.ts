@@ -16,7 +16,7 @@ export interface Wire {
 	close(): Promise<void>;
 }
 
-/** Two peers, and as many strangers as can do no harm. */
+/** Two peers, and a few strangers of this machine, who have no coins on this chain to open a channel with. */
 const CONNECTIONS_MAX = 8;
 /** Far beyond what nodes with one channel each say in a turn: a peer that reads nothing for so long is gone. */
 const UNSENT_BYTES_MAX = 4 * 1024 * 1024;

@@ -26,8 +26,7 @@ export type TabRow = {
 };
 
 /**
- * What else rooms keep beside the money, each kind a table: `deposits` and `references` (which deposit a rail's reference is of, or which payout an
- * invoice was claimed by) are of `funding/`,
+ * What else rooms keep beside the money, each kind a table: `deposits` and `references` (which deposit a rail's reference is of) are of `funding/`,
  * the others of `payout/`.
  */
 export const RECORD_TABLES = ["deposits", "references", "payouts", "destinations", "plans"] as const;

@@ -25,8 +25,6 @@ export type PayingDeps = {
 	/** the tab was swapped for another */
 	readonly renewed: () => void;
 	readonly closed: () => boolean;
-	/** whether its address may bring one more tab */
-	readonly mayBring: () => boolean;
 };
 
 /** Payments of one connection. */
@@ -118,7 +116,7 @@ export class Paying {
 		const paid = await old.offer(renew.final);
 		if (isProblem(paid)) return this.bad(paid);
 		if (this.deps.closed()) return;
-		const next = tabs.join(grant, this.deps.mayBring);
+		const next = tabs.join(grant);
 		if (isProblem(next)) return this.say(next);
 		if (next === old) return tabs.leave(next);
 		this.join(next, tag);
