@@ -5,6 +5,7 @@
 
 import { type Problem, problem } from "#contracts/problem";
 import type { RecordRow, RowChange } from "#marketplace/ledger/book";
+import { isLightningAddress } from "#marketplace/rail/address";
 import type { RailWorld } from "#marketplace/rail/rail";
 
 /** Ways to be paid: `lightning` to a Lightning address, `invoice` by an invoice that the operator brings each time, `stripe` to a Stripe account. */
@@ -33,8 +34,6 @@ export const WORLD_OF: Readonly<Record<Kind, RailWorld>> = {
 	stripe: "world:card",
 };
 
-/** Like an e-mail address, in lower case (LUD-16): its server is asked for an invoice. */
-const ADDRESS = /^[a-z0-9._+-]{1,64}@(?=.{3,190}$)[a-z0-9-]+(\.[a-z0-9-]+)+(:\d{1,5})?$/;
 const STRIPE_ACCOUNT = /^acct_[A-Za-z0-9]{8,64}$/;
 
 /** Reads where an operator wants payouts to go; a clear problem for what is none. */
@@ -42,7 +41,9 @@ export function readTarget(kind: Kind, text: string): Target | Problem {
 	switch (kind) {
 		case "lightning": {
 			const to = text.trim().toLowerCase();
-			return ADDRESS.test(to) ? { kind, to } : problem("malformed", "A Lightning address is like name@example.com.");
+			return isLightningAddress(to)
+				? { kind, to }
+				: problem("malformed", "A Lightning address is like name@example.com.");
 		}
 		case "stripe":
 			return STRIPE_ACCOUNT.test(text)

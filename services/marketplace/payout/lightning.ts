@@ -1,6 +1,7 @@
 /** What payouts need of Lightning before a rail is told: an invoice, read or asked for. The engines' own parts are in `rail/`; a test brings others. */
 
-import { type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem } from "#contracts/problem";
+import { type AddressDeps, invoiceOfAddress } from "#marketplace/rail/address";
 import { readInvoice } from "#marketplace/rail/bolt11";
 
 /** What an invoice says, as far as a payout depends on it. */
@@ -19,10 +20,13 @@ export interface Lightning {
 	invoiceFrom(address: string, amountMsat: bigint): Promise<string | Problem>;
 }
 
-/** As a market has it. */
-export function openLightning(): Lightning {
+/** As a market has it: addresses are asked over the public network only. */
+export function openLightning(deps: AddressDeps): Lightning {
 	return {
 		readInvoice,
-		invoiceFrom: async () => problem("rail-closed", "This market pays invoices, and no Lightning addresses."),
+		invoiceFrom: async (address, amountMsat) => {
+			const invoice = await invoiceOfAddress(address, amountMsat, deps);
+			return isProblem(invoice) ? invoice : invoice.text;
+		},
 	};
 }
