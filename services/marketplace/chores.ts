@@ -2,6 +2,7 @@
 
 import { problemOfDatabase } from "#host/database";
 import type { Stopping } from "#host/stop";
+import { LATE_ROUND_MS, releaseLate } from "./funding/late.ts";
 import { ROUND_MS as DEPOSITS_MS, type Watch } from "./funding/watch.ts";
 import type { Market } from "./market.ts";
 import { MARK_MS } from "./outage.ts";
@@ -21,6 +22,7 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 		{ name: "payouts-due", everyMs: PAYOUTS_MS, run: () => market.payouts.round() },
 		{ name: "payouts-planned", everyMs: PAYOUTS_MS, run: () => payPlanned(market) },
 		{ name: "deposits-due", everyMs: DEPOSITS_MS, run: () => watch.round() },
+		{ name: "late-earnings", everyMs: LATE_ROUND_MS, run: () => releaseLate(market) },
 		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
 		{ name: "keys", everyMs: KEYS_MS, run: () => keys.renew(clock.nowMs()) },
 	];

@@ -1,6 +1,6 @@
 /** The market's settings (`host/env.ts`): flags over `FARELAY_*` over the "market" part of one JSON file. */
 
-import { type Amount, parseDollars } from "#contracts/amount";
+import { type Amount, NOTHING, parseDollars } from "#contracts/amount";
 import { fromHex } from "#contracts/bytes";
 import { type Problem, problem } from "#contracts/problem";
 import type { FeeRates } from "#contracts/tab";
@@ -57,6 +57,8 @@ export const MARKET_SETTINGS = {
 	/** what Stripe signs its events with, and the events of operators' accounts, which come by a destination of their own */
 	stripeEventSecret: secret(),
 	stripeThinEventSecret: secret(),
+	/** dollars of the market's own that it has put aside for payments that are taken back; without them no card is taken */
+	risk: text("0"),
 	/** where a browser goes after paying at Stripe: the market's own address as people see it */
 	publicUrl: text(),
 	logLevel: choice("info", LOG_LEVELS),
@@ -81,6 +83,8 @@ export type MarketplaceConfig = {
 	readonly lightning: LightningConfig;
 	/** cards by Stripe; undefined where none are taken */
 	readonly card: CardConfig | undefined;
+	/** put aside for payments that are taken back */
+	readonly risk: Amount;
 	readonly logLevel: LogLevel;
 };
 
@@ -110,6 +114,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		rates: { rateSources: MARKET_SETTINGS.rateSources.fallback, rateSpreadPpm: 5_000, fixedRate: FIXED_RATE },
 		lightning: { lightningNetwork: "regtest", lndUrl: undefined, lndMacaroon: undefined, lndCert: undefined },
 		card: undefined,
+		risk: NOTHING,
 		logLevel: "info",
 	};
 }
@@ -125,6 +130,8 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		return problem("usage", "FARELAY_FROZEN must be public keys in hex with commas between them.");
 	if (values.fixedRate !== undefined && !values.play)
 		return problem("usage", "A fixed rate is for play money: with real money it would be wrong within minutes.");
+	const risk = parseDollars(values.risk);
+	if (risk === undefined) return problem("usage", "FARELAY_RISK must be dollars, like 500.");
 	const card = cardConfig(values);
 	if (card && "problem" in card) return card;
 	const config: MarketplaceConfig = {
@@ -153,6 +160,7 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 			lndCert: values.lndCert,
 		},
 		card,
+		risk,
 		logLevel: values.logLevel,
 	};
 	return refuseConfig(config) ?? config;

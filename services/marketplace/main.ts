@@ -16,6 +16,7 @@ import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
 import { openCards } from "./card/cards.ts";
 import { startChores } from "./chores.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
+import { fundRisk } from "./funding/risk.ts";
 import { countWaiting } from "./funding/waiting.ts";
 import { openWatch } from "./funding/watch.ts";
 import { openKeys } from "./keys.ts";
@@ -146,6 +147,8 @@ async function start(
 		waiting: await countWaiting(book),
 		openTabs: await countOpenTabs(book),
 	};
+	const unfunded = await fundRisk(market, config.risk);
+	if (unfunded) return unfunded;
 	let there = false;
 	// marked once more at the end, so that an orderly stop is known to the moment
 	stopping.add("last mark", () => (there ? outages.mark(clock.nowMs()) : undefined));

@@ -7,7 +7,7 @@ import { KEY_BYTES, SIGNATURE_BYTES, TAB_BYTES } from "#contracts/identity";
 import { USAGE_BYTES } from "#contracts/redemption";
 import { statementJson } from "#contracts/statement";
 import { VOUCHER_BYTES } from "#contracts/voucher";
-import { payerAccount } from "#marketplace/ledger/chart";
+import { freshAccount, owedAccount, payerAccount } from "#marketplace/ledger/chart";
 import type { Market } from "#marketplace/market";
 import { linesOf } from "#marketplace/statement";
 import { readTab, type Tab } from "#marketplace/tab/tab";
@@ -20,10 +20,16 @@ const show = (market: Market, tab: Tab) => showTab(tab, redeemByMs(market, tab))
 const page = z.strictObject({ after: z.int().min(0).default(0), limit: pageLimit }).prefault({});
 
 export const account = router({
-	/** What can be spent now. */
-	balance: signed.query(async ({ ctx }) => ({
-		balance: formatAmount(amount(await ctx.market.book.balance(payerAccount(ctx.account)))),
-	})),
+	/** What can be spent now, what of it is by a card whose payment can still be taken back, and what the account owes since one was. */
+	balance: signed.query(async ({ ctx }) => {
+		const accounts = [payerAccount(ctx.account), freshAccount(ctx.account), owedAccount(ctx.account)];
+		const [cleared = 0n, fresh = 0n, owed = 0n] = await ctx.market.book.balances(accounts);
+		return {
+			balance: formatAmount(amount(cleared + fresh)),
+			fresh: formatAmount(amount(fresh)),
+			owed: formatAmount(amount(-owed)),
+		};
+	}),
 
 	/** Lines of money, oldest first; `next` is the `after` of the next page, null at the end. */
 	statement: signed.input(page).query(async ({ ctx, input }) => {

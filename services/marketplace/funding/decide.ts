@@ -17,7 +17,15 @@ import { creditFor } from "./exchange.ts";
 type Paid = Extract<DepositState, { state: "paid" }>;
 
 /** What a look at a deposit ends in. `wrong`: the rail says what cannot be, for whoever runs the market. */
-export type Step = { readonly next: Deposit; readonly change: Change | undefined; readonly wrong?: string };
+export type Step = {
+	readonly next: Deposit;
+	readonly change: Change | undefined;
+	readonly wrong?: string;
+	/** it is about rows and balances beside the deposit's, which others change too */
+	readonly contended?: boolean;
+	/** there is more to do at once */
+	readonly more?: boolean;
+};
 
 /** The first look comes this soon after the start, for hints get lost. */
 export const LOOK_MS = 5_000;
@@ -32,7 +40,7 @@ const LATE_UNTIL_MS = 3 * 86_400_000;
 const FAIL_MS = 5_000;
 
 /** Not by itself: only a hint has it looked at again. */
-const NEVER_MS = Number.MAX_SAFE_INTEGER;
+export const NEVER_MS = Number.MAX_SAFE_INTEGER;
 
 const NOTHING_CAME = "Nothing was paid in time.";
 
@@ -134,6 +142,7 @@ function credit(deposit: Deposit, said: Paid, nowMs: number, world: RailWorld, r
 	if (!sum || reference === undefined) return { ...postpone(deposit, nowMs), wrong: `says that ${said.amount} came` };
 	const credited = amount(sum.credited);
 	const spread = amount(sum.spread);
+	const isFresh = said.backUntilMs !== undefined && said.backUntilMs > nowMs;
 	const next: Came = {
 		units: said.amount,
 		fee: (came?.fee ?? 0n) + fee,
@@ -141,27 +150,27 @@ function credit(deposit: Deposit, said: Paid, nowMs: number, world: RailWorld, r
 		spread: amount((came?.spread ?? NOTHING) + spread),
 		atMs: said.atMs,
 		backUntilMs: said.backUntilMs,
+		fresh: amount((came?.fresh ?? NOTHING) + (isFresh ? credited : NOTHING)),
+		back: came?.back ?? 0n,
 	};
 	const id = `deposit:${quote.rail}:${reference}${came ? `:${said.amount}` : ""}`;
 	const transfer = move(
 		{ id, cause: `Deposit by ${quote.rail}`, atMs: nowMs },
 		[{ account: world, nanos: amount(credited + spread) }],
 		[
-			{ account: purseFor(account, said.backUntilMs, nowMs), nanos: credited },
+			// one purse for money that is theirs for good, one for money that may be taken back
+			{ account: isFresh ? freshAccount(account) : payerAccount(account), nanos: credited },
 			{ account: MARKET_RATE, nanos: spread },
 		],
 	);
-	const dueMs = next.units < quote.units ? (nextLookMs(deposit, nowMs) ?? NEVER_MS) : NEVER_MS;
+	const lookMs = next.units < quote.units ? (nextLookMs(deposit, nowMs) ?? NEVER_MS) : NEVER_MS;
+	const dueMs = isFresh ? Math.min(lookMs, said.backUntilMs ?? NEVER_MS) : lookMs;
 	const step = write(deposit, { state: "credited", fails: 0, dueMs, came: next, says: undefined });
 	return { ...step, change: { transfer, rows: step.change?.rows ?? [] } };
 }
 
-/** On which of their purses somebody is credited: one for money that is theirs for good, one for money that may be taken back. */
-function purseFor(account: string, backUntilMs: number | undefined, nowMs: number): string {
-	return backUntilMs !== undefined && backUntilMs > nowMs ? freshAccount(account) : payerAccount(account);
-}
-
-function write(deposit: Deposit, changed: Partial<Deposit>): Step {
+/** What changes of a deposit, as the next step. */
+export function write(deposit: Deposit, changed: Partial<Deposit>): Step {
 	const next = { ...deposit, ...changed };
 	return { next: { ...next, version: deposit.version + 1 }, change: { rows: [writeDeposit(next)] } };
 }

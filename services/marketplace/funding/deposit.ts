@@ -27,6 +27,10 @@ export type Came = {
 	readonly atMs: number;
 	/** until when who paid can take it back */
 	readonly backUntilMs: number | undefined;
+	/** what of the credit is fresh still: it can be taken back, and has not been (fresh.ts) */
+	readonly fresh: Amount;
+	/** what was taken back, in the rail's unit */
+	readonly back: bigint;
 };
 
 /** A deposit. */
@@ -53,6 +57,9 @@ export type Deposit = {
 	readonly says: string | undefined;
 };
 
+/** A deposit of which money came that can be taken back. */
+export type Backed = Deposit & { readonly came: Came & { readonly backUntilMs: number } };
+
 /** A deposit's key in the book: its owner's name for it, which another account's cannot be mistaken for. */
 export function depositKey(account: string, id: string): string {
 	return `${account}:${id}`;
@@ -71,7 +78,7 @@ export function referenceKey(rail: string, reference: string): string {
 type Json = Omit<Deposit, "key" | "version" | "account" | "state" | "dueMs">;
 
 /** Fields that are bigint, by their names anywhere in a deposit. */
-const BIGINTS = new Set(["asked", "units", "fee", "credited", "spread", "msatPerDollar"]);
+const BIGINTS = new Set(["asked", "units", "fee", "credited", "spread", "msatPerDollar", "fresh", "back"]);
 
 /** Reads a deposit from its record. @throws for a record that no market wrote. */
 export function readDeposit(row: RecordRow): Deposit {

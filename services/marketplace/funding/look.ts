@@ -4,6 +4,7 @@ import { isProblem, type Problem } from "#contracts/problem";
 import { ATTEMPTS_MAX, problemOfRefusal } from "#marketplace/market";
 import { decide, end, needsRate, postpone, type Step } from "./decide.ts";
 import { type Deposit, readDeposit, referenceKey } from "./deposit.ts";
+import { stepBack } from "./fresh.ts";
 import { rateFor } from "./quote.ts";
 import type { FundingMarket } from "./start.ts";
 import { WAITING_STATES } from "./waiting.ts";
@@ -23,13 +24,16 @@ export async function lookAt(market: FundingMarket, deposit: Deposit): Promise<D
 		if (outcome === undefined) throw new Error("the book answered nothing");
 		if (outcome === "applied") {
 			if (!WAITING_STATES.some((state) => state === step.next.state)) market.waiting.give(seen.account, seen.key);
-			return step.next;
+			if (!step.more) return step.next;
+			seen = step.next;
+			continue;
 		}
 		// a transfer that is there already came with a newer row: the row tells
-		if (outcome !== "same" && outcome.refused !== "stale" && outcome.refused !== "conflict")
+		const contended = step.contended && outcome !== "same" && outcome.refused === "overdraft";
+		if (outcome !== "same" && outcome.refused !== "stale" && outcome.refused !== "conflict" && !contended)
 			return problemOfRefusal(outcome.refused, outcome.detail);
 		const row = await market.book.record("deposits", seen.key);
-		if (!row || (row.version === seen.version && outcome !== "same"))
+		if (!row || (row.version === seen.version && outcome !== "same" && !step.contended))
 			throw new Error(`the deposit ${seen.key} cannot be written: ${outcome === "same" ? outcome : outcome.detail}`);
 		seen = readDeposit(row);
 	}
@@ -48,6 +52,8 @@ async function stepOf(market: FundingMarket, deposit: Deposit): Promise<Step> {
 	const rail = market.rails.find((one) => one.name === quote.rail);
 	const said = rail && (await rail.deposit(reference));
 	if (!said || isProblem(said)) return postpone(deposit, nowMs());
+	const back = await stepBack(market, deposit, said, rail.world);
+	if (back) return back;
 	if (said.state !== "paid" || !needsRate(deposit, said)) return decide(deposit, said, nowMs(), rail.world);
 	const rate = await rateFor(market, quote.unit);
 	return isProblem(rate) ? postpone(deposit, nowMs()) : decide(deposit, said, nowMs(), rail.world, rate);

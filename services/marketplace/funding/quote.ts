@@ -6,6 +6,7 @@ import type { Market } from "#marketplace/market";
 import type { Rail, RailUnit } from "#marketplace/rail/rail";
 import type { Rate } from "#marketplace/rate/rate";
 import { creditFor, unitsFor } from "./exchange.ts";
+import { refuseRisk } from "./risk.ts";
 
 /** How long a rate is held for somebody who has begun to pay: as long as paying takes, and no longer, for holding it is a risk. */
 export const QUOTE_MS = 300_000;
@@ -32,7 +33,7 @@ export type Quote = {
 };
 
 /** What a quote is made from. */
-export type Quoting = Pick<Market, "rails" | "rates" | "clock">;
+export type Quoting = Pick<Market, "book" | "rails" | "rates" | "clock">;
 
 /** Fees are a share and a fixed part: asking for what the fee itself costs in fees settles within a few rounds. */
 const ROUNDS_MAX = 16;
@@ -53,6 +54,8 @@ export async function quoteDeposit(market: Quoting, rail: Rail, asked: Amount): 
 	const range = rail.ranges.in;
 	if (!range) return problem("rail-closed");
 	if (asked === 0n) return problem("malformed", "A deposit is of more than nothing.");
+	const empty = await refuseRisk(market.book, rail);
+	if (empty) return empty;
 	const rate = await rateFor(market, rail.unit);
 	if (isProblem(rate)) return rate;
 	const wanted = unitsFor(rail.unit, asked, rate);

@@ -26,10 +26,11 @@ export type TabRow = {
 };
 
 /**
- * What else rooms keep beside the money, each kind a table: `deposits` and `references` (which deposit a rail's reference is of) are of `funding/`,
+ * What else rooms keep beside the money, each kind a table: `deposits`, `references` (which deposit a rail's reference is of) and `late` (what of
+ * operators' earnings waits on) are of `funding/`,
  * the others of `payout/`.
  */
-export const RECORD_TABLES = ["deposits", "references", "payouts", "destinations", "plans"] as const;
+export const RECORD_TABLES = ["deposits", "references", "late", "payouts", "destinations", "plans"] as const;
 export type RecordTable = (typeof RECORD_TABLES)[number];
 
 /** Something that a room keeps, changed together with the money that it is about. */

@@ -28,6 +28,7 @@ export const CHART: readonly Line[] = [
 	{ name: "market:fees", mayOwe: false, says: "the market's fee" },
 	{ name: "commons", mayOwe: false, says: "the solidarity fee, for people who cannot pay the full price" },
 	{ name: "risk", mayOwe: false, says: "the market's own money, for losses by payments that come back" },
+	{ name: "risk:lent", mayOwe: false, says: "the same, standing in for what accounts owe after such payments" },
 ];
 
 /** Play money enters from here. */
@@ -39,6 +40,18 @@ export const COMMONS = "commons";
 
 /** What the spread on exchange rates brought goes here. */
 export const MARKET_RATE = "market:rate";
+
+/** Money that cards bring and that goes to bank accounts. */
+export const WORLD_CARD = "world:card";
+/** The market's own money, for losses by payments that come back. */
+export const RISK = "risk";
+/** What of it stands in for what accounts owe. */
+export const RISK_LENT = "risk:lent";
+
+/** What an account owes: at or below nothing. */
+export function owedAccount(account: string): string {
+	return checked(`world:owed:${account}`);
+}
 
 /** What an account (its public key, 64 hex digits) can spend. */
 export function payerAccount(account: string): string {
@@ -73,7 +86,11 @@ export function leavingAccount(account: string): string {
 const PATTERN = new RegExp(
 	`^(?:${CHART.map((line) => line.name.replace("<account>", "[0-9a-f]{64}").replace("<tab>", "[0-9a-f]{32}")).join("|")})$`,
 );
-const OWING = CHART.filter((line) => line.mayOwe).map((line) => line.name);
+const OWING = new RegExp(
+	`^(?:${CHART.filter((line) => line.mayOwe)
+		.map((line) => line.name.replace("<account>", "[0-9a-f]{64}"))
+		.join("|")})$`,
+);
 
 /** Whether a name is one of the chart's. */
 export function isAccountName(name: string): boolean {
@@ -82,7 +99,7 @@ export function isAccountName(name: string): boolean {
 
 /** The least an account may hold, in nano-dollars: nothing, or for the outside world the most it may owe. */
 export function floorOf(name: string): bigint {
-	return OWING.includes(name) ? -AMOUNT_MAX : 0n;
+	return OWING.test(name) ? -AMOUNT_MAX : 0n;
 }
 
 /** @throws RangeError for a key or id that is not one: a bug in the caller, which decodes at its door. */

@@ -2,11 +2,14 @@
 
 import { bill } from "#contracts/tab";
 import type { Check } from "#marketplace/ledger/audit";
-import { holdAccount } from "#marketplace/ledger/chart";
+import { holdAccount, waitingAccount } from "#marketplace/ledger/chart";
+import { sharesOf } from "./fresh.ts";
 import { billed, held, readTab, type Tab } from "./tab.ts";
 
 /** Says what is wrong with any tab. */
 export const checkTabs: Check = function* (facts) {
+	/** what should wait for each operator */
+	const waiting = new Map<string, bigint>();
 	for (const row of facts.tabs()) {
 		let tab: Tab;
 		try {
@@ -16,6 +19,18 @@ export const checkTabs: Check = function* (facts) {
 			continue;
 		}
 		yield* faultsOf(tab, facts.balanceOf(holdAccount(tab.tab)));
+		// money that no card brought leaves nothing to wait for
+		if (tab.fresh === 0n && tab.late === 0n) continue;
+		try {
+			waiting.set(tab.operator, (waiting.get(tab.operator) ?? 0n) + sharesOf(tab).waiting);
+		} catch {
+			yield `Tab ${tab.tab} has more fresh money than money, or more that waits than was earned.`;
+		}
+	}
+	for (const [operator, wanted] of waiting) {
+		const balance = facts.balanceOf(waitingAccount(operator));
+		if (balance !== wanted)
+			yield `${wanted} nano-dollars should wait for operator ${operator}, but ${balance} stand on its account.`;
 	}
 };
 

@@ -11,8 +11,9 @@ import { verifyClose } from "#contracts/tab";
 import { NO_TRAFFIC, within } from "#contracts/tariff";
 import { readVoucher, verifyVoucher } from "#contracts/voucher";
 import type { Change } from "#marketplace/ledger/book";
-import { holdAccount, payerAccount } from "#marketplace/ledger/chart";
+import { freshAccount, holdAccount, payerAccount } from "#marketplace/ledger/chart";
 import { giveBack } from "#marketplace/ledger/post";
+import { returnsOf } from "./fresh.ts";
 import { held, type Tab, writeTab } from "./tab.ts";
 
 /** An account's order to close. `final`: the relay's final usage statement, and the voucher for exactly its totals (none for a total of nothing). */
@@ -61,11 +62,15 @@ export function readFinal(
 /** The change that returns what is left and ends the tab. Its id is the tab's, so that nothing returns twice. */
 export function decideReturn(tab: Tab, nowMs: number): { readonly change: Change; readonly tab: Tab } {
 	const returned = held(tab);
-	const closed: Tab = { ...tab, state: "closed", returned: amount(returned) };
+	const { cleared, fresh, billedFresh } = returnsOf(tab);
+	const closed: Tab = { ...tab, state: "closed", returned: amount(returned), fresh: billedFresh };
 	const transfer = giveBack(
 		{ id: `return:${tab.tab}`, cause: `Returned from tab ${tab.tab}`, atMs: nowMs },
 		holdAccount(tab.tab),
-		[{ account: payerAccount(tab.account), nanos: returned }],
+		[
+			{ account: payerAccount(tab.account), nanos: cleared },
+			{ account: freshAccount(tab.account), nanos: fresh },
+		],
 	);
 	return { change: { transfer, rows: [writeTab(closed)] }, tab: closed };
 }

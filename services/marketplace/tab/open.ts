@@ -13,8 +13,9 @@ import { type Problem, problem } from "#contracts/problem";
 import { bill, type FeeRates, type OpenOrder, verifyOpen } from "#contracts/tab";
 import { NO_TOTALS } from "#contracts/voucher";
 import type { Change } from "#marketplace/ledger/book";
-import { holdAccount, payerAccount } from "#marketplace/ledger/chart";
+import { freshAccount, holdAccount, payerAccount } from "#marketplace/ledger/chart";
 import { reserve } from "#marketplace/ledger/post";
+import { drawFrom } from "./fresh.ts";
 import { type Tab, writeTab } from "./tab.ts";
 
 /** What the market knows when an order comes in. */
@@ -26,6 +27,10 @@ export type OpenFacts = {
 	readonly offers: readonly Offer[];
 	/** the account may spend nothing */
 	readonly frozen: boolean;
+	/** what stands on the account's two purses, in nano-dollars */
+	readonly purses: { readonly cleared: bigint; readonly fresh: bigint };
+	/** what the account owes after a payment was taken back */
+	readonly owed: bigint;
 	/** the highest cap */
 	readonly capMax: Amount;
 };
@@ -93,6 +98,13 @@ export function decideOpen(
 	const expiresAtMs = facts.nowMs + lifeMs;
 	const times = { issuedAtMs: facts.nowMs, expiresAtMs, redeemByMs: expiresAtMs + LIMIT.redeemGraceMs };
 	const reserved = bill(cap, order.fees).total;
+	if (facts.owed > 0n)
+		return problem(
+			"balance-short",
+			`A payment of this account was taken back, and it owes ${formatDollars(facts.owed)}: tabs can be opened again once that is paid.`,
+		);
+	const drawn = drawFrom(reserved, facts.purses);
+	if (!drawn) return problem("balance-short");
 	const tab: Tab = {
 		version: 0,
 		tab: toHex(id),
@@ -107,10 +119,15 @@ export function decideOpen(
 		paid: NO_TOTALS,
 		receipt: undefined,
 		returned: undefined,
+		fresh: drawn.fresh,
+		late: NOTHING,
 	};
 	const transfer = reserve(
 		{ id: `open:${tab.tab}`, cause: `Reserved for tab ${tab.tab} at relay ${tab.relay}`, atMs: facts.nowMs },
-		[{ account: payerAccount(tab.account), nanos: reserved }],
+		[
+			{ account: payerAccount(tab.account), nanos: drawn.cleared },
+			{ account: freshAccount(tab.account), nanos: drawn.fresh },
+		],
 		holdAccount(tab.tab),
 	);
 	return { change: { transfer, rows: [writeTab(tab)] }, tab };

@@ -12,8 +12,9 @@ import { bill } from "#contracts/tab";
 import { price, within } from "#contracts/tariff";
 import { type Totals, verifyVoucher } from "#contracts/voucher";
 import type { Change } from "#marketplace/ledger/book";
-import { COMMONS, earnedAccount, holdAccount, MARKET_FEES } from "#marketplace/ledger/chart";
+import { COMMONS, earnedAccount, holdAccount, MARKET_FEES, waitingAccount } from "#marketplace/ledger/chart";
 import { post } from "#marketplace/ledger/post";
+import { sharesOf } from "./fresh.ts";
 import { billed, type Tab, writeTab } from "./tab.ts";
 
 /** Signs a receipt with the market's online key. */
@@ -60,6 +61,7 @@ function pay(tab: Tab, paid: Totals, nowMs: number, sign: SignReceipt): Redeemed
 	const after = bill(paid.nanos, tab.fees);
 	const next: Tab = { ...tab, paid };
 	const receipt = toHex(signed(next, nowMs, sign).bytes);
+	const [had, has] = [sharesOf(tab), sharesOf(next)];
 	const transfer = post(
 		{
 			// from where to where: two changes that move differently can never share an id
@@ -69,7 +71,8 @@ function pay(tab: Tab, paid: Totals, nowMs: number, sign: SignReceipt): Redeemed
 		},
 		holdAccount(tab.tab),
 		[
-			{ account: earnedAccount(tab.operator), nanos: amount(after.ask - before.ask) },
+			{ account: earnedAccount(tab.operator), nanos: amount(has.earned - had.earned) },
+			{ account: waitingAccount(tab.operator), nanos: amount(has.waiting - had.waiting) },
 			{ account: MARKET_FEES, nanos: amount(after.marketFee - before.marketFee) },
 			{ account: COMMONS, nanos: amount(after.solidarityFee - before.solidarityFee) },
 		],

@@ -35,6 +35,10 @@ export type Tab = {
 	readonly receipt: string | undefined;
 	/** what went back to the account, once closed */
 	readonly returned: Amount | undefined;
+	/** what of the reserved money is fresh: by a card whose payment can still be taken back; of a closed tab, what of the billed money is (fresh.ts) */
+	readonly fresh: Amount;
+	/** what of the operator's waits although it has cleared (money.md, "Cards come back") */
+	readonly late: Amount;
 };
 
 /** What the row's JSON text holds. */
@@ -48,6 +52,8 @@ type Value = {
 	readonly byteSeconds: string;
 	readonly receipt?: string | undefined;
 	readonly returned?: string | undefined;
+	readonly fresh?: string | undefined;
+	readonly late?: string | undefined;
 };
 
 const STATES: readonly string[] = ["open", "closing", "closed"] satisfies TabState[];
@@ -58,6 +64,10 @@ export function readTab(row: TabRow): Tab {
 	const grantBytes = fromHex(value.grant);
 	const grant = grantBytes && readGrant(grantBytes);
 	const reserved = parseAmount(value.reserved);
+	// left out where there is nothing: most tabs never see a card
+	const fresh = parseAmount(value.fresh ?? "0");
+	const late = parseAmount(value.late ?? "0");
+	if (fresh === undefined || late === undefined) throw corrupt(row.tab);
 	if (!grant || isProblem(grant) || reserved === undefined || !STATES.includes(row.state)) throw corrupt(row.tab);
 	const traffic = { bytes: BigInt(value.bytes), byteSeconds: BigInt(value.byteSeconds) };
 	const nanos = price(grant.tariff, traffic);
@@ -75,6 +85,8 @@ export function readTab(row: TabRow): Tab {
 		paid: { ...traffic, nanos },
 		receipt: value.receipt,
 		returned: parseAmount(value.returned),
+		fresh,
+		late,
 	};
 }
 
@@ -94,6 +106,8 @@ export function writeTab(tab: Tab): RowChange {
 		byteSeconds: tab.paid.byteSeconds.toString(),
 		receipt: tab.receipt,
 		returned: tab.returned === undefined ? undefined : formatAmount(tab.returned),
+		...(tab.fresh > 0n && { fresh: formatAmount(tab.fresh) }),
+		...(tab.late > 0n && { late: formatAmount(tab.late) }),
 	};
 	return {
 		table: "tabs",

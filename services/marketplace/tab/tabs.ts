@@ -4,6 +4,7 @@ import { toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { OpenOrder } from "#contracts/tab";
 import type { Change, Refusal } from "#marketplace/ledger/book";
+import { freshAccount, owedAccount, payerAccount } from "#marketplace/ledger/chart";
 import { ATTEMPTS_MAX, type Market, type OpenTabs, problemOfRefusal, signers } from "#marketplace/market";
 import { extend } from "#marketplace/outage";
 import { type CloseOrder, decideClosing, decideReturn, readFinal, refuseClose } from "./close.ts";
@@ -26,20 +27,20 @@ export function redeemByMs(market: Pick<Market, "outages" | "clock">, tab: Tab):
 }
 
 /**
- * Refusals that mean that somebody else was first: the row tells what there is now. What a hold has is decided by its row, so a hold
- * that is short was emptied under a newer one; only when a tab is opened does a short balance mean what it says.
+ * Refusals that mean that somebody else was first: the rows and balances tell what there is now. What a hold has is decided by its row, so a hold
+ * that is short was emptied under a newer one; and a tab is opened only on purses that had enough when they were read.
  */
-export function isBeaten(refused: Refusal, opening = false): boolean {
-	return refused === "stale" || refused === "conflict" || (refused === "overdraft" && !opening);
+export function isBeaten(refused: Refusal): boolean {
+	return refused === "stale" || refused === "conflict" || refused === "overdraft";
 }
 
 /** What became of one change: done (or done before), lost to somebody who was first, or refused for good. */
-export async function apply(market: Market, change: Change, opening = false): Promise<"done" | "again" | Problem> {
+export async function apply(market: Market, change: Change): Promise<"done" | "again" | Problem> {
 	const [outcome] = await market.book.apply([change]);
 	if (outcome === undefined) throw new Error("the book answered nothing");
 	if (outcome === "applied") return "done";
 	// done by somebody else, by a request before this one, or on a row that has moved on: the row tells
-	if (outcome === "same" || isBeaten(outcome.refused, opening)) return "again";
+	if (outcome === "same" || isBeaten(outcome.refused)) return "again";
 	market.health.report("ledger", outcome.refused === "disk" ? "disk" : undefined);
 	return problemOfRefusal(outcome.refused, outcome.detail);
 }
@@ -55,11 +56,18 @@ export async function openTab(market: Market, order: OpenOrder, signature: Uint8
 		if (before)
 			return isOrderOf(before, order) ? before : problem("conflict", "The tab's id was used for another tab.");
 		const nowMs = market.clock.nowMs();
+		const [cleared = 0n, fresh = 0n, owed = 0n] = await market.book.balances([
+			payerAccount(account),
+			freshAccount(account),
+			owedAccount(account),
+		]);
 		const facts = {
 			nowMs,
 			fees: market.fees,
 			offers: market.listings.of(toHex(order.relay), nowMs),
 			frozen: market.frozen.has(account),
+			purses: { cleared, fresh },
+			owed: -owed,
 			capMax: market.capMax,
 		};
 		const decided = decideOpen(market.crypto, order, signature, facts, signers(market).grant);
@@ -68,7 +76,7 @@ export async function openTab(market: Market, order: OpenOrder, signature: Uint8
 			return problem("too-many", `An account has at most ${OPEN_TABS_MAX} tabs open at once.`);
 		let applied: Awaited<ReturnType<typeof apply>> | undefined;
 		try {
-			applied = await apply(market, decided.change, true);
+			applied = await apply(market, decided.change);
 		} finally {
 			if (applied !== "done") market.openTabs.give(account);
 		}
