@@ -7,6 +7,7 @@ import { isProblem, type Problem } from "#contracts/problem";
 import { openSilentLog } from "#host/log";
 import { type Deposit, depositKey } from "#marketplace/funding/deposit";
 import { QUOTE_MS, quoteDeposit } from "#marketplace/funding/quote";
+import { fundRisk } from "#marketplace/funding/risk";
 import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
 import { countWaiting, WAITING_MAX } from "#marketplace/funding/waiting";
 import { openWatch, type Watch } from "#marketplace/funding/watch";
@@ -94,6 +95,7 @@ describe("deposits", () => {
 	});
 
 	it("ask for the rail's own fee on top, so that what was wanted arrives", async () => {
+		fine((await fundRisk(market, DOLLAR)) ?? DOLLAR);
 		// 2.9 % and 30 cents of what is paid, as cards do
 		const card = scriptedRail({
 			name: "card",
