@@ -149,7 +149,8 @@ describe("funding over HTTP", () => {
 					"x-forwarded-for": address,
 					authorization: `Bearer ${token}`,
 				};
-				const body = JSON.stringify({ id: "a", rail: "scripted", amount: "1000000000" });
+				const order = (id: string) => ({ id, rail: "scripted", amount: "1000000000" });
+				const body = JSON.stringify(path.includes("batch") ? { 0: order("a"), 1: order("b") } : order("a"));
 				return (await fetch(`${crowd.url}/trpc/${path}`, { method: "POST", headers, body })).status;
 			};
 			for (let i = 0; i < 3; i++) assert.equal(await from("203.0.113.5"), 200);

@@ -6,6 +6,7 @@ import { amount } from "#contracts/amount";
 import { isProblem, type Problem } from "#contracts/problem";
 import { openSilentLog } from "#host/log";
 import { type Deposit, depositKey } from "#marketplace/funding/deposit";
+import { lookAt } from "#marketplace/funding/look";
 import { QUOTE_MS, quoteDeposit } from "#marketplace/funding/quote";
 import { fundRisk } from "#marketplace/funding/risk";
 import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
@@ -138,6 +139,35 @@ describe("deposits", () => {
 		assert.deepEqual([await moved(), (await now()).state], [0, "waiting"]);
 	});
 
+	it("threat 16: are told apart by their rail where two providers use the same name", async () => {
+		const other = scriptedRail({ name: "other" });
+		const [one, two] = [fine(await start()), { id: "second", rail: "other", asked: DOLLAR }];
+		other.start = async ({ expiresAtMs }) => ({
+			reference: one.reference ?? "",
+			pay: { kind: "invoice", invoice: "ln" },
+			expiresAtMs,
+		});
+		market = { ...market, rails: [rail, other] };
+		await watch.close();
+		watch = openWatch(market);
+		const begun = fine(await startDeposit(market, ADA, two));
+		other.comes(begun.reference ?? "", DOLLAR_MSAT, clock.nowMs());
+		rail.hint(begun.reference ?? "");
+		await watch.idle();
+		assert.equal(await moved(), 0, "the other rail's money is not this one's");
+		other.hint(begun.reference ?? "");
+		await watch.idle();
+		assert.deepEqual([await moved(), (await now()).state, (await now("second")).state], [1, "waiting", "credited"]);
+	});
+
+	it("threat 16: are credited once by two that look at the same time, and both are told so", async () => {
+		const deposit = await begun();
+		rail.comes(deposit.reference, DOLLAR_MSAT, clock.nowMs());
+		const both = await Promise.all([lookAt(market, deposit), lookAt(market, deposit)]);
+		for (const seen of both) assert.equal(fine(seen).state, "credited");
+		assert.equal(await moved(), 1);
+	});
+
 	it("threat 16: lose nothing by a lost hint: the rail is asked by and by", async () => {
 		const { reference } = await begun();
 		rail.comes(reference, DOLLAR_MSAT, clock.nowMs());
@@ -229,7 +259,7 @@ describe("deposits", () => {
 		}
 		rail.said.set(reference, { state: "paid", amount: 1n, fee: 0n, atMs: clock.nowMs() });
 		await hint(reference);
-		rail.said.set(reference, { state: "returned", amount: 1n, atMs: clock.nowMs(), why: "refund" });
+		rail.said.set(reference, { state: "paid", amount: DOLLAR_MSAT, fee: 0n, atMs: clock.nowMs() });
 		await hint(reference);
 		assert.deepEqual([await has(), await moved(), (await now()).state], [1_000_000_870n, 1, "credited"]);
 	});
@@ -239,6 +269,7 @@ describe("deposits", () => {
 		for (const amount of [2n ** 90n, -1n, 0n]) {
 			rail.said.set(reference, { state: "paid", amount, fee: 0n, atMs: clock.nowMs() });
 			await hint(reference);
+			await later(LOOKS);
 		}
 		assert.deepEqual([await moved(), (await now()).state], [0, "waiting"]);
 		rail.said.set(reference, { state: "paid", amount: 1_000_000n, fee: 2_000_000n, atMs: clock.nowMs() });
