@@ -11,7 +11,8 @@ import { fine } from "#test/support/market";
 
 suite("a deposit on a disk", () => {
 	let died = 0;
-	for (const story of STORIES) {
+	// a thread starts twice for each call that is failed: the stories that differ by what the disk holds
+	for (const story of STORIES.filter(({ unhinted, late, never }) => !unhinted && !late && !never)) {
 		test(`threat 16: has one honest end, whichever call fails, when Ada ${story.says}`, async () => {
 			const tally = await walk(story, async () => {
 				const folder = await mkdtemp(join(tmpdir(), "farelay-funding-"));

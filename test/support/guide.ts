@@ -29,6 +29,7 @@ export const GUIDE_PRINTS = [
 	"true",
 	"Bob",
 	"$1.00",
+	"true credited true",
 	"true",
 	"true",
 	"waiting",
