@@ -24,8 +24,8 @@ export const AT = { mailbox: 0, tag: 1, position: 2, expiresAtMs: 3, seq: 4, pri
 /** Memory that payloads are copied into, one parcel behind the other: a turn's mail is often less than this, a parcel never more. */
 const SLAB_BYTES = 1024 * 1024;
 
-/** Slabs kept for the next burst; what is under way at once is bounded by the writer. */
-const SPARE_SLABS_MAX = 4;
+/** Slabs kept for the next burst: all that the writer takes at once (`RELAY_LIMITS.diskBytesTaken`). New ones for each would be garbage that nobody collects for long. */
+const SPARE_SLABS_MAX = 24;
 
 /** Mails of one parcel: enough to make its overhead small, little enough that the first answers come early. */
 const PARCEL_MAILS_MAX = 1_024;
