@@ -21,13 +21,14 @@ export function askOwned<Answer>(
 	path: string,
 	what: string,
 	question?: object,
+	waitMs = ANSWER_MS_MAX,
 ): Promise<Answer | Problem> {
 	const options = {
 		socketPath: findDoorway(folder),
 		method: question ? "POST" : "GET",
 		path,
 		headers: { "content-type": "application/json" },
-		signal: AbortSignal.timeout(ANSWER_MS_MAX),
+		signal: AbortSignal.timeout(waitMs),
 	};
 	return new Promise((resolve) => {
 		const asked = request(options, async (response) => {

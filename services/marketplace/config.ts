@@ -79,6 +79,8 @@ export type MarketplaceConfig = {
 	readonly depositsPerHourMax: number;
 	readonly proxies: number;
 	readonly metricsToken: string | undefined;
+	/** where browsers and providers find this market */
+	readonly publicUrl: string | undefined;
 	readonly rates: RateConfig;
 	readonly lightning: LightningConfig;
 	/** cards by Stripe; undefined where none are taken */
@@ -111,6 +113,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		depositsPerHourMax: 120,
 		proxies: 0,
 		metricsToken: undefined,
+		publicUrl: undefined,
 		rates: { rateSources: MARKET_SETTINGS.rateSources.fallback, rateSpreadPpm: 5_000, fixedRate: FIXED_RATE },
 		lightning: { lightningNetwork: "regtest", lndUrl: undefined, lndMacaroon: undefined, lndCert: undefined },
 		card: undefined,
@@ -148,6 +151,7 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		depositsPerHourMax: values.depositsPerHour,
 		proxies: values.proxies,
 		metricsToken: values.metricsToken,
+		publicUrl: values.publicUrl,
 		rates: {
 			rateSources: values.rateSources,
 			rateSpreadPpm: values.rateSpreadPpm,

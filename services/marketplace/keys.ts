@@ -12,8 +12,21 @@ import { MARKET_KEY_BYTES, type MarketKey, readMarketKey, signMarketKey } from "
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { readJson, writeJson } from "#host/replace";
 
+/** What lies in a folder of keys. */
+export type KeysSeen = { readonly market: Uint8Array; readonly newest: MarketKey | undefined };
+
+/** Reads the keys in a folder and changes nothing; a problem when there are none, or not this market's. */
+export async function lookAtKeys(crypto: Crypto, folder: string): Promise<KeysSeen | Problem> {
+	if ((await readJson(join(folder, "root.json"))) === undefined)
+		return problem("not-found", `There are no keys in ${folder}.`);
+	const root = await openRoot(crypto, join(folder, "root.json"));
+	if (isProblem(root)) return root;
+	const online = await readOnline(crypto, join(folder, "online.json"), root);
+	return isProblem(online) ? online : { market: root.publicKey, newest: online[0]?.certificate };
+}
+
 /** An online key is replaced when it has less than this left: longer than any grant, so a grant never outlives its key's certificate. */
-const RENEW_MS = 8 * 86_400_000;
+export const RENEW_MS = 8 * 86_400_000;
 
 /** A new key is published this long before it signs, so that relays know it when they see it. */
 const PUBLISHED_MS = 3_600_000;

@@ -19,6 +19,8 @@ import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
 import { fundRisk } from "./funding/risk.ts";
 import { countWaiting } from "./funding/waiting.ts";
 import { openWatch } from "./funding/watch.ts";
+import { openInspection } from "./inspect/door.ts";
+import { makeReach } from "./inspect/reach.ts";
 import { openKeys } from "./keys.ts";
 import { type Book, BookFailure } from "./ledger/book.ts";
 import { openSqliteBook } from "./ledger/sqlite.ts";
@@ -152,10 +154,14 @@ async function start(
 	let there = false;
 	// marked once more at the end, so that an orderly stop is known to the moment
 	stopping.add("last mark", () => (there ? outages.mark(clock.nowMs()) : undefined));
-	const server = createServer(makeServer({ market, config }));
+	const reach = makeReach(crypto, clock);
+	const server = createServer(makeServer({ market, config, reach }));
 	const port = await listen(server, config);
 	if (isProblem(port)) return port;
 	stopping.add("http", () => closeServer(server, clock));
+	const door = await openInspection(market, reach, config.dataPath);
+	if (isProblem(door)) log.warn({ says: door.detail }, "the market runs without a door for its owner");
+	else stopping.add("owner's door", async () => door.close());
 	there = true;
 	await outages.mark(clock.nowMs());
 	const watch = openWatch(market);

@@ -21,6 +21,7 @@ import { relayRoutes, sendProblem } from "./api/relays.ts";
 import { appRouter } from "./api/router.ts";
 import { problemOf } from "./api/trpc.ts";
 import type { MarketplaceConfig } from "./config.ts";
+import type { Reach } from "./inspect/reach.ts";
 import { BookFailure } from "./ledger/book.ts";
 import type { Market } from "./market.ts";
 
@@ -37,10 +38,10 @@ It is up. It has no pages yet: use it with \`npx farelay --help\`, or from an ap
 What it is and charges: /.well-known/farelay.json
 `;
 
-type Door = { readonly market: Market; readonly config: MarketplaceConfig };
+type Door = { readonly market: Market; readonly config: MarketplaceConfig; readonly reach: Reach };
 
 /** The market's routes and what stands in front of them. */
-export function makeServer({ market, config }: Door): Express {
+export function makeServer({ market, config, reach }: Door): Express {
 	const app = express();
 	app.set("trust proxy", config.proxies);
 	app.set("query parser", "simple");
@@ -52,6 +53,10 @@ export function makeServer({ market, config }: Door): Express {
 	app.get("/health", (_request, response) => {
 		const health = market.health.now();
 		response.status(health.ok ? 200 : 503).json(health);
+	});
+	// whoever runs the market tries by this whether its address leads here
+	app.get("/reach/:word", (request, response) => {
+		response.status(reach.knows(request.params.word) ? 204 : 404).end();
 	});
 	app.get("/metrics", async (request, response) => {
 		if (!mayReadMetrics(request, config)) return sendProblem(response, problem("unauthorized"));

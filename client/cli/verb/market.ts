@@ -1,7 +1,13 @@
-/** `farelay market`: runs a marketplace. Its log goes to standard output, as a service's does. */
+/**
+ * `farelay market`: runs a marketplace; its log goes to standard output, as a service's does. `farelay market statement`, `reconcile` and `doctor` are what
+ * its owner asks of one, also while it runs.
+ */
 
+import { LINES_OPTIONS } from "#cli/lines";
+import { marketDoctor, marketReconcile, marketStatement, OWNER_OPTIONS } from "#cli/owner";
 import { flagsOf, optionsOf } from "#cli/service";
 import type { Verb } from "#cli/verb";
+import { problem } from "#contracts/problem";
 
 const load = () => import("#marketplace/config");
 
@@ -9,6 +15,9 @@ export const verb: Verb = {
 	summary: "runs a marketplace",
 	usage: [
 		"farelay market [options]",
+		"farelay market statement [--data PATH] [--csv|--json [FILE]]     what its fees, its exchanges and the commons got",
+		"farelay market reconcile [--data PATH] [--days N] [--accept]     holds each rail against the ledger, and explains every difference",
+		"farelay market doctor [--data PATH]                              keys, files, database, disk, clock, rates, rails and its address",
 		"",
 		'Every option is also a variable (--market-ppm is FARELAY_MARKET_PPM) and a name in the "market" part of the JSON file',
 		"that FARELAY_CONFIG names. With --play it makes play money, for development, and listens on this machine only.",
@@ -30,9 +39,21 @@ export const verb: Verb = {
 		"  --lnd-url URL             takes and sends Lightning payments by an LND node, with --lnd-macaroon PATH and --lnd-cert PATH",
 		"  --lightning-network NAME  bitcoin unless given; testnet, signet, regtest and simnet for trying",
 		"  --log-level LEVEL         info unless given",
+		"",
+		"reconcile asks the rails about what moved in the last 30 days (--days) and about all that has not ended; with --accept, what a rail holds beyond",
+		"our movements is taken for the owner's own. Both end with 1 when something is unexplained or bad.",
 	],
-	options: async () => optionsOf((await load()).MARKET_SETTINGS),
+	options: async () => ({ ...optionsOf((await load()).MARKET_SETTINGS), ...LINES_OPTIONS, ...OWNER_OPTIONS }),
+	words: true,
 	async run(call) {
+		const [asked, path, ...more] = call.words;
+		if (more.length > 0 || (path !== undefined && asked !== "statement"))
+			return problem("usage", `"${more[0] ?? path}" says nothing here. farelay market --help says how.`);
+		if (asked === "statement") return marketStatement(call, path);
+		if (asked === "reconcile") return marketReconcile(call);
+		if (asked === "doctor") return marketDoctor(call);
+		if (asked !== undefined)
+			return problem("usage", `A market has no "${asked}": it has statement, reconcile and doctor.`);
 		const { MARKET_SETTINGS } = await load();
 		const { runMarketplace } = await import("#marketplace/main");
 		return runMarketplace({ flags: flagsOf(call, MARKET_SETTINGS), env: call.env });

@@ -5,7 +5,7 @@
 
 import type { DatabaseSync } from "node:sqlite";
 import { isProblem, type Problem } from "#contracts/problem";
-import { openDatabase, problemOfDatabase } from "#host/database";
+import { checkDatabase, openDatabase, problemOfDatabase } from "#host/database";
 import { startWriter } from "#host/writer";
 import { type AuditReport, audit, type Check } from "./audit.ts";
 import { type Book, BookFailure, CHANGES_MAX, LIST_MAX } from "./book.ts";
@@ -81,7 +81,10 @@ export async function auditFile(path: string, checks: readonly Check[] = []): Pr
 }
 
 /** What can be read of a ledger without its market: the book's reads, of the file as it is at that moment. */
-export type LedgerFile = Pick<Book, "balance" | "transfer" | "transfers" | "record" | "records" | "close">;
+export type LedgerFile = Pick<Book, "balance" | "transfers" | "record" | "records" | "close"> & {
+	/** Whether the file is whole, as far as a quick look tells. */
+	check(): Problem | undefined;
+};
 
 /** Opens a ledger's file to read it, also one that a running market writes to. */
 export function openLedgerFile(path: string): LedgerFile | Problem {
@@ -90,7 +93,7 @@ export function openLedgerFile(path: string): LedgerFile | Problem {
 	const reads = reader(database);
 	return {
 		balance: async (account) => reads.balances([account])[0] ?? 0n,
-		transfer: async (id) => reads.transfer(id),
+		check: () => checkDatabase(database, "quick"),
 		transfers: async (account, after, limit) => reads.transfers({ account, after, limit }),
 		record: async (table, key) => reads.record({ table, key }),
 		records: async (query) => reads.records(query),

@@ -14,6 +14,8 @@ export type Quote = {
 export const FRESH_MS = 60_000;
 /** A quote older than this says nothing any more. */
 export const STALE_MS = 300_000;
+/** A price from so far ahead means that somebody's clock is wrong: it would be fresh for as long. */
+export const AHEAD_MS = 60_000;
 /** Sources that must have said something: two that differ have no median. */
 export const SOURCES_MIN = 3;
 /** Fresh ones among those that agree. */
@@ -32,7 +34,9 @@ export type Agreement = {
 
 /** The price that the quotes agree on at a moment, or in words why there is none. */
 export function agree(quotes: readonly Quote[], nowMs: number): Agreement | string {
-	const alive = quotes.filter(({ atMs }) => nowMs - atMs <= STALE_MS);
+	const alive = quotes
+		.filter(({ atMs }) => nowMs - atMs <= STALE_MS && atMs - nowMs <= AHEAD_MS)
+		.map((quote) => ({ ...quote, atMs: Math.min(quote.atMs, nowMs) }));
 	if (alive.length < SOURCES_MIN) return `only ${alive.length} of ${SOURCES_MIN} sources answered`;
 	const middle = median(alive);
 	const near = alive.filter(({ price }) => distance(price, middle) * 1_000_000n <= middle * OUTLIER_PPM);

@@ -7,7 +7,7 @@ import { type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import { type Price, parsePrice } from "./price.ts";
 
-/** The price that a source gives, and when it was that. */
+/** The price that a source gives, and when it was that by its own clock. */
 export type Reading = { readonly price: Price; readonly atMs: number };
 
 /** Whoever can be asked for the price: never throws, and answers in bounded time. */
@@ -83,9 +83,6 @@ export const EXCHANGE_NAMES: readonly string[] = Object.keys(EXCHANGES);
 export const ANSWER_MS = 3_000;
 /** A ticker has less than a KiB. */
 export const ANSWER_BYTES_MAX = 16 * 1_024;
-/** A price from so far ahead means that somebody's clock is wrong. */
-const AHEAD_MS = 60_000;
-
 /** What a source takes from outside. */
 export type SourceDeps = { readonly clock: Clock; readonly fetch: typeof fetch };
 
@@ -111,12 +108,10 @@ export function exchange(name: string, { clock, fetch }: SourceDeps, url?: strin
 				const ticker = known.read(new Json(parse(text)));
 				const price = parsePrice(ticker?.price);
 				if (!ticker || price === undefined) return refuse("does not say what a bitcoin costs in dollars");
-				const nowMs = clock.nowMs();
 				const date = response.headers.get("date");
-				const atMs = ticker.atMs ?? (date === null ? nowMs : Date.parse(date));
+				const atMs = ticker.atMs ?? (date === null ? clock.nowMs() : Date.parse(date));
 				if (!Number.isFinite(atMs)) return refuse("does not say when that was the price");
-				if (atMs > nowMs + AHEAD_MS) return refuse("gives a price of a time to come; its clock or ours is wrong");
-				return { price, atMs: Math.min(atMs, nowMs) };
+				return { price, atMs };
 			} catch {
 				return refuse(stop.signal.aborted ? "did not answer in time" : "could not be reached or understood");
 			} finally {

@@ -1,0 +1,246 @@
+/** Looks at what a market stands on, on its machine: keys, files, database, disk, clock, rates, its own address. It changes nothing. */
+
+import { stat, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { toHex } from "#contracts/bytes";
+import type { Crypto } from "#contracts/identity";
+import { isProblem, plainDetail } from "#contracts/problem";
+import type { Clock } from "#host/clock";
+import { lookAtKeys, RENEW_MS } from "#marketplace/keys";
+import { openLedgerFile } from "#marketplace/ledger/sqlite";
+import { AHEAD_MS, agree, type Quote } from "#marketplace/rate/agree";
+import { formatPrice } from "#marketplace/rate/price";
+import type { RateSource } from "#marketplace/rate/source";
+import type { Finding } from "./finding.ts";
+
+/** What is looked at, and with what. */
+export type Patient = {
+	readonly dataPath: string;
+	readonly ledger: string;
+	readonly crypto: Crypto;
+	readonly clock: Clock;
+	readonly fetch: typeof fetch;
+	/** who is asked for the rate, and by the way what time it is; none where the rate is fixed */
+	readonly sources: readonly RateSource[];
+	/** whether any rail needs a rate */
+	readonly needsRate: boolean;
+	/** where the world finds the market, and a word that only the one that runs here knows; undefined: none runs */
+	readonly publicUrl: string | undefined;
+	readonly word: string | undefined;
+};
+
+const DAY_MS = 86_400_000;
+/** Below this a checkpoint or a backup may fail any day; below the other any transaction may. */
+const FREE_WARN_BYTES = 1_000_000_000;
+const FREE_BAD_BYTES = 100_000_000;
+/** A clock that is off by so much is about to matter: rates are fresh for a minute, hellos are refused after one. */
+const CLOCK_WARN_MS = 10_000;
+/** Whoever does not answer in this time is not reached by a provider's event either. */
+const REACH_MS = 10_000;
+
+/** All that can be looked at without the market's own rails. */
+export async function examine(patient: Patient): Promise<Finding[]> {
+	const groups = [lookAtFolder, lookAtMarketKeys, lookAtLedger, lookAtDisk, lookAtRates, lookAtAddress];
+	return (await Promise.all(groups.map((look) => look(patient)))).flat();
+}
+
+/** Whether anybody but its owner may read what must be secret. */
+async function lookAtFolder({ dataPath, ledger }: Patient): Promise<Finding[]> {
+	const secret = [
+		dataPath,
+		join(dataPath, "keys"),
+		join(dataPath, "keys", "root.json"),
+		join(dataPath, "keys", "online.json"),
+		ledger,
+	];
+	const open: string[] = [];
+	for (const path of secret) {
+		const found = await stat(path).catch(() => undefined);
+		if (found && (found.mode & 0o077) !== 0 && path !== dataPath) open.push(path);
+		if (found && path === dataPath && (found.mode & 0o022) !== 0) open.push(path);
+	}
+	if (open.length === 0) return [{ what: "files", state: "ok", says: "keys and ledger are their owner's alone." }];
+	const mend = `chmod go-rwx ${open.join(" ")}; if others use this machine, take the keys for known to them.`;
+	return [{ what: "files", state: "bad", says: `others on this machine may read or change ${open.join(", ")}.`, mend }];
+}
+
+async function lookAtMarketKeys({ dataPath, crypto, clock }: Patient): Promise<Finding[]> {
+	const what = "keys";
+	const folder = join(dataPath, "keys");
+	const seen = await lookAtKeys(crypto, folder);
+	if (isProblem(seen)) {
+		const mend = "Restore the folder from a backup: a market with other keys is another market.";
+		return [{ what, state: "bad", says: seen.detail, mend }];
+	}
+	const root = await stat(join(folder, "root.json"));
+	const nowMs = clock.nowMs();
+	const rootDays = Math.max(0, Math.floor((nowMs - root.mtimeMs) / DAY_MS));
+	const name = `the root ${toHex(seen.market).slice(0, 16)}... is ${rootDays} days old`;
+	if (!seen.newest)
+		return [
+			{ what, state: "bad", says: `${name}, and there is no online key.`, mend: "Start the market: it makes one." },
+		];
+	const leftMs = seen.newest.untilMs - nowMs;
+	const online = `the online key is ${Math.floor((nowMs - seen.newest.fromMs) / DAY_MS)} days old`;
+	if (leftMs <= 0 || seen.newest.fromMs > nowMs)
+		return [
+			{
+				what,
+				state: "bad",
+				says: `${name}; ${online} and is not valid now.`,
+				mend: "Look at the clock, then start the market: it makes a new one.",
+			},
+		];
+	const days = Math.floor(leftMs / DAY_MS);
+	if (leftMs < RENEW_MS)
+		return [
+			{
+				what,
+				state: "warn",
+				says: `${name}; ${online} and has ${days} days left.`,
+				mend: "A market that runs renews it before; see that it does.",
+			},
+		];
+	return [{ what, state: "ok", says: `${name}; ${online} and has ${days} days left.` }];
+}
+
+async function lookAtLedger({ ledger }: Patient): Promise<Finding[]> {
+	const file = openLedgerFile(ledger);
+	if (isProblem(file))
+		return [{ what: "database", state: "bad", says: file.detail, mend: "Restore it from a backup." }];
+	try {
+		const broken = file.check();
+		if (!broken) return [{ what: "database", state: "ok", says: "is whole (farelay audit proves what is in it)." }];
+		const mend = "Stop the market, keep a copy of the file, and restore it from a backup.";
+		return [{ what: "database", state: "bad", says: `is damaged: ${broken.detail}`, mend }];
+	} finally {
+		await file.close();
+	}
+}
+
+async function lookAtDisk({ dataPath }: Patient): Promise<Finding[]> {
+	const what = "disk";
+	const found = await statfs(dataPath).catch((error: NodeJS.ErrnoException) => error.code ?? "unknown");
+	if (typeof found === "string")
+		return [
+			{
+				what,
+				state: "bad",
+				says: `${dataPath} cannot be looked at (${found}).`,
+				mend: "Name the market's folder with --data.",
+			},
+		];
+	const freeBytes = found.bavail * found.bsize;
+	const says = `${(freeBytes / 1e9).toFixed(1)} GB are free.`;
+	const state = freeBytes < FREE_BAD_BYTES ? "bad" : freeBytes < FREE_WARN_BYTES ? "warn" : "ok";
+	return [
+		state === "ok"
+			? { what, state, says }
+			: { what, state, says, mend: "Make room: a market whose disk is full takes nothing new." },
+	];
+}
+
+/** The sources of the rate, what they agree on, and what time it is by them. */
+async function lookAtRates({ sources, clock, needsRate }: Patient): Promise<Finding[]> {
+	if (sources.length === 0)
+		return [
+			{
+				what: "rate",
+				state: "ok",
+				says: "is fixed, for trying; nobody is asked, and the clock is compared with nothing.",
+			},
+		];
+	const quotes: Quote[] = [];
+	const findings: Finding[] = [];
+	const answers = await Promise.all(sources.map(async (source) => ({ name: source.name, said: await source.ask() })));
+	for (const { name, said } of answers) {
+		if (isProblem(said))
+			findings.push({
+				what: `source ${name}`,
+				state: "warn",
+				says: said.detail.slice(name.length + 1),
+				mend: "The others do without it; --rate-sources names others.",
+			});
+		else quotes.push({ source: name, ...said });
+	}
+	const nowMs = clock.nowMs();
+	const offsMs = quotes.map(({ atMs }) => atMs - nowMs).sort((a, b) => a - b);
+	const offMs = offsMs[Math.floor(offsMs.length / 2)];
+	findings.push(offMs === undefined ? NO_TIME : clockOff(offMs));
+	const agreed = agree(quotes, nowMs);
+	if (typeof agreed !== "string") {
+		const dropped = agreed.dropped.length > 0 ? `; far from the others: ${agreed.dropped.join(", ")}` : "";
+		return [
+			...findings,
+			{
+				what: "rate",
+				state: "ok",
+				says: `${formatPrice(agreed.price)} a bitcoin by ${agreed.agreed.join(", ")}${dropped}.`,
+			},
+		];
+	}
+	const state = needsRate ? "bad" : "warn";
+	return [
+		...findings,
+		{
+			what: "rate",
+			state,
+			says: `is not known: ${agreed}.`,
+			mend: "Bitcoin payments are not quoted until three sources agree.",
+		},
+	];
+}
+
+const NO_TIME: Finding = {
+	what: "clock",
+	state: "warn",
+	says: "nobody could be asked what time it is.",
+	mend: "Look at the network.",
+};
+
+/** By how much a clock is off, as the middle one of those who were asked has it. */
+function clockOff(offMs: number): Finding {
+	const size = Math.abs(offMs);
+	const says = `${Math.round(size / 1_000)} s ${offMs > 0 ? "behind" : "ahead of"} what the sources say.`;
+	if (size <= CLOCK_WARN_MS) return { what: "clock", state: "ok", says };
+	return {
+		what: "clock",
+		state: size > AHEAD_MS ? "bad" : "warn",
+		says,
+		mend: "Let the machine set its clock by the network (NTP).",
+	};
+}
+
+/** Whether the address that providers post their events to leads to the market that runs here. */
+async function lookAtAddress({ publicUrl, word, fetch, clock }: Patient): Promise<Finding[]> {
+	const what = "address";
+	if (word === undefined)
+		return [{ what: "market", state: "bad", says: "does not run on this folder.", mend: "farelay market starts it." }];
+	const runs: Finding = { what: "market", state: "ok", says: "runs." };
+	if (publicUrl === undefined) {
+		const says = "none is set (--public-url): no provider can post an event.";
+		return [runs, { what, state: "ok", says }];
+	}
+	const stop = new AbortController();
+	const cancel = clock.after(REACH_MS, () => stop.abort());
+	const mend = "Look at its DNS, its certificate and the proxy in front: providers' events go there.";
+	try {
+		const response = await fetch(new URL(`/reach/${word}`, publicUrl), { redirect: "error", signal: stop.signal });
+		await response.body?.cancel();
+		if (response.status === 204) return [runs, { what, state: "ok", says: `${publicUrl} leads to this market.` }];
+		return [
+			runs,
+			{ what, state: "bad", says: `${publicUrl} answers, and is not this market (${response.status}).`, mend },
+		];
+	} catch (error) {
+		const why = stop.signal.aborted ? "does not answer in time" : `cannot be reached (${causeOf(error)})`;
+		return [runs, { what, state: "bad", says: `${publicUrl} ${why}.`, mend }];
+	} finally {
+		cancel();
+	}
+}
+
+function causeOf(error: unknown): string {
+	const cause = (error as { cause?: { code?: unknown } }).cause?.code;
+	return typeof cause === "string" ? plainDetail(cause) : "no answer";
+}

@@ -1,0 +1,77 @@
+/** What the owner of a market asks of it on the command line, while it runs and while it does not. */
+
+import assert from "node:assert/strict";
+import { chmod, readFile, stat } from "node:fs/promises";
+import { after, before, suite, test } from "node:test";
+import { Place, type Program } from "#test/support/process";
+
+suite("farelay market statement, reconcile and doctor", () => {
+	let place: Place;
+	let market: Program;
+	const FIXED = { FARELAY_PLAY: "1", FARELAY_FIXED_RATE: "50000" };
+	const data = () => ["--data", place.path("market")];
+	const owner = (words: string[], env: Record<string, string> = {}) =>
+		place.run(["market", ...words, ...data()], { env: { ...FIXED, ...env } });
+
+	before(async () => {
+		place = await Place.open();
+		market = await place.market();
+		await place.done(["fund", "5"], { home: "alice", market: market.url });
+	});
+	after(() => place.end());
+
+	test("while it runs: its rails and its ledger say the same, and all is well", async () => {
+		const found = await owner(["reconcile"]);
+		assert.equal(found.code, 0, found.out + found.err);
+		assert.match(found.out, /^play: .*\nThe rails and the ledger say the same/);
+		const doctor = await owner(["doctor"], { FARELAY_PUBLIC_URL: market.url });
+		assert.equal(doctor.code, 0, doctor.out + doctor.err);
+		assert.match(
+			doctor.out,
+			/ok +market: runs\.\nok +address: http:\S+ leads to this market\.\nok +rail play: works\.\n/,
+		);
+		const json = await owner(["doctor", "--json"]);
+		assert.equal(json.said.at(-1)?.well, true);
+	});
+
+	test("its door is its owner's alone", async () => {
+		assert.equal((await stat(place.path("market", "operator.sock"))).mode & 0o777, 0o600);
+	});
+
+	test("its statement is empty before it earned anything, as CSV too", async () => {
+		assert.match((await owner(["statement"])).out, /Nothing has moved yet/);
+		const path = place.path("market.csv");
+		assert.equal((await owner(["statement", "--csv", path])).code, 0);
+		assert.match(await readFile(path, "utf8"), /^position,time,[^\r]*\r\n$/);
+	});
+
+	test("an address of another market, and what is not well, end with 1, each with what to do and no stack trace", async () => {
+		const key = place.path("market", "keys", "root.json");
+		await chmod(key, 0o644);
+		const doctor = await owner(["doctor"], { FARELAY_PUBLIC_URL: "http://127.0.0.1:1" });
+		await chmod(key, 0o600);
+		assert.equal(doctor.code, 1);
+		assert.match(doctor.out, /bad +files: .*root\.json.*chmod go-rwx/);
+		assert.match(doctor.out, /bad +address: .*cannot be reached/);
+		assert.doesNotMatch(doctor.out + doctor.err, /^\s+at /m);
+		const seed = (JSON.parse(await readFile(key, "utf8")) as { seed: string }).seed;
+		assert.ok(!(doctor.out + doctor.err).includes(seed));
+	});
+
+	test("what it is not asked is said", async () => {
+		assert.equal((await owner(["dance"])).code, 2);
+		assert.equal((await owner(["reconcile", "now"])).code, 2);
+		assert.equal((await owner(["reconcile", "--days", "some"])).code, 2);
+	});
+
+	test("while it does not run: the ledger's file and the settings' rails say the same, and the doctor says that it does not run", async () => {
+		await market.end("SIGTERM");
+		const found = await owner(["reconcile"]);
+		assert.equal(found.code, 0, found.out + found.err);
+		const json = await owner(["reconcile", "--json", "--accept"]);
+		assert.deepEqual(json.said.at(-1)?.accepted, {});
+		const doctor = await owner(["doctor"]);
+		assert.equal(doctor.code, 1);
+		assert.match(doctor.out, /bad +market: does not run on this folder/);
+	});
+});
