@@ -65,7 +65,7 @@ export function statusLines(state: RelayState, screen: Tones, before?: RelayStat
 			"in memory",
 			`${count(inMemory.tabs)} tabs, ${count(inMemory.tags)} tags, ${count(inMemory.mailboxes)} mailboxes, ${count(inMemory.handles)} handles`,
 		),
-		row(screen, "market", market(state)),
+		...marketLines(state, screen),
 		"",
 		...whys(state, screen),
 	];
@@ -97,14 +97,21 @@ function rate(state: RelayState, before: RelayState | undefined): string {
 	return `, ${mbit.toFixed(1)} Mbit/s now`;
 }
 
-function market({ market: { url, keys, listing, redemption, batches, claims, failures }, atMs }: RelayState): string {
-	const when = (what: string, asked: typeof keys): string => {
-		if (!asked) return `${what} not yet`;
+/** A line for each thing that is asked of the market: one for all would be cut at a terminal's edge, where it says what failed. */
+function marketLines({ market, atMs }: RelayState, screen: Tones): string[] {
+	const { url, keys, listing, redemption, batches, claims, failures } = market;
+	const when = (asked: typeof keys): string => {
+		if (!asked) return "not yet";
 		const ago = `${sayMs(atMs - asked.atMs)} ago`;
-		return asked.problem ? `${what} failed ${ago} (${asked.problem})` : `${what} ${ago}`;
+		return asked.problem ? screen.tone("bad", `failed ${ago} (${asked.problem})`) : ago;
 	};
-	const handed = `${claims} claims in ${batches} batches, ${failures} unanswered`;
-	return `${url}: ${when("heard of", keys)}, ${when("listed", listing)}, ${when("redeemed", redemption)} (${handed})`;
+	const handed = `${count(claims)} claims in ${count(batches)} batches, ${count(failures)} unanswered`;
+	return [
+		row(screen, "market", url),
+		row(screen, "its keys", when(keys)),
+		row(screen, "listed", when(listing)),
+		row(screen, "redeemed", `${when(redemption)}; ${handed}`),
+	];
 }
 
 function whys({ why }: RelayState, { tone }: Tones): string[] {
