@@ -60,7 +60,7 @@ async function start(id?: string, amount?: bigint): Promise<Started> {
 }
 
 async function operator(): Promise<string> {
-	const account = `acct_${stripe.world.accounts.size}`;
+	const account = `acct_test${stripe.world.accounts.size}`;
 	stripe.world.accounts.set(account, {
 		id: account,
 		configuration: {

@@ -44,7 +44,11 @@ export async function startDeposit(parts: StripeParts, order: StartOrder): Promi
 export function lineOf(order: Pick<StartOrder, "amount" | "text">): Stripe.Checkout.SessionCreateParams.LineItem {
 	return {
 		quantity: 1,
-		price_data: { currency: "usd", unit_amount: centsFor(order.amount), product_data: { name: order.text } },
+		price_data: {
+			currency: "usd",
+			unit_amount: centsFor(order.amount),
+			product_data: { name: order.text || "Farelay" },
+		},
 	};
 }
 

@@ -6,7 +6,7 @@
 import type Stripe from "stripe";
 import { isProblem, type Problem } from "#contracts/problem";
 import type { PaymentState, PayOrder, RailQuote } from "./rail.ts";
-import { ask, askFor, centsFor, centsOf, isOurs, isRefused, type StripeParts } from "./stripe-client.ts";
+import { ask, askFor, CENTS_MAX, centsFor, centsOf, isOurs, isRefused, type StripeParts } from "./stripe-client.ts";
 
 /** What Stripe charges the market for a payout: a quarter of a percent, a quarter dollar, and two dollars for each account that is paid in a month. */
 const FEE = { perMille: 25n, scale: 10_000n, each: 25n, monthly: 200n };
@@ -41,6 +41,9 @@ async function isFirstOfMonth({ stripe, clock }: StripeParts, destination: strin
 
 /** Pays, unless the same id was paid before. */
 export async function payOut(parts: StripeParts, sent: Sent, order: PayOrder): Promise<PaymentState> {
+	if (!/^acct_[0-9A-Za-z]{1,64}$/.test(order.to)) return { state: "failed", why: "That is no account at Stripe." };
+	if (order.amount < 1n || order.amount > CENTS_MAX)
+		return { state: "failed", why: "Stripe transfers no such amount at once." };
 	const before = await transferOf(parts, order);
 	if (isProblem(before)) return { state: "unknown", why: before.detail };
 	if (before) return stateOf(before);

@@ -14,6 +14,9 @@ import { payOut, payoutOf, payoutQuote, type Sent } from "./stripe-payout.ts";
 /** Under five dollars a card payment loses too much to its fee; the most is what the market is ready to lose to one stolen card. */
 const TOP_UP = { min: 500n, max: 100_000n };
 
+/** What Stripe itself takes for a transfer. */
+const PAYOUT = { min: 1n, max: CENTS_MAX };
+
 /** What Stripe takes of a card payment: 2.9 % and 30 cents, more for a foreign card. */
 const CARD_FEE = { perMille: 29n, each: 30n };
 
@@ -28,9 +31,12 @@ export async function openStripe(options: StripeOptions): Promise<Rail | Problem
 		name: "card",
 		world: "world:card",
 		unit: "cent",
-		ranges: { in: topUp, out: { min: 1n, max: CENTS_MAX } },
-		quote: async (way, amount, to) =>
-			way === "in" ? { fee: cardFee(amount), atMost: true } : await payoutQuote(parts, amount, to),
+		ranges: { in: topUp, out: PAYOUT },
+		quote: async (way, amount, to) => {
+			const { min, max } = way === "in" ? topUp : PAYOUT;
+			if (amount < min || amount > max) return problem("malformed", `By card it is ${min} to ${max} cents at once.`);
+			return way === "in" ? { fee: cardFee(amount), atMost: true } : await payoutQuote(parts, amount, to);
+		},
 		start: async (order) => {
 			if (order.amount < topUp.min || order.amount > topUp.max)
 				return problem("malformed", `A card pays ${topUp.min} to ${topUp.max} cents at once.`);

@@ -147,6 +147,7 @@ function createTransfer(world: StripeWorld, { fields }: Asked, emit: (type: stri
 		transfer_group: fields.transfer_group ?? null,
 	};
 	world.transfers.set(transfer.id as string, transfer);
+	if (world.billsAtOnce) world.available -= Number((fields.metadata as Json).fee);
 	emit("transfer.created", transfer);
 	return ok(structuredClone(transfer));
 }

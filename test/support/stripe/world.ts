@@ -19,6 +19,8 @@ export type StripeWorld = {
 	readonly accounts: Map<string, Json>;
 	readonly events: Json[];
 	available: number;
+	/** Stripe bills its fees for payouts at once, instead of at the month's end */
+	billsAtOnce: boolean;
 };
 
 export function makeWorld(nowMs: () => number): StripeWorld {
@@ -36,6 +38,7 @@ export function makeWorld(nowMs: () => number): StripeWorld {
 		accounts: new Map(),
 		events: [],
 		available: 0,
+		billsAtOnce: false,
 	};
 }
 
