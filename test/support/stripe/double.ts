@@ -17,12 +17,23 @@ export type Fault = "lost" | "silent" | "dropped" | 401 | 409 | 429 | 500 | 503;
 /** An event as it is posted: the body and its signature. */
 export type Posted = { readonly body: Uint8Array; readonly headers: Record<string, string> };
 
+/** A request, and what was done for it. */
+export type Asked = {
+	readonly method: string;
+	readonly path: string;
+	readonly search: string;
+	readonly raw: string;
+	readonly key: string | undefined;
+	readonly authorization: string | undefined;
+	answer?: Answer;
+};
+
 export interface StripeDouble {
 	readonly world: StripeWorld;
 	readonly host: string;
 	readonly port: number;
 	/** what was asked, newest last: method, path, idempotency key and authorization */
-	readonly asked: { method: string; path: string; key: string | undefined; authorization: string | undefined }[];
+	readonly asked: Asked[];
 	/** Lets the next requests whose method and path fit go wrong, in this order. */
 	fail(on: RegExp, ...faults: Fault[]): void;
 	/** Asked before each request: a fault or none. */
@@ -88,13 +99,16 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 		const url = new URL(request.url ?? "/", "http://stripe.test");
 		const method = request.method ?? "GET";
 		const key = request.headers["idempotency-key"] as string | undefined;
-		asked.push({ method, path: url.pathname, key, authorization: request.headers.authorization });
+		const { pathname: path, search } = url;
+		const entry: Asked = { method, path, search, raw, key, authorization: request.headers.authorization };
+		asked.push(entry);
 		const fault = faultOf(method, url.pathname);
 		if (fault === "dropped") return void request.socket.destroy();
 		if (typeof fault === "number") return send(response, errorOf(fault));
 		if (request.headers.authorization !== `Bearer ${STRIPE_KEY}`)
 			return send(response, refuse(401, undefined, "Invalid API Key provided: sk_test_****"));
 		const answer = answerOf(method, url, raw, key, String(request.headers["content-type"] ?? ""));
+		entry.answer = answer;
 		if (fault === "lost") return void request.socket.destroy();
 		if (fault !== "silent") send(response, answer);
 	}
