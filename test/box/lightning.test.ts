@@ -12,7 +12,8 @@ import { systemClock } from "#host/clock";
 import { crypto } from "#host/crypto";
 import { openSilentLog } from "#host/log";
 import type { Rail } from "#marketplace/rail/rail";
-import { railAcceptance } from "#test/acceptance/rail";
+import { fundingAcceptance } from "#test/acceptance/funding";
+import { type RailBench, railAcceptance } from "#test/acceptance/rail";
 import { type HeldClock, heldClock } from "#test/support/clock";
 import { hubAt, hubFolder } from "#test/support/hub";
 import { fine } from "#test/support/market";
@@ -27,7 +28,7 @@ const FOREIGN = [
 	"lntb20m1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygshp58yjmdan79s6qqdhdzgynm4zwqd5d7xmw5fk98klysy043l2ahrqspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqfpp3x9et2e20v6pu37c5d9vax37wxq72un989qrsgqdj545axuxtnfemtpwkc45hx9d2ft7x04mt8q7y6t0k2dge9e7h8kpy9p34ytyslj3yu569aalz2xdk8xkd7ltxqld94u8h2esmsmacgpghe9k8",
 ];
 
-railAcceptance("of the box's own Lightning", async () => {
+const bench = async (): Promise<RailBench> => {
 	const folder = await hubFolder();
 	const hub = await hubAt(folder.path, systemClock);
 	const { payer, operator } = hub.wallets;
@@ -63,7 +64,9 @@ railAcceptance("of the box's own Lightning", async () => {
 			await folder.remove();
 		},
 	};
-});
+};
+railAcceptance("of the box's own Lightning", bench);
+fundingAcceptance("of the box's own Lightning", bench);
 
 describe("the box's own Lightning", () => {
 	let folder: Awaited<ReturnType<typeof hubFolder>>;

@@ -4,12 +4,19 @@
  */
 
 import { parseAmount, parseDollars } from "#contracts/amount";
-import { problem } from "#contracts/problem";
+import { type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import type { Rail } from "./rail.ts";
 
 /** Made up in one deposit at most: more than anybody needs to try everything. */
 export const PLAY_CALL_MAX = parseDollars("100") ?? 0n;
+
+const CLOSED = problem("rail-closed", "Play money does not go out.");
+
+function refuse(amount: bigint): Problem | undefined {
+	if (amount > 0n && amount <= PLAY_CALL_MAX) return undefined;
+	return problem("malformed", "Play money comes in amounts of up to $100.");
+}
 
 /** The play rail. */
 export function makePlayRail(clock: Pick<Clock, "nowMs">): Rail {
@@ -18,20 +25,17 @@ export function makePlayRail(clock: Pick<Clock, "nowMs">): Rail {
 		world: "world:play",
 		unit: "nano",
 		ranges: { in: { min: 1n, max: PLAY_CALL_MAX }, out: undefined },
-		quote: async () => ({ fee: 0n, atMost: false }),
-		start: async ({ id, amount, expiresAtMs }) => ({
-			reference: `${id}.${amount}`,
-			pay: { kind: "nothing" },
-			expiresAtMs,
-		}),
+		quote: async (way, amount) => (way === "in" ? (refuse(amount) ?? { fee: 0n, atMost: false }) : CLOSED),
+		start: async ({ id, amount, expiresAtMs }) =>
+			refuse(amount) ?? { reference: `${id}.${amount}`, pay: { kind: "nothing" }, expiresAtMs },
 		onEvent: () => () => {},
 		deposit: async (reference) => {
 			const amount = parseAmount(/^[\w-]{1,64}\.(\d{1,20})$/.exec(reference)?.[1]);
-			if (amount === undefined || amount === 0n || amount > PLAY_CALL_MAX) return { state: "absent" };
+			if (amount === undefined || refuse(amount)) return { state: "absent" };
 			return { state: "paid", amount, fee: 0n, atMs: clock.nowMs() };
 		},
 		payment: async () => ({ state: "absent" }),
-		pay: async () => ({ state: "failed", why: problem("rail-closed", "Play money does not go out.").detail }),
+		pay: async () => ({ state: "failed", why: CLOSED.detail }),
 		balance: async () => undefined,
 		check: async () => undefined,
 		close: async () => {},
