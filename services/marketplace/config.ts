@@ -8,7 +8,7 @@ import { choice, flag, readSettings, type Sources, secret, text, type Values, wh
 import { LOG_LEVELS, type LogLevel } from "#host/log";
 import { isLoopback } from "#host/loopback";
 import { NETWORKS } from "./rail/bolt11.ts";
-import type { LightningConfig } from "./rail/lightning.ts";
+import { type LightningConfig, NO_LIGHTNING } from "./rail/lightning.ts";
 import type { StripeOptions } from "./rail/stripe-client.ts";
 import type { RateConfig } from "./rate/open.ts";
 
@@ -52,6 +52,9 @@ export const MARKET_SETTINGS = {
 	lndUrl: text(),
 	lndMacaroon: text(),
 	lndCert: text(),
+	/** a phoenixd's address; its password turns it on */
+	phoenixdUrl: text("http://127.0.0.1:9740"),
+	phoenixdPassword: secret(),
 	/** Stripe's secret or restricted key: cards are taken where it is given */
 	stripeKey: secret(),
 	/** what Stripe signs its events with, and the events of operators' accounts, which come by a destination of their own */
@@ -115,7 +118,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		metricsToken: undefined,
 		publicUrl: undefined,
 		rates: { rateSources: MARKET_SETTINGS.rateSources.fallback, rateSpreadPpm: 5_000, fixedRate: FIXED_RATE },
-		lightning: { lightningNetwork: "regtest", lndUrl: undefined, lndMacaroon: undefined, lndCert: undefined },
+		lightning: NO_LIGHTNING,
 		card: undefined,
 		risk: NOTHING,
 		logLevel: "info",
@@ -162,6 +165,8 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 			lndUrl: values.lndUrl,
 			lndMacaroon: values.lndMacaroon,
 			lndCert: values.lndCert,
+			phoenixdUrl: values.phoenixdUrl,
+			phoenixdPassword: values.phoenixdPassword,
 		},
 		card,
 		risk,

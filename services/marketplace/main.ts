@@ -31,7 +31,6 @@ import { openOutages } from "./outage.ts";
 import { type Lightning, openLightning } from "./payout/lightning.ts";
 import { makePayouts } from "./payout/payouts.ts";
 import { openRails } from "./rail/open.ts";
-import { openOutside } from "./rail/outside.ts";
 import type { Rail } from "./rail/rail.ts";
 import { openRates } from "./rate/open.ts";
 import type { Rates } from "./rate/rate.ts";
@@ -51,7 +50,7 @@ export type MarketplaceDeps = {
 	readonly rails?: readonly Rail[];
 	/** whoever knows the exchange rate, instead of the sources of the configuration */
 	readonly rates?: Rates;
-	/** how invoices are read and Lightning addresses asked, for the box and for tests */
+	/** how invoices are read and Lightning addresses asked, for the box and for tests; the market closes it */
 	readonly lightning?: Lightning;
 	/** told when a database's thread dies by a bug: nothing more can be done, and the program should end */
 	readonly onDeath?: (why: Error) => void;
@@ -120,10 +119,8 @@ async function start(
 	if (isProblem(rails)) return rails;
 	for (const rail of rails) stopping.add(`rail ${rail.name}`, () => rail.close());
 	const frozen = new Set(config.frozen);
-	const outside = openOutside(clock);
-	stopping.add("way out", () => outside.close());
-	const network = config.lightning.lightningNetwork;
-	const lightning = deps.lightning ?? openLightning({ outside, network, nowMs: () => clock.nowMs() });
+	const lightning = deps.lightning ?? openLightning(config.lightning.lightningNetwork, clock);
+	stopping.add("lightning addresses", () => lightning.close());
 	const payouts = makePayouts({ book, clock, log, rails, rates, lightning, frozen });
 	stopping.add("hints of payouts", () => payouts.stop());
 	const listings = makeListings(crypto, keys.market, config.privateRelays);

@@ -17,14 +17,10 @@ suite("threat 14 at full size: the clock", () => {
 		const clock: Clock = { ...systemClock, nowMs: () => Date.now() + offMs };
 		const relay = await startTestRelay(t, {}, { clock });
 		const mailbox = keys();
-		const bob = await relay.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
+		const bob = await relay.listener(mailbox);
 		bob.acks = true;
 		const sleeper = keys();
-		const owner = await relay.reader();
-		owner.put(owner.listenFrame(1, sleeper));
-		await owner.listening();
+		const owner = await relay.listener(sleeper);
 		await owner.end();
 		const alice = await relay.sender();
 		alice.put(

@@ -16,9 +16,7 @@ function mail(seq: number, bytes = 10_000): Uint8Array {
 /** Makes a mailbox that nobody listens on, and a sender with money for it. */
 async function away(siege: Siege) {
 	const mailbox = keys();
-	const owner = await siege.reader();
-	owner.put(owner.listenFrame(1, mailbox));
-	await owner.listening();
+	const owner = await siege.listener(mailbox);
 	await owner.end();
 	const alice = await siege.sender();
 	alice.put(alice.payFrame(100_000_000, TTL_S), alice.openFrame(1, mailbox.publicKey, TTL_S));
@@ -119,9 +117,7 @@ suite("threat 14 at full size: the disk", () => {
 	test("no voucher counts that the till's disk did not take", async (t) => {
 		const siege = await Siege.begin(t, { env: { FARELAY_FAULT: "till:before-commit!8" } });
 		const mailbox = keys();
-		const bob = await siege.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
+		const bob = await siege.listener(mailbox);
 		const alice = await siege.sender();
 		alice.put(
 			alice.payFrame(1_000_000, TTL_S),

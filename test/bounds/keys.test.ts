@@ -9,9 +9,7 @@ suite("threats 7, 11 and 12 at full size: fresh keys, deaf readers, tags", () =>
 	test("threat 7: a thousand fresh keys take nothing unpaid, counted in bytes that the relay wrote", async (t) => {
 		const siege = await Siege.begin(t);
 		const mailbox = keys();
-		const bob = await siege.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
+		const bob = await siege.listener(mailbox);
 		let refused = 0;
 		let told = 0;
 		await besiege(t, siege, async () => {

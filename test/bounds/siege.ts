@@ -99,6 +99,14 @@ export class Siege {
 		return this.greeted(() => ({}), from);
 	}
 
+	/** A connection that listens on a mailbox. */
+	async listener(mailbox: KeyPair, handle = 1, token?: Uint8Array): Promise<RawClient> {
+		const client = await this.reader();
+		client.put(client.listenFrame(handle, mailbox, token));
+		await client.listening();
+		return client;
+	}
+
 	/** A connection with a tab of its own. */
 	async sender(from?: string, tab?: { grant: Grant; session: KeyPair }): Promise<RawClient & { grant: Grant }> {
 		const session = tab?.session ?? keys();
@@ -140,9 +148,7 @@ export class Siege {
 	/** An honest pair: Bob listens, Alice writes. */
 	async pair(): Promise<Pair> {
 		const mailbox = keys();
-		const bob = await this.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
+		const bob = await this.listener(mailbox);
 		bob.acks = true;
 		const alice = await this.sender();
 		alice.put(alice.payFrame(100_000_000, TTL_S), alice.openFrame(1, mailbox.publicKey, TTL_S));

@@ -57,9 +57,7 @@ suite("threats 11 and 12 at full size: slow ones and floods of mail", () => {
 		const siege = await Siege.begin(t);
 		const mailbox = keys();
 		const token = crypto.random(16);
-		const owner = await siege.reader();
-		owner.put(owner.listenFrame(1, mailbox, token));
-		await owner.listening();
+		const owner = await siege.listener(mailbox, 1, token);
 		await owner.end();
 		await besiege(t, siege, async () => {
 			const kept = await inWaves(12, 6, async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { referenceKey } from "#marketplace/funding/deposit";
 import { askDue, askPayout, payoutOf, setWishes } from "#marketplace/payout/ask";
 import { readTarget } from "#marketplace/payout/destination";
 import { billOfPayout, type Payout } from "#marketplace/payout/payout";
@@ -301,6 +302,17 @@ describe("threat 19: a payout", () => {
 		assert.equal(refused(none).problem, "malformed");
 		const ended = till.lightning.invoice(1_000_000n, till.clock.nowMs() + 30_000);
 		assert.match(refused(await askPayout(till, OPERATOR, { name: "fourth", invoice: ended })).detail, /about to/);
+		const own = till.lightning.invoice(1_000_000n);
+		const { paymentHash } = fine(till.lightning.readInvoice(own));
+		const row = {
+			key: referenceKey("double", paymentHash),
+			account: OPERATOR,
+			state: "of-deposit",
+			dueMs: 0,
+			value: "x",
+		};
+		assert.deepEqual(await till.book.apply([{ rows: [{ table: "references", expect: 0, row }] }]), ["applied"]);
+		assert.match((await till.click({ name: "own", invoice: own })).course.why ?? "", /this market's own/);
 		const dear = till.lightning.invoice(10n ** 9n);
 		assert.equal((await till.click({ name: "fifth", invoice: dear })).course.state, "failed");
 		await till.audit();

@@ -64,9 +64,7 @@ suite("the relay's laws", () => {
 	test("threat 10: no bytes at the door, bent frames or frames in any order, hurt the relay or anybody else's session", async (t) => {
 		const relay = await startTestRelay(t, { limits: { strangersPerAddressMax: 10_000, acceptsPerSecondMax: 1e9 } });
 		const mailbox = keys();
-		const bob = await relay.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
+		const bob = await relay.listener(mailbox);
 		bob.acks = true;
 		const alice = await relay.sender();
 		alice.put(alice.payFrame(100_000_000, TTL_S), alice.openFrame(1, mailbox.publicKey, TTL_S));
@@ -143,9 +141,7 @@ async function play(t: TestContext, steps: readonly Step[]): Promise<void> {
 	const relay = await startTestRelay(t, { limits: { rereadBytesPerSecond: 1e9 } });
 	const mailbox = keys();
 	const listen = async () => {
-		const reader = await relay.reader();
-		reader.put(reader.listenFrame(1, mailbox));
-		await reader.listening();
+		const reader = await relay.listener(mailbox);
 		return reader;
 	};
 	let bob: Awaited<ReturnType<typeof listen>> | undefined = await listen();

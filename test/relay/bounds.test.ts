@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { amount } from "#contracts/amount";
+import { writeRenew } from "#contracts/control";
 import { FRAME } from "#contracts/frame";
 import type { Grant } from "#contracts/grant";
+import { signRenew } from "#contracts/handshake";
 import type { KeyPair } from "#contracts/identity";
+import { isProblem } from "#contracts/problem";
+import { signVoucher } from "#contracts/voucher";
+import { crypto } from "#host/crypto";
 import { Tag } from "#relay/tag/dedupe";
 import { heldClock } from "#test/support/clock";
 import { TARIFF } from "#test/support/fakemarket";
@@ -201,6 +206,30 @@ suite("PROTOCOL: Limits of a relay", () => {
 		await (await from("203.0.113.1", granted(), session)).problem("too-many");
 		await (await from("203.0.113.1", first, session)).welcome();
 		await (await from("203.0.113.2", granted(), session)).welcome();
+	});
+
+	test("threat 7: tabs that an address brings by renewing are counted too, and where it has brought all it may the old one stays", async (t) => {
+		const relay = await startTestRelay(t, { trustProxy: "loopback", limits: { newTabsPerHourMax: 3 } });
+		const headers = { "x-forwarded-for": "203.0.113.1" };
+		const alice = new RawClient(`ws://127.0.0.1:${relay.port}`, relay.publicKey, undefined, headers);
+		t.after(() => alice.ws.terminate());
+		await alice.opened();
+		const session = keys();
+		let grant = relay.market.grant(relay.publicKey, session.publicKey);
+		alice.put(alice.helloFrame({ grant, session }));
+		await alice.welcome();
+		for (let i = 0; i < 3; i++) {
+			const next = relay.market.grant(relay.publicKey, session.publicKey);
+			const final = signVoucher(crypto, grant, { bytes: 1n, byteSeconds: 1n }, session.secretKey);
+			assert(!isProblem(final));
+			const scope = { relay: relay.publicKey, helloHash: alice.hash, grant: next.bytes };
+			alice.put(writeRenew({ grant: next.bytes, final, signature: signRenew(crypto, scope, session.secretKey) }));
+			if (i < 2) await alice.usage(i, grant);
+			if (i < 2) grant = next;
+		}
+		assert.equal((await alice.problem("too-many")).retry, true);
+		alice.put(alice.voucherFrame({ bytes: 2n, byteSeconds: 2n }, grant, session));
+		await until("the old tab's credit", () => alice.credits.length > 0 || undefined);
 	});
 
 	test("one connection opens 4,096 handles and no more", async (t) => {

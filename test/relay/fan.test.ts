@@ -19,9 +19,7 @@ type Friend = { readonly mailbox: KeyPair; readonly reader: RawClient };
 /** Somebody who listens and acknowledges. */
 async function friend(relay: TestRelay, token?: Uint8Array): Promise<Friend> {
 	const mailbox = keys();
-	const reader = await relay.reader();
-	reader.put(reader.listenFrame(1, mailbox, token));
-	await reader.listening();
+	const reader = await relay.listener(mailbox, 1, token);
 	reader.acks = true;
 	return { mailbox, reader };
 }
@@ -85,9 +83,7 @@ suite("PROTOCOL: Sending (fans)", () => {
 		const relay = await startTestRelay(t);
 		const token = new Uint8Array(16).fill(7);
 		const [here, live, away, unlisted] = [await friend(relay), await friend(relay, token), keys(), keys()];
-		const owner = await relay.reader();
-		owner.put(owner.listenFrame(1, away));
-		await owner.listening();
+		const owner = await relay.listener(away);
 		await owner.end();
 		const alice = await senderTo(relay, []);
 		alice.put(

@@ -29,9 +29,7 @@ function folder(t: TestContext): string {
 async function pair(relay: TestRelay): Promise<{ alice: RawClient; bob: RawClient }> {
 	const mailbox = keys();
 	const token = crypto.random(16);
-	const bob = await relay.reader();
-	bob.put(bob.listenFrame(1, mailbox, token));
-	await bob.listening();
+	const bob = await relay.listener(mailbox, 1, token);
 	bob.acks = true;
 	const alice = await relay.sender();
 	alice.put(

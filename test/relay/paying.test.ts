@@ -25,18 +25,27 @@ const SLICE = 16_384;
 /** A mailbox that exists, and nobody listens on it. */
 async function mailboxOf(relay: TestRelay): Promise<KeyPair> {
 	const mailbox = keys();
-	const owner = await relay.reader();
-	owner.put(owner.listenFrame(1, mailbox));
-	await owner.listening();
+	const owner = await relay.listener(mailbox);
 	await owner.end();
 	return mailbox;
 }
 
+/** Alice with a tab at a relay, and a mailbox there that nobody listens on. */
+async function aliceAndMailbox(t: TestContext) {
+	const relay = await startTestRelay(t);
+	return { relay, mailbox: await mailboxOf(relay), alice: await relay.sender() };
+}
+
+/** Alice with a tab at a relay, and Bob, who listens there. */
+async function aliceAndBob(t: TestContext) {
+	const relay = await startTestRelay(t);
+	const mailbox = keys();
+	return { relay, mailbox, bob: await relay.listener(mailbox), alice: await relay.sender() };
+}
+
 suite("PROTOCOL: Paying", () => {
 	test("a send that no voucher covers is refused, not forwarded and not charged; with the voucher it goes through", async (t) => {
-		const relay = await startTestRelay(t);
-		const mailbox = await mailboxOf(relay);
-		const alice = await relay.sender();
+		const { mailbox, alice } = await aliceAndMailbox(t);
 		alice.put(alice.openFrame(1, mailbox.publicKey, TTL_S), alice.sendFrame(1, 0, payload(1_000)));
 		await until("a refusal", () => alice.refused.get(0) === "unpaid" || undefined);
 		alice.askUsage();
@@ -48,9 +57,7 @@ suite("PROTOCOL: Paying", () => {
 	});
 
 	test("a voucher covers bytes and byte-seconds each for itself", async (t) => {
-		const relay = await startTestRelay(t);
-		const mailbox = await mailboxOf(relay);
-		const alice = await relay.sender();
+		const { mailbox, alice } = await aliceAndMailbox(t);
 		alice.put(
 			alice.voucherFrame({ bytes: 10_000n, byteSeconds: 1_000n * BigInt(TTL_S) }),
 			alice.openFrame(1, mailbox.publicKey, TTL_S),
@@ -62,9 +69,7 @@ suite("PROTOCOL: Paying", () => {
 	});
 
 	test("threat 24: 1 MiB of sends stands before its voucher: refused in order, and all of it arrives in order when sent again", async (t) => {
-		const relay = await startTestRelay(t);
-		const mailbox = await mailboxOf(relay);
-		const alice = await relay.sender();
+		const { relay, mailbox, alice } = await aliceAndMailbox(t);
 		const slices = Array.from({ length: 64 }, (_, seq) => payload(SLICE, seq));
 		alice.put(alice.openFrame(1, mailbox.publicKey, TTL_S));
 		for (const [seq, slice] of slices.entries()) alice.put(alice.sendFrame(1, seq, slice));
@@ -85,9 +90,7 @@ suite("PROTOCOL: Paying", () => {
 	});
 
 	test("after an unpaid number everything behind it is unpaid until it comes again, so order is kept", async (t) => {
-		const relay = await startTestRelay(t);
-		const mailbox = await mailboxOf(relay);
-		const alice = await relay.sender();
+		const { mailbox, alice } = await aliceAndMailbox(t);
 		alice.put(alice.openFrame(1, mailbox.publicKey, TTL_S), alice.sendFrame(1, 0, payload(500)));
 		await until("a refusal", () => alice.refused.get(0));
 		alice.put(alice.payFrame(10_000, TTL_S), alice.sendFrame(1, 1, payload(500)));
@@ -97,9 +100,7 @@ suite("PROTOCOL: Paying", () => {
 	});
 
 	test("threat 7: too much without a covering voucher ends the connection", async (t) => {
-		const relay = await startTestRelay(t);
-		const mailbox = await mailboxOf(relay);
-		const alice = await relay.sender();
+		const { relay, mailbox, alice } = await aliceAndMailbox(t);
 		alice.put(alice.openFrame(1, mailbox.publicKey, TTL_S));
 		for (let seq = 0; seq < 20; seq++) alice.put(alice.sendFrame(1, seq, payload(61_440)));
 		const bye = await alice.problem("unpaid");
@@ -257,9 +258,7 @@ suite("PROTOCOL: Paying", () => {
 	});
 
 	test("threat 6: a retry is answered again and neither charged nor stored twice; other bytes under its number are refused", async (t) => {
-		const relay = await startTestRelay(t);
-		const mailbox = await mailboxOf(relay);
-		const alice = await relay.sender();
+		const { relay, mailbox, alice } = await aliceAndMailbox(t);
 		alice.put(
 			alice.payFrame(10_000, TTL_S),
 			alice.openFrame(1, mailbox.publicKey, TTL_S),
@@ -336,12 +335,7 @@ suite("PROTOCOL: Renew, finish and usage", () => {
 	}
 
 	test("threat 24: renew swaps the tab within one message and loses nothing that was under way", async (t) => {
-		const relay = await startTestRelay(t);
-		const mailbox = keys();
-		const bob = await relay.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
-		const alice = await relay.sender();
+		const { relay, mailbox, bob, alice } = await aliceAndBob(t);
 		const before = alice.grant;
 		const next = await renewed(relay, alice, 2_000n);
 		alice.put(
@@ -364,12 +358,7 @@ suite("PROTOCOL: Renew, finish and usage", () => {
 	});
 
 	test("a voucher behind a renewal is the next tab's, also where a send before it looks for one that covers it", async (t) => {
-		const relay = await startTestRelay(t);
-		const mailbox = keys();
-		const bob = await relay.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
-		const alice = await relay.sender();
+		const { relay, mailbox, alice } = await aliceAndBob(t);
 		const next = await renewed(relay, alice, 0n);
 		alice.put(
 			alice.openFrame(1, mailbox.publicKey, TTL_S),
@@ -415,12 +404,7 @@ suite("PROTOCOL: Renew, finish and usage", () => {
 	});
 
 	test("finish takes nothing more, answers everything under way, and signs the final count", async (t) => {
-		const relay = await startTestRelay(t);
-		const mailbox = keys();
-		const bob = await relay.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
-		const alice = await relay.sender();
+		const { mailbox, bob, alice } = await aliceAndBob(t);
 		alice.put(
 			alice.payFrame(5_000, TTL_S),
 			alice.openFrame(1, mailbox.publicKey, TTL_S),
@@ -477,9 +461,7 @@ suite("PROTOCOL: Renew, finish and usage", () => {
 	});
 
 	test("threat 3: a tab that was finished without a voucher cannot be used again", async (t) => {
-		const relay = await startTestRelay(t);
-		const mailbox = await mailboxOf(relay);
-		const alice = await relay.sender();
+		const { relay, mailbox, alice } = await aliceAndMailbox(t);
 		alice.finish();
 		const usage = await alice.usage();
 		assert.deepEqual([usage.final, usage.used.bytes], [true, 0n]);
@@ -503,9 +485,7 @@ suite("PROTOCOL: live only", () => {
 		const relay = await startTestRelay(t);
 		const mailbox = keys();
 		const token = crypto.random(16);
-		const bob = await relay.reader();
-		bob.put(bob.listenFrame(4, mailbox, token));
-		await bob.listening();
+		const bob = await relay.listener(mailbox, 4, token);
 		const alice = await relay.sender();
 		alice.put(alice.voucherFrame({ bytes: 100_000n, byteSeconds: 0n }));
 		return { relay, mailbox, token, bob, alice };

@@ -18,9 +18,7 @@ const TTL_S = 3_600;
 /** Alice pays for 5,000 bytes ahead and uses 700 of them. */
 async function spend(relay: TestRelay) {
 	const mailbox = keys();
-	const owner = await relay.reader();
-	owner.put(owner.listenFrame(1, mailbox));
-	await owner.listening();
+	const owner = await relay.listener(mailbox);
 	await owner.end();
 	await until("nobody to listen", () => relay.counts.listening === 0);
 	const alice = await relay.sender();
@@ -128,9 +126,7 @@ suite("PROTOCOL: Ending", () => {
 		const key = toHex(first.publicKey);
 		const alice = await spend(first);
 		const mailbox = keys();
-		const bob = await first.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
+		const bob = await first.listener(mailbox);
 		alice.put(alice.openFrame(2, mailbox.publicKey, TTL_S), alice.sendFrame(2, 1, payload(50)));
 		await until("a live delivery", () => bob.deliveries[0]);
 		alice.put(alice.sendFrame(2, 2, payload(60)));

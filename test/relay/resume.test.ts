@@ -39,9 +39,7 @@ suite("PROTOCOL: Reading much that waits", () => {
 		await store.keep(waiting);
 
 		const [token, open] = [crypto.random(16), keys()];
-		const carol = await relay.reader();
-		carol.put(carol.listenFrame(1, open, token));
-		await carol.listening();
+		const carol = await relay.listener(open, 1, token);
 		const alice = await relay.sender();
 		alice.put(alice.payFrame(1_000_000, 0), alice.openFrame(1, open.publicKey, 0, token));
 		await until("the credit", () => alice.credits[0]);

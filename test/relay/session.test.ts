@@ -33,9 +33,7 @@ suite("PROTOCOL: Hello, Sending, Reading", () => {
 	test("hello, voucher, open and sends may all stand in the first message", async (t) => {
 		const relay = await startTestRelay(t);
 		const mailbox = keys();
-		const bob = await relay.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
+		const bob = await relay.listener(mailbox);
 		bob.acks = true;
 		const alice = await relay.connect();
 		const session = keys();
@@ -59,9 +57,7 @@ suite("PROTOCOL: Hello, Sending, Reading", () => {
 	test("mail for someone who is away is kept, read on the next listen, and gone after the ack", async (t) => {
 		const relay = await startTestRelay(t);
 		const mailbox = keys();
-		const first = await relay.reader();
-		first.put(first.listenFrame(1, mailbox));
-		await first.listening();
+		const first = await relay.listener(mailbox);
 		await first.end();
 		const alice = await relay.sender();
 		alice.put(alice.payFrame(300_000), alice.openFrame(1, mailbox.publicKey));

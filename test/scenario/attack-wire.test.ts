@@ -18,9 +18,7 @@ const TTL_S = 3_600;
 async function pair(relay: TestRelay, paidBytes: number) {
 	const mailbox = keys();
 	const token = crypto.random(16);
-	const bob = await relay.reader();
-	bob.put(bob.listenFrame(1, mailbox, token));
-	await bob.listening();
+	const bob = await relay.listener(mailbox, 1, token);
 	const alice = await relay.sender();
 	alice.put(
 		alice.payFrame(paidBytes, TTL_S),

@@ -4,12 +4,23 @@ import assert from "node:assert/strict";
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { FRAME } from "#contracts/frame";
+import { toHex } from "#contracts/bytes";
+import { advance, cursor, FRAME, mailFrame } from "#contracts/frame";
+import { crypto } from "#host/crypto";
+import { openMemoryMailStore } from "#relay/mailbox/memory";
+import type { WorkerPart } from "#relay/workerpart";
+import { HOP, type HopAnswer, readHopAnswer, writeHopHello, writeHopRoute } from "#relay/workers/hop";
+import { Neighbours } from "#relay/workers/neighbours";
+import { Pipe } from "#relay/workers/pipe";
 import { keysAt, startTestCrew } from "#test/support/crew";
 import { keys, payload, until } from "#test/support/rawclient";
+import { relayDeps, startTestRelay } from "#test/support/relay";
 
 /** A connection that says so much and then nothing. */
 function says(port: number, words: string): Socket {
@@ -40,6 +51,57 @@ suite("a relay of workers under attack", () => {
 		const again = await crew.sender(0, { grant, session });
 		again.finish();
 		assert.equal((await again.usage()).used.bytes, 100n);
+	});
+
+	test("threat 12: a disk that is full by its operator's cap is full for senders of the other worker too", async (t) => {
+		const folder = await mkdtemp(join(tmpdir(), "farelay-hop-"));
+		const paths = [0, 1].map((worker) => join(folder, `${worker}.sock`));
+		const secret = crypto.random(32);
+		const neighbours = new Neighbours({ share: { worker: 1, workers: 2 }, paths, secret, ...relayDeps() });
+		const store = openMemoryMailStore();
+		const mailbox = keysAt(1, 2);
+		const mailboxId = toHex(mailbox.publicKey);
+		await store.visit(mailboxId, "01".repeat(16), undefined, Date.now());
+		const part: WorkerPart = {
+			relay: keys(),
+			folder,
+			url: "ws://127.0.0.1:1",
+			caps: { paused: false, trafficGbMonth: 0, diskGb: 0.0002, bandwidthMbit: 0 },
+			owns: () => true,
+			far: neighbours,
+			meet: (parts, desk) => neighbours.serve(parts, desk),
+			flush: () => neighbours.flush(),
+			settled: async () => {},
+			leave: () => neighbours.stop(),
+		};
+		await startTestRelay(t, {}, { store, part });
+		t.after(() => rm(folder, { recursive: true, force: true }));
+		const socket = connect(paths[1] as string);
+		t.after(() => socket.destroy());
+		const answers: HopAnswer[] = [];
+		const pipe = new Pipe(socket, {
+			take: (bytes) => {
+				const c = cursor();
+				while (advance(bytes, c))
+					if (c.type === HOP.answer) answers.push(readHopAnswer(bytes.subarray(c.start, c.end)));
+				return c.next;
+			},
+			turn: () => {},
+			closed: () => {},
+		});
+		pipe.frame(writeHopHello({ secret, worker: 0 }));
+		const route = { route: 7, mailbox: mailboxId, tokenHash: undefined, tag: "ab".repeat(16), resolve: false };
+		pipe.frame(writeHopRoute({ ...route, ttlS: 3_600 }));
+		for (let seq = 0; seq < 10; seq++) {
+			pipe.frame(mailFrame(FRAME.send, 7, seq, payload(60_000, seq)));
+			await until("an answer", () => answers.length === seq + 1);
+		}
+		const kept = answers.filter(({ kind }) => kind === "kept").length;
+		assert(kept >= 3 && kept <= 4, `${kept} of 60 kB in 200 kB`);
+		assert.deepEqual(
+			[...new Set(answers.slice(kept).map(({ kind, code }) => `${kind} ${code}`))],
+			["refused relay-full"],
+		);
 	});
 
 	test("threat 11: who sends something that is no request, or half of one, keeps no socket of the parent or of a worker", async (t) => {

@@ -17,12 +17,8 @@ suite("relays and traffic", () => {
 		const relay = await startTestRelay(t, {}, { clock });
 		const [deaf, awake] = [keys(), keys()];
 		const token = crypto.random(16);
-		const bob = await relay.reader();
-		bob.put(bob.listenFrame(1, deaf, token));
-		await bob.listening();
-		const carol = await relay.reader();
-		carol.put(carol.listenFrame(1, awake));
-		await carol.listening();
+		const bob = await relay.listener(deaf, 1, token);
+		const carol = await relay.listener(awake);
 		carol.acks = true;
 		bob.ws.pause();
 		const alice = await relay.sender();
@@ -85,9 +81,7 @@ suite("relays and traffic", () => {
 	test("threat 7: a thousand new keys take nothing unpaid", async (t) => {
 		const relay = await startTestRelay(t);
 		const mailbox = keys();
-		const bob = await relay.reader();
-		bob.put(bob.listenFrame(1, mailbox));
-		await bob.listening();
+		const bob = await relay.listener(mailbox);
 		let refused = 0;
 		for (let round = 0; round < 10; round++) {
 			const clients = await Promise.all(

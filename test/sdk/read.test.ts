@@ -126,14 +126,18 @@ suite("Bob reads", () => {
 		assert.deepEqual(await bob.storage.list("part/"), []);
 	});
 
-	test("a card with two homes: when the first refuses, the second takes the message", async () => {
+	test("a card with two homes: when the first refuses, is paused or has used up what it may, the second takes the message", async () => {
 		const card = await bob.client.card({ relays: listed() });
-		relay().script.answer = () => "mailbox-full";
-		const sent = await alice.client.send(card, "by the other way");
-		assert.equal(sent.tick, "sent");
+		const codes = ["mailbox-full", "relay-paused", "relay-full"] as const;
+		for (const code of codes) {
+			relay().script.answer = () => code;
+			const sent = await alice.client.send(card, code);
+			assert.equal(sent.tick, "sent");
+		}
 		const texts: string[] = [];
 		await bob.client.listen({ text: ({ text }) => void texts.push(text) });
-		await until(() => texts.length === 1, "it arrives");
+		await until(() => texts.length === codes.length, "all arrive");
+		assert.deepEqual(texts, codes);
 		const homes = readCardLink(crypto, card);
 		assert.ok("homes" in homes && homes.homes.length === 2);
 		assert.notEqual(toHex(homes.homes[0]?.mailbox as Uint8Array), toHex(homes.homes[1]?.mailbox as Uint8Array));

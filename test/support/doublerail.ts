@@ -158,4 +158,6 @@ export class DoubleLightning implements Lightning {
 		this.asked.push(address);
 		return this.refusal ?? this.invoice(amountMsat);
 	}
+
+	async close() {}
 }

@@ -21,6 +21,8 @@ export type TestRelay = RunningRelay & {
 	connect(): Promise<RawClient>;
 	/** A connection that may only read. */
 	reader(): Promise<RawClient>;
+	/** A connection that listens on a mailbox. */
+	listener(mailbox: KeyPair, handle?: number, token?: Uint8Array): Promise<RawClient>;
 	/** A connection with a grant of its own. */
 	sender(wish?: GrantWish): Promise<RawClient & { grant: Grant }>;
 };
@@ -65,15 +67,22 @@ export async function startTestRelay(
 		clients.push(client);
 		return client;
 	};
+	const reader = async (): Promise<RawClient> => {
+		const client = await connect();
+		client.put(client.helloFrame());
+		await client.welcome();
+		return client;
+	};
 	return Object.assign(relay, {
 		market,
 		deps,
 		config,
 		connect,
-		reader: async () => {
-			const client = await connect();
-			client.put(client.helloFrame());
-			await client.welcome();
+		reader,
+		listener: async (mailbox: KeyPair, handle = 1, token?: Uint8Array) => {
+			const client = await reader();
+			client.put(client.listenFrame(handle, mailbox, token));
+			await client.listening();
 			return client;
 		},
 		sender: async (wish: GrantWish = {}) => {

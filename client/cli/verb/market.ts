@@ -37,6 +37,7 @@ export const verb: Verb = {
 		"  --rate-spread-ppm N       what it keeps of an exchange, in parts per million (5000)",
 		"  --fixed-rate DOLLARS      for a bitcoin, and asks nobody; only with --play",
 		"  --lnd-url URL             takes and sends Lightning payments by an LND node, with --lnd-macaroon PATH and --lnd-cert PATH",
+		"  --phoenixd-url URL        takes and sends them by a phoenixd (http://127.0.0.1:9740), with FARELAY_PHOENIXD_PASSWORD_FILE",
 		"  --lightning-network NAME  bitcoin unless given; testnet, signet, regtest and simnet for trying",
 		"  --log-level LEVEL         info unless given",
 		"",

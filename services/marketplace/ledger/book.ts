@@ -26,8 +26,8 @@ export type TabRow = {
 };
 
 /**
- * What else rooms keep beside the money, each kind a table: `deposits`, `references` (which deposit a rail's reference is of) and `late` (what of
- * operators' earnings waits on) are of `funding/`,
+ * What else rooms keep beside the money, each kind a table: `deposits`, `references` (which deposit a rail's reference is of, or which payout an
+ * invoice was claimed by) and `late` (what of operators' earnings waits on) are of `funding/`,
  * the others of `payout/`.
  */
 export const RECORD_TABLES = ["deposits", "references", "late", "payouts", "destinations", "plans"] as const;

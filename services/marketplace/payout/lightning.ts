@@ -1,8 +1,10 @@
 /** What payouts need of Lightning before a rail is told: an invoice, read or asked for. The engines' own parts are in `rail/`; a test brings others. */
 
-import { isProblem, type Problem } from "#contracts/problem";
-import { type AddressDeps, invoiceOfAddress } from "#marketplace/rail/address";
-import { readInvoice } from "#marketplace/rail/bolt11";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Clock } from "#host/clock";
+import { invoiceOfAddress } from "#marketplace/rail/address";
+import { type Network, readInvoice } from "#marketplace/rail/bolt11";
+import { openOutside } from "#marketplace/rail/outside";
 
 /** What an invoice says, as far as a payout depends on it. */
 export type InvoiceTerms = {
@@ -18,15 +20,22 @@ export interface Lightning {
 	readInvoice(text: string): InvoiceTerms | Problem;
 	/** An invoice over exactly so much, from whoever answers for an address. */
 	invoiceFrom(address: string, amountMsat: bigint): Promise<string | Problem>;
+	close(): Promise<void>;
 }
 
-/** As a market has it: addresses are asked over the public network only. */
-export function openLightning(deps: AddressDeps): Lightning {
+/** As a market has it: on one network, and with no address inside its own. */
+export function openLightning(network: Network, clock: Clock): Lightning {
+	const outside = openOutside(clock);
 	return {
-		readInvoice,
+		readInvoice: (text) => {
+			const invoice = readInvoice(text);
+			if (isProblem(invoice) || invoice.network === network) return invoice;
+			return problem("malformed", `The invoice is for ${invoice.network}, and this market pays on ${network}.`);
+		},
 		invoiceFrom: async (address, amountMsat) => {
-			const invoice = await invoiceOfAddress(address, amountMsat, deps);
+			const invoice = await invoiceOfAddress(address, amountMsat, { outside, network, nowMs: () => clock.nowMs() });
 			return isProblem(invoice) ? invoice : invoice.text;
 		},
+		close: () => outside.close(),
 	};
 }

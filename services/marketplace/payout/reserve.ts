@@ -1,9 +1,9 @@
 /** Setting a payout's money aside: where exactly it goes and what it costs is decided here, for good, and then written in one change with the money. */
 
-import { hash } from "node:crypto";
 import { amount } from "#contracts/amount";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
+import { referenceKey } from "#marketplace/funding/deposit";
 import type { Book, Change, RowChange } from "#marketplace/ledger/book";
 import { earnedAccount } from "#marketplace/ledger/chart";
 import type { Rail } from "#marketplace/rail/rail";
@@ -118,15 +118,11 @@ async function placeOf(
 	if (read.amountMsat !== units)
 		return problem("unavailable", "The invoice is over another amount than was asked for.");
 	for (const { name } of rails)
-		if (await book.record("references", depositKey(name, read.paymentHash)))
+		if (await book.record("references", referenceKey(name, read.paymentHash)))
 			return problem("malformed", "That is an invoice of this market's own.");
 	const key = `invoice:${read.paymentHash}`;
 	const before = await book.record("references", key);
 	if (before) return problem("conflict", "That invoice belongs to another payout; a new one is needed.");
 	const row = { key, account: payout.account, state: "of-payout", dueMs: 0, value: payout.id };
 	return { to: invoice, rows: [{ table: "references", expect: 0, row }] };
-}
-
-function depositKey(rail: string, reference: string): string {
-	return `${rail}:${hash("sha256", reference, "hex")}`;
 }

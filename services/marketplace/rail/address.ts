@@ -30,18 +30,11 @@ export function isLightningAddress(text: string): boolean {
 	return name !== undefined && !/^\.+$/.test(name);
 }
 
-/** How addresses are asked, and what for. */
-export type AddressDeps = {
-	readonly outside: Outside;
-	readonly network: Network;
-	readonly nowMs: () => number;
-};
-
 /** Asks a Lightning address for an invoice over an amount; nothing is paid by asking. */
 export async function invoiceOfAddress(
 	address: string,
 	amountMsat: bigint,
-	{ outside, network, nowMs }: AddressDeps,
+	{ outside, network, nowMs }: { readonly outside: Outside; readonly network: Network; readonly nowMs: () => number },
 ): Promise<Invoice | Problem> {
 	const [, name, host] = (isLightningAddress(address) && ADDRESS.exec(address)) || [];
 	if (name === undefined || host === undefined)

@@ -33,7 +33,7 @@ export async function ask(line: Line, asked: Asked): Promise<Answer | Lost> {
 		const response = await request(line, asked, ended.signal);
 		const location = response.headers.get("location") ?? undefined;
 		const bytes = await readAll(response, asked.bytesMax);
-		const answer = { status: response.status, json: jsonOf(bytes) };
+		const answer = { status: response.status, json: parseJson(new TextDecoder().decode(bytes)) };
 		return location === undefined ? answer : { ...answer, location };
 	} catch (error) {
 		return { lost: whyLost(error) };
@@ -59,9 +59,9 @@ export async function askLines(
 			const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
 			rest = lines.pop() ?? "";
 			if (rest.length > asked.bytesMax) return { lost: "the answer is too long" };
-			for (const text of lines) if (text.trim() !== "" && each(parse(text))) return { status: response.status };
+			for (const text of lines) if (text.trim() !== "" && each(parseJson(text))) return { status: response.status };
 		}
-		if (rest.trim() !== "") each(parse(rest));
+		if (rest.trim() !== "") each(parseJson(rest));
 		return { status: response.status };
 	} catch (error) {
 		return { lost: whyLost(error) };
@@ -101,11 +101,8 @@ async function readAll(response: Response, bytesMax: number): Promise<Uint8Array
 	return Buffer.concat(chunks);
 }
 
-function jsonOf(bytes: Uint8Array): unknown {
-	return parse(new TextDecoder().decode(bytes));
-}
-
-function parse(text: string): unknown {
+/** Text as JSON; undefined when it is none. */
+export function parseJson(text: string): unknown {
 	try {
 		return JSON.parse(text);
 	} catch {

@@ -5,6 +5,7 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import type { Network } from "./bolt11.ts";
 import { openLnd } from "./lnd.ts";
+import { openPhoenixd } from "./phoenixd.ts";
 import { openPreimageKey } from "./preimage.ts";
 import type { Rail } from "./rail.ts";
 
@@ -16,10 +17,22 @@ export type LightningConfig = {
 	readonly lndMacaroon: string | undefined;
 	/** the path of the node's certificate */
 	readonly lndCert: string | undefined;
+	readonly phoenixdUrl: string;
+	readonly phoenixdPassword: string | undefined;
+};
+
+/** None of the engines, and no network with real money. */
+export const NO_LIGHTNING: LightningConfig = {
+	lightningNetwork: "regtest",
+	lndUrl: undefined,
+	lndMacaroon: undefined,
+	lndCert: undefined,
+	phoenixdUrl: "",
+	phoenixdPassword: undefined,
 };
 
 /** From a satoshi, about a twentieth of a cent, to a tenth of a bitcoin: more at once is for people who talk to each other. */
-const LND_RANGE = { min: 1_000n, max: 10_000_000_000n };
+const RANGE = { min: 1_000n, max: 10_000_000_000n };
 
 /** Ways are found within seconds or hardly ever. */
 const LND_PAY_MS_MAX = 60_000;
@@ -30,15 +43,19 @@ export function lightningEngines(
 	dataPath: string,
 	deps: { readonly clock: Clock },
 ): (() => Promise<Rail | Problem>)[] {
-	const { lightningNetwork: network, lndUrl, lndMacaroon, lndCert } = config;
+	const { lightningNetwork: network, lndUrl, lndMacaroon, lndCert, phoenixdUrl, phoenixdPassword } = config;
+	const ranges = { in: RANGE, out: RANGE };
 	const lnd = async (url: string): Promise<Rail | Problem> => {
 		if (lndMacaroon === undefined)
 			return problem("usage", "LND needs a macaroon: set FARELAY_LND_MACAROON to the path of its file.");
 		const preimageKey = await openPreimageKey(join(dataPath, "keys", "preimages.json"));
 		if (isProblem(preimageKey)) return preimageKey;
-		const ranges = { in: LND_RANGE, out: LND_RANGE };
 		const paths = { macaroonPath: lndMacaroon, certPath: lndCert };
 		return openLnd({ url, ...paths, network, ranges, payMsMax: LND_PAY_MS_MAX }, { ...deps, preimageKey });
 	};
-	return [...(lndUrl === undefined ? [] : [() => lnd(lndUrl)])];
+	const phoenixd = async (password: string) => openPhoenixd({ url: phoenixdUrl, password, network, ranges }, deps);
+	return [
+		...(lndUrl === undefined ? [] : [() => lnd(lndUrl)]),
+		...(phoenixdPassword === undefined ? [] : [() => phoenixd(phoenixdPassword)]),
+	];
 }

@@ -11,10 +11,11 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import { isLoopback } from "#host/loopback";
 import { type Answer, ask, askLines, type Lost } from "./ask.ts";
-import { expectInvoice, hasEnded, type Invoice, type Network } from "./bolt11.ts";
+import { expectInvoice, type Invoice, type Network } from "./bolt11.ts";
 import { keepListening } from "./listen.ts";
 import { depositOf, lndInvoice, paymentOf, refusalOf, resultOf } from "./lnd-answers.ts";
 import { outOfRange, routingCeiling, unreachable } from "./msat.ts";
+import { makePaying } from "./paying.ts";
 import { preimageOf } from "./preimage.ts";
 import type { DepositState, PaymentState, PayOrder, Rail, RailRange, Started, StartOrder, Way } from "./rail.ts";
 
@@ -131,7 +132,7 @@ export async function openLnd(config: LndConfig, deps: LndDeps): Promise<Rail | 
 	};
 
 	/** What LND says of a payment by its hash; "none" when it has none. */
-	const track = async (invoice: Invoice, amount: bigint): Promise<PaymentState | "none" | Problem> => {
+	const track = async (invoice: Invoice, { amount }: PayOrder): Promise<PaymentState | "none" | Problem> => {
 		// base64 for URLs, and LND wants its padding too
 		const hash = Buffer.from(invoice.paymentHash, "hex").toString("base64url");
 		const said = await first(to(`/v2/router/track/${hash}=`), ANSWER_MS_MAX, () => true);
@@ -140,46 +141,27 @@ export async function openLnd(config: LndConfig, deps: LndDeps): Promise<Rail | 
 		return said.notFound ? "none" : problem("unavailable", `LND did not say: ${said.refused}`);
 	};
 
-	const payment = async (order: PayOrder): Promise<PaymentState | Problem> => {
-		const invoice = expectInvoice(order.to, { network: config.network, amountMsat: order.amount });
-		// such an order is refused before anything leaves
-		if (isProblem(invoice)) return { state: "absent" };
-		const found = await track(invoice, order.amount);
-		if (found !== "none") return found;
-		if (invoice.expiresAtMs + ABSENT_AFTER_MS < clock.nowMs()) return { state: "absent" };
-		return { state: "unknown", why: "LND does not have it, and until the invoice ends it could still begin" };
-	};
-
-	const pay = async (order: PayOrder): Promise<PaymentState> => {
-		const invoice = expectInvoice(order.to, { network: config.network, amountMsat: order.amount });
-		if (isProblem(invoice)) return { state: "failed", why: invoice.detail };
-		const range = outOfRange(config.ranges.out, order.amount);
-		if (range) return { state: "failed", why: range.detail };
-		const ended = hasEnded(invoice, clock.nowMs());
-		const said = ended ? { refused: "the invoice has ended", notFound: false } : await send(invoice, order);
-		const state = "result" in said ? paymentOf(said.result, invoice, order.amount) : undefined;
-		if (state?.state === "sent" || state?.state === "failed") return state;
-		// refused, lost, or not done: only what LND has under the hash counts
-		const found = await track(invoice, order.amount);
-		if (isProblem(found)) return { state: "unknown", why: found.detail };
-		if (found !== "none") return found;
-		// LND answered this one request, and has nothing: it never began
-		if ("refused" in said) return { state: "failed", why: said.refused };
-		return { state: "unknown", why: "lost" in said ? said.lost : "LND does not have what it said that it had" };
-	};
-
-	const send = (invoice: Invoice, order: PayOrder) =>
-		first(
-			to("/v2/router/send", {
-				payment_request: invoice.text,
-				...(invoice.amountMsat === undefined ? { amt_msat: String(order.amount) } : {}),
-				fee_limit_msat: String(order.feeMax),
-				timeout_seconds: Math.ceil(config.payMsMax / 1_000),
-				no_inflight_updates: true,
-			}),
-			config.payMsMax + ANSWER_MS_MAX,
-			() => true,
-		);
+	const paying = makePaying(
+		{
+			network: config.network,
+			range: config.ranges.out,
+			absentAfterMs: ABSENT_AFTER_MS,
+			find: track,
+			send: async (invoice, order) => {
+				const asked = to("/v2/router/send", {
+					payment_request: invoice.text,
+					...(invoice.amountMsat === undefined ? { amt_msat: String(order.amount) } : {}),
+					fee_limit_msat: String(order.feeMax),
+					timeout_seconds: Math.ceil(config.payMsMax / 1_000),
+					no_inflight_updates: true,
+				});
+				const said = await first(asked, config.payMsMax + ANSWER_MS_MAX, () => true);
+				if ("result" in said) return paymentOf(said.result, invoice, order.amount);
+				return "refused" in said ? said : { state: "unknown", why: said.lost };
+			},
+		},
+		clock,
+	);
 
 	return {
 		name: "lightning-lnd",
@@ -234,8 +216,7 @@ export async function openLnd(config: LndConfig, deps: LndDeps): Promise<Rail | 
 			if (isProblem(found)) return found;
 			return found === "absent" ? { state: "absent" } : depositOf(found);
 		},
-		payment,
-		pay,
+		...paying,
 		balance: async () => {
 			const said = await once("/v1/balance/channels");
 			if ("lost" in said) return unreachable("LND", said.lost);

@@ -25,6 +25,8 @@ export type PayingDeps = {
 	/** the tab was swapped for another */
 	readonly renewed: () => void;
 	readonly closed: () => boolean;
+	/** whether its address may bring one more tab */
+	readonly mayBring: () => boolean;
 };
 
 /** Payments of one connection. */
@@ -116,7 +118,7 @@ export class Paying {
 		const paid = await old.offer(renew.final);
 		if (isProblem(paid)) return this.bad(paid);
 		if (this.deps.closed()) return;
-		const next = tabs.join(grant);
+		const next = tabs.join(grant, this.deps.mayBring);
 		if (isProblem(next)) return this.say(next);
 		if (next === old) return tabs.leave(next);
 		this.join(next, tag);

@@ -53,6 +53,7 @@ export class Session {
 			bye: (why) => this.bye(why),
 			renewed: () => this.sending.forgetOrigins(),
 			closed: () => this.ended,
+			mayBring: () => parts.newTabs.take(line.address),
 		});
 		this.sending = new Sending(parts, this.paying, this.answers);
 		this.listening = new Listening(parts, outbox, line.address);
@@ -90,10 +91,9 @@ export class Session {
 		this.listening.drained();
 	}
 
-	/** Says why and closes. */
+	/** Says why and closes. What came before it in a message was taken, and goes before it to its reader. */
 	bye(why: Problem): void {
 		if (this.ended) return;
-		// what came before it in this message was taken, and goes before it to its reader
 		this.sending.endRun();
 		this.line.outbox.frame(writeProblem(FRAME.bye, why));
 		this.end();

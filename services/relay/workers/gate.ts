@@ -167,7 +167,9 @@ export class Gate implements Teller {
 		const mailbox = route.mailbox ?? this.bind(route);
 		const state = mailbox?.state;
 		if (!mailbox || !state) return route.say("mailbox-unknown", seq);
-		const { counts } = this.parts;
+		const { counts, gate } = this.parts;
+		// the disk is this worker's: the one that was paid cannot know
+		if (gate.keeps && ttlS > 0) return route.say(gate.keeps, seq);
 		const origin = route.origin(state);
 		if (ttlS === 0) {
 			if (!origin.byCard) return route.say("token-needed", seq);
