@@ -48,6 +48,45 @@ suite("relays and traffic", () => {
 		assert.equal(carol.closed, undefined);
 	});
 
+	test("threat 11: a reader on a very slow line, of whom only acknowledgements show that it takes something, is not closed", async (t) => {
+		const clock = heldClock(Date.now());
+		const relay = await startTestRelay(t, {}, { clock });
+		const mailbox = keys();
+		const token = crypto.random(16);
+		const bob = await relay.reader();
+		bob.put(bob.listenFrame(1, mailbox, token));
+		await bob.listening();
+		const alice = await relay.sender();
+		alice.put(
+			alice.voucherFrame({ bytes: 1_000_000_000n, byteSeconds: 1_000_000_000n }),
+			alice.openFrame(1, mailbox.publicKey, TTL_S, token),
+			alice.openFrame(2, mailbox.publicKey, 0, token),
+			...[0, 1, 2].map((seq) => alice.sendFrame(1, seq, payload(1_000, seq))),
+		);
+		await until("three deliveries", () => bob.deliveries.length === 3 || undefined);
+		const waiting = () => relay.state().disk.mails;
+		await clock.advance(6_000);
+		await until("them to be on disk", () => waiting() === 3);
+		bob.ws.pause();
+		let seq = 3;
+		await until("the socket to be full", () => {
+			for (let i = 0; i < 20; i++) alice.put(alice.sendFrame(2, seq++, payload(60_000)));
+			return [...alice.refused.values()].includes("gone");
+		});
+		for (const number of [1, 2, 3]) {
+			await clock.advance(25_000);
+			bob.ack([number, number]);
+			bob.ping(number);
+			await until("the relay to have read it", () => relay.counts.listening === 0 || waiting() === 3 - number);
+			assert.equal(relay.counts.listening, 1, `after ${number}`);
+		}
+		bob.ack([1, 3]);
+		await clock.advance(31_000);
+		assert.equal(relay.counts.listening, 0, "what was acknowledged before shows nothing");
+		bob.ws.resume();
+		assert.equal((await bob.gone()).code, 4010);
+	});
+
 	test("threat 11: who asks for answers and never reads them is closed before they fill the memory", async (t) => {
 		const relay = await startTestRelay(t);
 		const mallory = await relay.reader();

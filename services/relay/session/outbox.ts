@@ -84,7 +84,7 @@ export class Post {
 export class Outbox {
 	/** Asked at the end of a turn for answers that were gathered during it. */
 	onTurn: (() => void) | undefined;
-	/** When something that waits was last taken, or nothing waited; on the clock that never jumps. */
+	/** When something that waits was last taken or acknowledged, or nothing waited; on the clock that never jumps. */
 	movedAtMs: number;
 	private readonly wire: Wire;
 	private readonly post: Post;
@@ -110,9 +110,12 @@ export class Outbox {
 		this.elapsedMs = elapsedMs;
 		this.limits = limits;
 		this.movedAtMs = elapsedMs();
-		wire.onTaken = () => {
-			this.movedAtMs = this.elapsedMs();
-		};
+		wire.onTaken = () => this.moved();
+	}
+
+	/** Its reader took something. The system says so only when it has taken a whole piece, which on a slow line takes longer than a reader's ack. */
+	moved(): void {
+		this.movedAtMs = this.elapsedMs();
 	}
 
 	/** Bytes that the system has not taken yet. */

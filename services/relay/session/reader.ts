@@ -100,15 +100,18 @@ export class Reader {
 
 	/** Takes an acknowledgement; numbers that were never delivered, or twice, are no error. */
 	ack(ranges: readonly Range[]): void {
+		let some = false;
 		for (const [first, last] of ranges) {
 			const to = Math.min(last, this.next - 1);
 			for (let number = Math.max(first, this.oldest); number <= to; number++) {
 				const copy = this.drop(number);
 				if (!copy) continue;
+				some = true;
 				copy.acked = true;
 				copy.mailbox.acked(copy);
 			}
 		}
+		if (some) this.outbox.moved();
 		this.advance();
 	}
 
