@@ -259,6 +259,69 @@ describe("card money", () => {
 	});
 });
 
+describe("a payment that its owner wants back", () => {
+	const dollars = (count: bigint) => (count * DOLLAR).toString();
+
+	it("goes back to the card once, whatever gets lost, and is not taken back a second time", async () => {
+		await comeUp();
+		await pay(10n);
+		// the answer never comes; asked again, Stripe has it
+		stripe.fail(/POST .*refunds/, 503, 503);
+		const first = await ada.client.funding.refund.mutate({ id: "first", amount: dollars(4n) });
+		assert.equal(first.came?.refund?.state, "sending");
+		assert.deepEqual(await money(), { balance: 6n * DOLLAR, fresh: 6n * DOLLAR, owed: 0n });
+		await later(60_000);
+		await later(60_000);
+		const again = await ada.client.funding.refund.mutate({ id: "first", amount: dollars(4n) });
+		assert.equal(again.came?.refund?.state, "sent");
+		for (let i = 0; i < 3; i++) await posted("charge.refunded");
+		assert.deepEqual(await money(), { balance: 6n * DOLLAR, fresh: 6n * DOLLAR, owed: 0n });
+		assert.equal(stripe.world.refunds.size, 1);
+		await later(14 * DAY_MS);
+		assert.deepEqual(await money(), { balance: 6n * DOLLAR, fresh: 0n, owed: 0n });
+	});
+
+	it("stays on the purse when Stripe refuses, and what was spent is not given back", async () => {
+		await comeUp();
+		const intent = await pay(10n);
+		await ada.open({ relay: relay.key.publicKey, cap: amount(4n * DOLLAR) });
+		const spent = await refusedBy(ada.client.funding.refund.mutate({ id: "first", amount: dollars(8n) }));
+		assert.equal(spent.problem, "balance-short");
+		const more = await refusedBy(ada.client.funding.refund.mutate({ id: "first", amount: dollars(11n) }));
+		assert.equal(more.problem, "malformed");
+		const odd = await refusedBy(ada.client.funding.refund.mutate({ id: "first", amount: "1" }));
+		assert.equal(odd.problem, "malformed");
+		const { balance } = await money();
+		const charge = stripe.world.charges.get(stripe.world.intents.get(intent)?.latest_charge as string);
+		stripe.fail(/POST .*refunds/, 503);
+		await ada.client.funding.refund.mutate({ id: "first", amount: dollars(1n) });
+		assert.equal((await money()).balance, balance - DOLLAR);
+		Object.assign(charge as object, { amount_captured: 1_061, amount_refunded: 1_061 });
+		await later(60_000);
+		const said = await ada.client.funding.status.query({ id: "first" });
+		assert.equal(said.came?.refund?.state, "failed");
+	});
+});
+
+describe("an operator who is to be paid at Stripe", () => {
+	it("opens one account, is told where to go on, and is ready when Stripe says so", async () => {
+		await comeUp();
+		const { client } = relay.operator;
+		const who = { rail: "card", country: "ke", email: "olu@relay.example" };
+		stripe.fail(/POST .*core.accounts/, "lost");
+		const first = await client.operator.signUp.mutate(who);
+		assert.match(first.url ?? "", /^https:/);
+		assert.equal(first.ready, false);
+		const second = await client.operator.signUp.mutate(who);
+		assert.equal(second.to, first.to);
+		assert.equal(stripe.world.accounts.size, 1);
+		stripe.activate(first.to);
+		assert.deepEqual(await client.operator.signUp.mutate(who), { to: first.to, ready: true, url: null });
+		const refused = await refusedBy(client.operator.signUp.mutate({ ...who, rail: "play" }));
+		assert.equal(refused.problem, "rail-closed");
+	});
+});
+
 describe("threat 16: the door for events", () => {
 	it("refuses what is forged, altered, stale or too large, and knows no other rail", async () => {
 		await comeUp();

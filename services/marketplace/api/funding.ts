@@ -5,6 +5,7 @@ import { amount, formatAmount } from "#contracts/amount";
 import { isProblem, problem } from "#contracts/problem";
 import { type Deposit, depositKey, idOf, readDeposit } from "#marketplace/funding/deposit";
 import { creditFor } from "#marketplace/funding/exchange";
+import { refundDeposit } from "#marketplace/funding/giveback";
 import { fundPlay } from "#marketplace/funding/play";
 import { type Quote, quoteDeposit, railFor } from "#marketplace/funding/quote";
 import { depositOf, startDeposit } from "#marketplace/funding/start";
@@ -56,6 +57,8 @@ function showDeposit(deposit: Deposit) {
 					atMs: came.atMs,
 					/** until when who paid can take it back */
 					backUntilMs: came.backUntilMs ?? null,
+					/** what was given back to the card at its owner's wish, or is on its way there */
+					refund: came.refund ? { amount: formatAmount(came.refund.nanos), state: came.refund.state } : null,
 				}
 			: null,
 		says: says ?? null,
@@ -91,6 +94,13 @@ export const funding = router({
 			const order = { id: input.id, rail: input.rail, asked: input.amount };
 			return showDeposit(accept(await startDeposit(ctx.market, ctx.account, order)));
 		}),
+
+	/** Gives so much of a deposit back to the card that paid it, once. */
+	refund: signed
+		.input(z.strictObject({ id: depositId, amount: money }))
+		.mutation(async ({ ctx, input }) =>
+			showDeposit(accept(await refundDeposit(ctx.market, ctx.account, input.id, input.amount))),
+		),
 
 	/** What became of a deposit. */
 	status: signed.input(z.strictObject({ id: depositId })).query(async ({ ctx, input }) => {

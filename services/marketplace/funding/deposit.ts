@@ -31,6 +31,17 @@ export type Came = {
 	readonly fresh: Amount;
 	/** what was taken back, in the rail's unit */
 	readonly back: bigint;
+	/** what its owner wanted back */
+	readonly refund?: Refund;
+};
+
+/** A payment on its way back to who paid it. `isFresh`: from which purse it was taken. */
+export type Refund = {
+	readonly id: string;
+	readonly units: bigint;
+	readonly nanos: Amount;
+	readonly isFresh: boolean;
+	readonly state: "sending" | "sent" | "failed";
 };
 
 /** A deposit. */
@@ -78,7 +89,7 @@ export function referenceKey(rail: string, reference: string): string {
 type Json = Omit<Deposit, "key" | "version" | "account" | "state" | "dueMs">;
 
 /** Fields that are bigint, by their names anywhere in a deposit. */
-const BIGINTS = new Set(["asked", "units", "fee", "credited", "spread", "msatPerDollar", "fresh", "back"]);
+const BIGINTS = new Set(["asked", "units", "fee", "credited", "spread", "msatPerDollar", "fresh", "back", "nanos"]);
 
 /** Reads a deposit from its record. @throws for a record that no market wrote. */
 export function readDeposit(row: RecordRow): Deposit {

@@ -6,11 +6,12 @@
 import { amount, NOTHING } from "#contracts/amount";
 import { freshAccount, owedAccount, payerAccount, RISK, RISK_LENT } from "#marketplace/ledger/chart";
 import { move, type Part } from "#marketplace/ledger/post";
-import type { DepositState, RailWorld } from "#marketplace/rail/rail";
+import type { DepositState, Rail, RailWorld } from "#marketplace/rail/rail";
 import { clearTabs } from "./clear.ts";
 import { NEVER_MS, type Step, write } from "./decide.ts";
 import type { Backed, Deposit } from "./deposit.ts";
 import { creditFor } from "./exchange.ts";
+import { followRefund } from "./refund.ts";
 import type { FundingMarket } from "./start.ts";
 
 /** A dispute is decided within four months; after this nobody looks again by themselves. */
@@ -24,10 +25,13 @@ export async function stepBack(
 	market: FundingMarket,
 	deposit: Deposit,
 	said: DepositState,
-	world: RailWorld,
+	rail: Rail,
 ): Promise<Step | undefined> {
 	if (!isBacked(deposit) || (said.state !== "paid" && said.state !== "returned")) return undefined;
 	const { came } = deposit;
+	const { world } = rail;
+	// what is on its way back is not taken back a second time
+	if (came.refund?.state === "sending") return await followRefund(market, deposit, came.refund, rail);
 	if (said.state === "paid" && said.amount > came.units) return undefined;
 	const taken = said.state === "returned" ? least(said.amount, came.units) : 0n;
 	if (taken > came.back) return await takeBack(market, deposit, taken, world);

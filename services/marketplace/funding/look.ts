@@ -52,7 +52,7 @@ async function stepOf(market: FundingMarket, deposit: Deposit): Promise<Step> {
 	const rail = market.rails.find((one) => one.name === quote.rail);
 	const said = rail && (await rail.deposit(reference));
 	if (!said || isProblem(said)) return postpone(deposit, nowMs());
-	const back = await stepBack(market, deposit, said, rail.world);
+	const back = await stepBack(market, deposit, said, rail);
 	if (back) return back;
 	if (said.state !== "paid" || !needsRate(deposit, said)) return decide(deposit, said, nowMs(), rail.world);
 	const rate = await rateFor(market, quote.unit);

@@ -100,6 +100,20 @@ export type PaymentState =
 /** What a rail has with its provider, in its unit, for reconciling: undefined where it cannot be asked. */
 export type RailBalance = { readonly spendable: bigint; readonly pending: bigint };
 
+/** Somebody who wants to be paid out by a provider that must know who they are. */
+export type SignUpOrder = {
+	/** ours: an operator's public key in hex */
+	readonly id: string;
+	/** two letters, as ISO 3166 has them, in lower case */
+	readonly country: string;
+	readonly email: string;
+	/** the account that was opened for them before */
+	readonly to: string | undefined;
+};
+
+/** An account to be paid out to; `url` is where its owner tells the provider what it still wants to know. */
+export type SignedUp = { readonly to: string; readonly ready: boolean; readonly url: string | undefined };
+
 /** A way for money to come in and go out. Every method may take as long as the network does, and none throws for what the provider says. */
 export interface Rail {
 	/** its name in listings, statements and records, like `lightning-lnd` */
@@ -126,6 +140,8 @@ export interface Rail {
 		readonly reference: string;
 		readonly amount: bigint;
 	}) => Promise<PaymentState>;
+	/** Opens an account to be paid out to; undefined where nobody needs one. */
+	readonly signUp?: (order: SignUpOrder) => Promise<SignedUp | Problem>;
 	/** Takes what the provider posts to the market's door. A problem when it is forged, stale or nonsense; what it says becomes a hint. */
 	readonly receive?: (
 		body: Uint8Array,

@@ -6,6 +6,7 @@
 import type Stripe from "stripe";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Rail, RailBalance } from "./rail.ts";
+import { signUp } from "./stripe-account.ts";
 import { askFor, CENTS_MAX, centsOf, openClient, type StripeOptions, type StripeParts } from "./stripe-client.ts";
 import { depositOf, giveBack, startDeposit } from "./stripe-deposit.ts";
 import { eventDoor } from "./stripe-event.ts";
@@ -50,6 +51,7 @@ export async function openStripe(options: StripeOptions): Promise<Rail | Problem
 		payment: (order) => payoutOf(parts, sent, order),
 		pay: (order) => payOut(parts, sent, order),
 		giveBack: (order) => giveBack(parts, order),
+		signUp: (order) => signUp(parts, order),
 		receive: eventDoor(parts, (reference) => {
 			for (const hint of hints) hint(reference);
 		}),

@@ -122,7 +122,12 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 		for (const [wanted, path, run] of ENDPOINTS) {
 			const found = method === wanted ? path.exec(url.pathname) : null;
 			if (!found) continue;
-			const fields = type.includes("json") ? (JSON.parse(raw || "{}") as Json) : formOf(raw || url.search.slice(1));
+			const fields =
+				method !== "POST"
+					? formOf(url.search.slice(1))
+					: type.includes("json")
+						? (JSON.parse(raw || "{}") as Json)
+						: formOf(raw);
 			const answer = run(world, { fields, id: found[1] ?? "" }, emit);
 			// what fails validation is not kept: nothing was begun
 			if (method === "POST" && key && !/^parameter_/.test(String((answer.body.error as Json | undefined)?.code ?? "")))
