@@ -52,6 +52,9 @@ function dollars(text: string): Tariff["sendPerMb"] {
 /** Where in a box's folder its Lightning nodes keep what they have, and have their door. */
 const LIGHTNING_FOLDER = "lightning";
 
+/** Dollars for a bitcoin, of which there are none here: at this a millisatoshi is less than what an empty file costs to send. */
+const FIXED_RATE = "10000";
+
 /** The two relays: the default ask, and twice that for sending with half of it for keeping. */
 const TARIFFS: readonly Tariff[] = [
 	{ sendPerMb: dollars("0.0005"), storePerMbDay: dollars("0.000001") },
@@ -78,8 +81,9 @@ async function start({ data, port, logLevel, play }: BoxOptions, stopping: Stopp
 	const clock = systemClock;
 	const lightning = play ? undefined : await startLightning(join(data, LIGHTNING_FOLDER), logOf("lightning"), stopping);
 	if (isProblem(lightning)) return lightning;
+	const config = playConfig(join(data, "market"));
 	const market = await startMarketplace(
-		{ ...playConfig(join(data, "market")), port, logLevel },
+		{ ...config, rates: { ...config.rates, fixedRate: FIXED_RATE }, port, logLevel },
 		{ clock, log: logOf("market"), crypto, ...(lightning && { rails: [lightning.rail] }) },
 	);
 	if (isProblem(market)) return market;

@@ -1,13 +1,13 @@
 /**
- * The main job, done as people would do it: a file, sent sealed to someone who is offline, kept by a relay, fetched, opened and
- * checked; paid for by vouchers, redeemed, settled. Everything goes through the SDK, the market's API and the relay's own
+ * The main job, done as people would do it: a deposit over Lightning, a file sent sealed to someone who is offline, kept by a relay, fetched, opened and
+ * checked; paid for by vouchers, redeemed, settled, and paid out over Lightning. Everything goes through the SDK, the market's API and the relay's own
  * `/metrics`; nothing here reaches into a service.
  */
 
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Amount, add, formatAmount, NOTHING, parseAmount, parseDollars } from "#contracts/amount";
+import { type Amount, add, formatAmount, NOTHING, parseAmount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { writeDispute } from "#contracts/dispute";
 import { marketKeyOf } from "#contracts/market";
@@ -21,6 +21,8 @@ import { FarelayError, orThrow } from "#sdk/error";
 import type { RelayOffer } from "#sdk/market";
 import type { Settlement } from "#sdk/wallet";
 import type { Box } from "./box.ts";
+import { type Deposited, fundByLightning, fundByPlay } from "./deposit.ts";
+import { type PaidOut, payOut } from "./payout.ts";
 
 /** What somebody who watches is told. */
 export type Teller = {
@@ -33,6 +35,9 @@ export type Teller = {
 /** What the job came to. */
 export type Outcome = {
 	readonly relay: RelayOffer;
+	/** how the sender's money came in and the operator's went out; undefined with play money, and a payout where nothing to speak of was earned */
+	readonly deposit: Deposited | undefined;
+	readonly payout: PaidOut | undefined;
 	readonly sha256: { readonly sent: string; readonly received: string };
 	readonly bytes: { readonly payload: number; readonly sealed: bigint; readonly received: number };
 	readonly nanos: Readonly<Record<"payer" | "operator" | "marketFee" | "commons" | "returned" | "reserved", Amount>>;
@@ -43,8 +48,6 @@ export type Outcome = {
 	readonly dispute: string;
 };
 
-/** What the sender is given to begin with: enough for some ten gigabytes at the default ask. */
-const PLAY_MONEY = parseDollars("5") as Amount;
 /** How long a relay may take to hand in its till. */
 const REDEEM_MS_MAX = 20_000;
 const POLL_MS = 100;
@@ -75,7 +78,9 @@ async function carry(box: Box, { sender, reader, file }: Cast, tell: Teller): Pr
 	const card = await reader.card({ relay, name: "reader" });
 	await reader.close();
 
-	const before = await fund(sender);
+	const deposit = box.lightning ? await fundByLightning(box.lightning, sender, tell.step) : await fundByPlay(sender);
+	if (isProblem(deposit)) return deposit;
+	const before = await sender.balance();
 	const vouchersBefore = await vouchersAt(relay);
 	const cost = await sender.estimate(card, file);
 	tell.step(`The sender asks what it costs: ${cost.sealedBytes} bytes sealed, ${say(cost.total)} with fees.`);
@@ -99,8 +104,12 @@ async function carry(box: Box, { sender, reader, file }: Cast, tell: Teller): Pr
 	if (sha256.sent !== sha256.received) return problem("seal-broken", "What arrived is not what was sent.");
 	const dispute = await keepDispute(box, sender, settled);
 	if (isProblem(dispute)) return dispute;
+	const payout = box.lightning && (await payOut(box.lightning, operator, tell.step));
+	if (isProblem(payout)) return payout;
 	return {
 		relay,
+		deposit,
+		payout,
 		sha256,
 		bytes: { payload: file.sizeBytes, sealed: money.sealed, received: got.bytes },
 		nanos: money.nanos,
@@ -112,13 +121,6 @@ async function carry(box: Box, { sender, reader, file }: Cast, tell: Teller): Pr
 }
 
 const say = (nanos: Amount) => `${formatAmount(nanos)} nano-dollars`;
-
-/** Gives the sender play money, and says what they have now. */
-async function fund(sender: Client): Promise<Amount> {
-	const order = { id: randomUUID(), amount: formatAmount(PLAY_MONEY) };
-	if ((await sender.balance()) < PLAY_MONEY) orThrow(await attempt(() => sender.market.api.funding.play.mutate(order)));
-	return sender.balance();
-}
 
 /** The vouchers that a relay has counted since it started, as its `/metrics` says. */
 async function vouchersAt(relay: RelayOffer): Promise<number> {

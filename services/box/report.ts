@@ -10,15 +10,23 @@ import { checkPayouts } from "#marketplace/payout/check";
 import { checkTabs } from "#marketplace/tab/check";
 import type { Box } from "./box.ts";
 import type { Outcome } from "./job.ts";
+import { LIGHTNING_RAIL } from "./lightning/rail.ts";
+import type { PaidOut } from "./payout.ts";
 
 const KIB_PER_MIB = 1024;
+
+/** A payout as JSON: `nanos` is `net`, `railFee` and `marketFee` together. */
+const outOf = ({ paymentHash, ...amounts }: PaidOut) => ({
+	paymentHash,
+	...Object.fromEntries(Object.entries(amounts).map(([name, value]) => [name, formatAmount(value)])),
+});
 
 /** The lines and the object. The ledger is proved as `farelay audit` does it: from the file, beside the market that writes to it. */
 export async function tellOf(box: Box, job: Outcome): Promise<{ lines: string[]; out: object } | Problem> {
 	const audit = await auditFile(ledgerPath(join(box.data, "market")), [checkTabs, checkPayouts]);
 	if (isProblem(audit)) return audit;
 	if (!audit.holds) return problem("data-corrupt", `The ledger does not hold: ${audit.findings[0]}`);
-	const { relay, sha256, bytes, nanos, vouchers } = job;
+	const { relay, sha256, bytes, nanos, vouchers, deposit, payout } = job;
 	const { sendPerMb, storePerMbDay } = relay.tariff;
 	const seconds = Math.round(process.uptime() * 1000) / 1000;
 	const maxRssMiB = Math.round((process.resourceUsage().maxRSS / KIB_PER_MIB) * 10) / 10;
@@ -28,6 +36,9 @@ export async function tellOf(box: Box, job: Outcome): Promise<{ lines: string[];
 		delivery: "kept",
 		relay: { id: toHex(relay.key), sendPerMb: formatAmount(sendPerMb), storePerMbDay: formatAmount(storePerMbDay) },
 		nanos: Object.fromEntries(Object.entries(nanos).map(([name, value]) => [name, formatAmount(value)])),
+		rail: deposit ? LIGHTNING_RAIL : "play",
+		...(deposit && { deposit: { paymentHash: deposit.paymentHash, nanos: formatAmount(deposit.nanos) } }),
+		...(deposit && { payout: payout ? outOf(payout) : null }),
 		vouchers,
 		ledger: { sum: audit.sum.toString(), transfers: audit.transfers },
 		dispute: job.dispute,
@@ -48,13 +59,20 @@ export async function tellOf(box: Box, job: Outcome): Promise<{ lines: string[];
 		`    Bytes: ${bytes.payload}, sealed ${bytes.sealed}. Vouchers: ${vouchers.signed} signed, ${vouchers.accepted} accepted. Redemptions: ${vouchers.redeemed}.`,
 		"",
 		"  Who paid what",
+		...(deposit ? [money("came in over Lightning", deposit.nanos)] : []),
 		money("reserved when the tab was opened", nanos.reserved),
 		money("came back when it was closed", nanos.returned),
 		money("paid", nanos.payer),
 		money("  of it to the operator", nanos.operator),
 		money("  of it the market's fee", nanos.marketFee),
 		money("  of it to the commons", nanos.commons),
+		...(payout
+			? [money("went out over Lightning", payout.nanos), money("  of it the market kept by the rate", payout.marketFee)]
+			: []),
 		"",
+		...(deposit
+			? [`  Payment hashes: in ${deposit.paymentHash}, out ${payout?.paymentHash ?? "none, too little was earned"}.`]
+			: []),
 		`  The ledger: ${audit.transfers} transfers, all entries sum to ${formatDollars(audit.sum)}.`,
 		`  Who owes whom, for anyone to check: npx farelay verify ${job.dispute}`,
 	];

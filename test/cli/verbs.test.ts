@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, before, suite, test } from "node:test";
 import { promisify } from "node:util";
 import type { Verb } from "#cli/verb";
@@ -257,6 +259,41 @@ suite("farelay box --once, and what can be checked of it afterwards", () => {
 		out = JSON.parse(await readFile(place.path("out.json"), "utf8")) as Record<string, unknown>;
 	});
 	after(() => place.end());
+
+	test("its money came in and went out over Lightning, and is all there to the nano", async () => {
+		const { rail, deposit, payout, nanos } = out as Record<string, Record<string, string>>;
+		assert.equal(rail, "lightning-regtest");
+		assert.match(String(deposit?.paymentHash), /^[0-9a-f]{64}$/);
+		assert.match(String(payout?.paymentHash), /^[0-9a-f]{64}$/);
+		assert.ok(BigInt(deposit?.nanos ?? 0) >= 5_000_000_000n);
+		const of = (name: string) => BigInt(payout?.[name] ?? -1);
+		assert.equal(of("nanos"), of("net") + of("railFee") + of("marketFee"));
+		// what is left is less than a millisatoshi
+		const left = BigInt(nanos?.operator ?? 0) - of("nanos");
+		assert.ok(left >= 0n && left < 200n, `${left}`);
+		// world, payer, operator: what the two payments say is what stands in the ledger
+		const ledger = new DatabaseSync(join(String(out.data), "market", "ledger.db"), { readOnly: true });
+		const balance = (like: string) =>
+			BigInt(ledger.prepare("SELECT sum(balance) AS sum FROM accounts WHERE name LIKE ?").get(like)?.sum as number);
+		try {
+			assert.equal(balance("operator:%:earned"), left);
+			assert.equal(balance("operator:%:leaving"), 0n);
+			assert.equal(balance("payer:%"), BigInt(deposit?.nanos ?? 0) - BigInt(nanos?.payer ?? 0));
+			const kept = balance("market:rate");
+			assert.equal(-balance("world:lightning"), BigInt(deposit?.nanos ?? 0) + kept - of("nanos"));
+		} finally {
+			ledger.close();
+		}
+	});
+
+	test("with --play it starts without the Lightning nodes, and says which rail it was", async () => {
+		const more = ["--data", place.path("play"), "--json", place.path("play.json")];
+		const ran = await place.run(["box", "--once", "--play", ...more]);
+		assert.equal(ran.code, 0, ran.out + ran.err);
+		const { rail, deposit, payout } = JSON.parse(await readFile(place.path("play.json"), "utf8"));
+		assert.deepEqual([rail, deposit, payout], ["play", undefined, undefined]);
+		await assert.rejects(stat(place.path("play", "lightning")));
+	});
 
 	test("verify: says who owes whom, with the market's key pinned and without", async () => {
 		const verdict = await place.done(["verify", String(out.dispute)]);

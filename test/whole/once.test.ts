@@ -17,6 +17,9 @@ type Out = {
 	nanos: Record<"payer" | "operator" | "marketFee" | "commons" | "returned" | "reserved", string>;
 	vouchers: { signed: number; accepted: number; redeemed: number };
 	ledger: { sum: string; transfers: number };
+	rail: string;
+	deposit?: { paymentHash: string; nanos: string };
+	payout?: Record<"paymentHash" | "nanos" | "railFee" | "marketFee" | "net", string>;
 	dispute: string;
 	data: string;
 	maxRssMiB: number;
@@ -55,8 +58,8 @@ suite("the market in a box, on one command", () => {
 		await handle.close();
 	}
 
-	async function once(name: string): Promise<Out> {
-		const words = ["--prefix", home, "start", "--", "--once", "--file", name, "--json", `${name}.json`];
+	async function once(name: string, ...more: string[]): Promise<Out> {
+		const words = ["--prefix", home, "start", "--", "--once", "--file", name, "--json", `${name}.json`, ...more];
 		const { code, out, err } = await run(folder, "npm", ...words);
 		assert.equal(code, 0, `${out}\n${err}`);
 		return JSON.parse(await readFile(join(folder, `${name}.json`), "utf8")) as Out;
@@ -85,9 +88,25 @@ suite("the market in a box, on one command", () => {
 			assert.equal(out.ledger.sum, "0");
 			assert.ok(out.vouchers.signed >= out.vouchers.accepted && out.vouchers.accepted >= out.vouchers.redeemed);
 			assert.ok((await stat(out.data)).isDirectory());
-			assert.ok(out.maxRssMiB < 400, `${out.maxRssMiB} MiB`);
+			assert.equal(out.rail, "lightning-regtest");
+			const { deposit, payout } = out;
+			assert.ok(deposit && payout && deposit.paymentHash !== payout.paymentHash);
+			for (const { paymentHash } of [deposit, payout]) assert.match(paymentHash, /^[0-9a-f]{64}$/);
+			const paid = (name: "nanos" | "net" | "railFee" | "marketFee") => BigInt(payout[name]);
+			assert.ok(BigInt(deposit.nanos) > 0n && paid("net") > 0n);
+			assert.equal(paid("nanos"), paid("net") + paid("railFee") + paid("marketFee"));
+			assert.ok(out.maxRssMiB < 700, `${out.maxRssMiB} MiB`);
 		});
 	}
+
+	test("with play money alone it needs less than 400 MiB, for a large file too", async () => {
+		const out = await once("film", "--play", "--data", "play");
+		assert.equal(out.rail, "play");
+		assert.deepEqual([out.deposit, out.payout], [undefined, undefined]);
+		assert.equal(out.sha256.sent, out.sha256.received);
+		assert.equal(out.ledger.sum, "0");
+		assert.ok(out.maxRssMiB < 400, `${out.maxRssMiB} MiB`);
+	});
 
 	test("the dispute file says who owes whom, and any changed character is found", async () => {
 		const { dispute } = JSON.parse(await readFile(join(folder, "photo.json"), "utf8")) as Out;

@@ -35,8 +35,8 @@ export function makeLightningRail(hub: Hub): Rail {
 		world: "world:lightning",
 		unit: "msat",
 		ranges: { in: RANGE, out: RANGE },
-		// a payer pays for the way to us; from here the operator's wallet is next door, but what routing costs is known only afterwards
-		quote: async (way, amount) => refuse(amount) ?? { fee: 0n, atMost: way === "out" },
+		// a payer pays for the way to us, and from here both wallets are next door
+		quote: async (_way, amount) => refuse(amount) ?? { fee: 0n, atMost: false },
 		async start({ id, amount, text, expiresAtMs }) {
 			const refused = refuse(amount);
 			if (refused) return refused;
