@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { openSilentLog } from "#host/log";
 import { referenceKey } from "#marketplace/funding/deposit";
+import type { Book, Change, Outcome } from "#marketplace/ledger/book";
+import { leavingAccount } from "#marketplace/ledger/chart";
 import { askDue, askPayout, payoutOf, setWishes } from "#marketplace/payout/ask";
+import { checkPayouts } from "#marketplace/payout/check";
 import { readTarget } from "#marketplace/payout/destination";
 import { billOfPayout, type Payout } from "#marketplace/payout/payout";
-import { makePayouts } from "#marketplace/payout/payouts";
+import { makePayouts, type Payouts } from "#marketplace/payout/payouts";
 import { DoubleRail } from "#test/support/doublerail";
 import { fine } from "#test/support/market";
 import { ADDRESS, OPERATOR, openTill, type Till, usd } from "#test/support/payouts";
@@ -25,6 +29,20 @@ async function ready(given?: Parameters<typeof openTill>[0]): Promise<Till> {
 function refused(answer: unknown): Problem {
 	if (!isProblem(answer)) return assert.fail(`was not refused: ${JSON.stringify(answer, (_, v) => `${v}`)}`);
 	return answer;
+}
+
+/** A second owner, whose record is written by a test's leave in the moment before the rail is told. */
+function atBegin(till: Till, leave: (go: () => Promise<Outcome[]>) => Promise<Outcome[]>): Payouts {
+	const begins = (change: Change) =>
+		change.rows?.some(({ table, row }) => table === "payouts" && row.state === "sending");
+	const book: Book = {
+		...till.book,
+		apply: (changes) => {
+			const go = () => till.book.apply(changes);
+			return changes.some(begins) ? leave(go) : go();
+		},
+	};
+	return makePayouts({ ...till, book, log: openSilentLog() });
 }
 
 /** Ten dollars are there or on their way, or what is missing was paid once. */
@@ -140,8 +158,33 @@ describe("a payout", () => {
 		await till.audit();
 	});
 
+	it("to an address that answers with an invoice over more is not made", async () => {
+		const till = await ready();
+		till.lightning.wrongBy = 1_000n;
+		const ended = await till.end((await till.click({ name: "first" })).id);
+		assert.deepEqual([ended.course.state, till.rail.told.length], ["failed", 0]);
+		assert.match(ended.course.why ?? "", /another amount/);
+		await holds(till, ended);
+	});
+
+	it("whose money is not set aside is found by the audit", async () => {
+		const till = await ready();
+		till.rail.fates.push("takes its time");
+		await till.click({ name: "first" });
+		await till.audit();
+		const entries = [
+			{ account: leavingAccount(OPERATOR), nanos: -5n },
+			{ account: "market:fees", nanos: 5n },
+		];
+		await till.book.apply([{ transfer: { id: "theft", cause: "A bug", atMs: 0, entries } }]);
+		assert.match(
+			(await till.book.audit([checkPayouts])).findings[0] ?? "",
+			/are under way need \d+ nano-dollars, but \d+ are/,
+		);
+	});
+
 	it("needs an account that is not frozen, something earned, a way out and enough for it", async () => {
-		const frozen = openTill({ frozen: [OPERATOR] });
+		const frozen = openTill({ frozen: new Set([OPERATOR]) });
 		assert.equal(refused(await askPayout(frozen, OPERATOR, { name: "a" })).problem, "unauthorized");
 		const till = openTill();
 		assert.equal(refused(await askPayout(till, OPERATOR, { name: "a" })).problem, "not-found");
@@ -177,7 +220,7 @@ describe("threat 19: a payout", () => {
 
 	it("is carried out by two processes at once: the rail is told once", async () => {
 		const till = await ready();
-		const other = makePayouts(till as Till & { log: never });
+		const other = makePayouts({ ...till, log: openSilentLog() });
 		const { id } = fine(await askPayout(till, OPERATOR, { name: "first" }));
 		await Promise.all([till.payouts.advance(id), other.advance(id)]);
 		const ended = await till.end(id);
@@ -210,6 +253,9 @@ describe("threat 19: a payout", () => {
 		const going = till.payouts.advance(id);
 		for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
 		assert.equal((await payoutOf(till, id))?.course.state, "sending");
+		till.rail.hint(id);
+		for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+		assert.equal(till.rail.asked, 0, "nobody asks about what is being told");
 		await till.clock.advance(60_000);
 		assert.equal((await going).course.state, "unknown");
 		const ended = await till.end(id);
@@ -263,11 +309,16 @@ describe("threat 19: a payout", () => {
 		const till = await ready();
 		const { id } = fine(await askPayout(till, OPERATOR, { name: "first" }));
 		await till.goTo("lightning", "mallory@evil.example");
+		// nobody went on with it for two days, in which the new address has come of age
+		await till.clock.advance(2 * DAY_MS);
 		const stopped = await till.payouts.advance(id);
-		assert.equal(stopped.course.state, "failed");
+		assert.deepEqual(
+			[stopped.course.state, stopped.course.why],
+			["failed", "The destination was changed after this payout was asked for."],
+		);
+		assert.deepEqual(till.lightning.asked, []);
 		assert.equal(till.rail.told.length, 0);
 		await holds(till, stopped);
-		await till.clock.advance(DAY_MS);
 		till.rail.fates.push("takes its time");
 		const second = await till.click({ name: "second" });
 		await till.goTo();
@@ -275,16 +326,53 @@ describe("threat 19: a payout", () => {
 		assert.equal((await till.end(second.id)).course.state, "sent");
 	});
 
-	it("is told to the rail in the same moment as its address changes: one of the two is first, and the other knows", async () => {
+	it("is about to leave in the moment in which its address changes: the change is first, and it does not leave", async () => {
 		const till = await ready();
+		let changed = false;
+		const payouts = atBegin(till, async (go) => {
+			if (!changed) await till.goTo("lightning", "mallory@evil.example");
+			changed = true;
+			return go();
+		});
 		const { id } = fine(await askPayout(till, OPERATOR, { name: "first" }));
-		const [payout] = await Promise.all([
-			till.payouts.advance(id),
-			setWishes(till, OPERATOR, { target: fine(readTarget("lightning", "mallory@evil.example")) }),
-		]);
-		const ended = await till.end(payout.id);
-		assert(till.rail.paid.every((order) => order.id === id));
+		const stopped = await payouts.advance(id);
+		assert.deepEqual([changed, stopped.course.state, till.rail.told.length], [true, "failed", 0]);
+		await holds(till, stopped);
+	});
+
+	it("is held up for longer than a minute before it leaves: it does not leave at all, for it might be taken for lost", async () => {
+		const till = await ready();
+		const payouts = atBegin(till, async (go) => {
+			const outcomes = await go();
+			till.clock.jump(61_000);
+			return outcomes;
+		});
+		const { id } = fine(await askPayout(till, OPERATOR, { name: "first" }));
+		await payouts.advance(id);
+		const ended = await till.end(id);
+		assert.deepEqual([ended.course.state, till.rail.told.length], ["failed", 0]);
 		await holds(till, ended);
+	});
+
+	it("is of an account that was frozen meanwhile: it does not leave", async () => {
+		const frozen = new Set<string>();
+		const till = await ready({ frozen });
+		const { id } = fine(await askPayout(till, OPERATOR, { name: "first" }));
+		frozen.add(OPERATOR);
+		const stopped = await till.payouts.advance(id);
+		assert.deepEqual([stopped.course.state, till.rail.told.length], ["failed", 0]);
+		await holds(till, stopped);
+	});
+
+	it("was sent over another amount than was ordered, as the rail says: nothing is believed of that", async () => {
+		const till = await ready();
+		till.rail.short = 1n;
+		const payout = await till.click({ name: "first" });
+		assert.equal(payout.course.state, "unknown");
+		await till.clock.advance(HOUR_MS);
+		assert.equal((await payoutOf(till, payout.id))?.course.state, "unknown");
+		till.rail.short = 0n;
+		assert.equal((await till.end(payout.id)).course.state, "sent");
 	});
 
 	it("by an invoice that was used before, or is the market's own, or is over another amount, is refused", async () => {
@@ -330,6 +418,15 @@ describe("threat 19: a payout", () => {
 });
 
 describe("a schedule", () => {
+	it("leaves what somebody did not ask for by hand for its own time", async () => {
+		const till = await ready();
+		assert.equal((await till.click({ name: "first", nanos: usd(2) })).course.state, "sent");
+		await till.clock.advance(HOUR_MS);
+		assert.deepEqual(await askDue(till), []);
+		await till.clock.advance(DAY_MS);
+		assert.equal((await askDue(till)).length, 1);
+	});
+
 	it("pays those over their threshold, once though many look", async () => {
 		const till = await ready();
 		await till.earn(usd(0.5), "0f".repeat(32));

@@ -47,6 +47,8 @@ export class DoubleRail implements Rail {
 	/** called with every order before it does anything */
 	onPay: (order: PayOrder) => unknown = () => {};
 	asked = 0;
+	/** what it says that it sent less than it did */
+	short = 0n;
 	readonly #states = new Map<string, PaymentState>();
 	readonly #hints = new Set<(reference: string) => void>();
 
@@ -84,7 +86,8 @@ export class DoubleRail implements Rail {
 	async payment({ id }: PayOrder): Promise<PaymentState | Problem> {
 		this.asked += 1;
 		if (this.away) return problem("unavailable", "The node is away.");
-		return this.#states.get(id) ?? { state: "absent" };
+		const state = this.#states.get(id) ?? { state: "absent" };
+		return state.state === "sent" ? { ...state, amount: state.amount - this.short } : state;
 	}
 
 	/** What takes its time ends. */
@@ -93,8 +96,13 @@ export class DoubleRail implements Rail {
 			if (this.#states.get(order.id)?.state !== "sending") continue;
 			if (how === "sent") this.#send(order);
 			else this.#keep(order, { state: "failed", why: "It was held and sent back." });
-			for (const hint of this.#hints) hint(order.id);
+			this.hint(order.id);
 		}
+	}
+
+	/** Something may have happened to a payment. */
+	hint(id: string): void {
+		for (const hint of this.#hints) hint(id);
 	}
 
 	#send(order: PayOrder): PaymentState {
@@ -136,6 +144,8 @@ export class DoubleLightning implements Lightning {
 	readonly asked: string[] = [];
 	/** what addresses answer instead */
 	refusal: Problem | undefined;
+	/** by how much their invoices are over another amount */
+	wrongBy = 0n;
 	#made = 0;
 
 	/** An invoice over so much. */
@@ -156,7 +166,7 @@ export class DoubleLightning implements Lightning {
 
 	async invoiceFrom(address: string, amountMsat: bigint) {
 		this.asked.push(address);
-		return this.refusal ?? this.invoice(amountMsat);
+		return this.refusal ?? this.invoice(amountMsat + this.wrongBy);
 	}
 
 	async close() {}

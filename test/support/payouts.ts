@@ -41,7 +41,13 @@ export type Till = Parts & {
 };
 
 export function openTill(
-	given: { rail?: DoubleRail; rails?: readonly Rail[]; book?: Book; clock?: HeldClock; frozen?: string[] } = {},
+	given: {
+		rail?: DoubleRail;
+		rails?: readonly Rail[];
+		book?: Book;
+		clock?: HeldClock;
+		frozen?: ReadonlySet<string>;
+	} = {},
 ): Till {
 	const clock = given.clock ?? heldClock();
 	const rail = given.rail ?? new DoubleRail();
@@ -54,7 +60,7 @@ export function openTill(
 		rails: given.rails ?? [rail],
 		rates: testRates,
 		lightning,
-		frozen: new Set(given.frozen ?? []),
+		frozen: given.frozen ?? new Set<string>(),
 	};
 	let earnings = 0;
 	const till: Till = {

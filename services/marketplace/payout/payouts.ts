@@ -211,12 +211,8 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 
 	/** A hint is no answer: it only brings the next question forward. */
 	async function hinted(id: string): Promise<void> {
-		if (stopping || !/^[0-9a-f]{32}$/.test(id) || owned.has(id) || owned.size >= ROUND_MAX) return;
-		const row = await book.record("payouts", id);
-		const payout = row && readPayout(row);
-		// a word that waits to be confirmed waits its time
-		if (!payout || nextOf(payout.course) !== "ask" || payout.course.unpaidSinceMs !== undefined) return;
-		await advance(id, true);
+		if (stopping || !/^[0-9a-f]{32}$/.test(id) || owned.size >= ROUND_MAX) return;
+		if (await book.record("payouts", id)) await advance(id, true);
 	}
 
 	return {
