@@ -8,9 +8,12 @@ import { leavingAccount } from "#marketplace/ledger/chart";
 import { askDue, askPayout, payoutOf, setWishes } from "#marketplace/payout/ask";
 import { checkPayouts } from "#marketplace/payout/check";
 import { readTarget } from "#marketplace/payout/destination";
+import { openLightning } from "#marketplace/payout/lightning";
 import { billOfPayout, type Payout } from "#marketplace/payout/payout";
 import { makePayouts, type Payouts } from "#marketplace/payout/payouts";
+import { heldClock } from "#test/support/clock";
 import { DoubleRail } from "#test/support/doublerail";
+import { makeInvoice } from "#test/support/lightning/invoice";
 import { fine } from "#test/support/market";
 import { ADDRESS, OPERATOR, openTill, type Till, usd } from "#test/support/payouts";
 
@@ -404,6 +407,16 @@ describe("threat 19: a payout", () => {
 		const dear = till.lightning.invoice(10n ** 9n);
 		assert.equal((await till.click({ name: "fifth", invoice: dear })).course.state, "failed");
 		await till.audit();
+	});
+
+	it("by an invoice of another network is refused before anything is begun", () => {
+		const lightning = openLightning("regtest", heldClock());
+		const invoice = (prefix: string) => makeInvoice({ prefix, amountMsat: 1_000n, atMs: 0 });
+		assert.equal(fine(lightning.readInvoice(invoice("bcrt"))).amountMsat, 1_000n);
+		assert.match(
+			refused(lightning.readInvoice(invoice("bc"))).detail,
+			/is for bitcoin, and this market pays on regtest/,
+		);
 	});
 
 	it("by an invoice needs an account that is paid by invoices: for one with an address it would be a changed address", async () => {
