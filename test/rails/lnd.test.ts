@@ -9,7 +9,8 @@ import { systemClock } from "#host/clock";
 import { readInvoice } from "#marketplace/rail/bolt11";
 import { type LndConfig, openLnd } from "#marketplace/rail/lnd";
 import type { PayOrder, Rail } from "#marketplace/rail/rail";
-import { railAcceptance } from "#test/acceptance/rail";
+import { fundingAcceptance } from "#test/acceptance/funding";
+import { type RailBench, railAcceptance } from "#test/acceptance/rail";
 import { type Member, Network, until } from "#test/rails/network";
 import { programs } from "#test/rails/programs";
 import type { Json } from "#test/support/lnd/node";
@@ -71,7 +72,7 @@ describe("Lightning by LND, real nodes on a chain of their own", () => {
 		return BigInt(String(found.amt_paid_msat));
 	};
 
-	railAcceptance("of LND, over a hub that takes a fee", async () => ({
+	const bench = async (): Promise<RailBench> => ({
 		rail: await open(),
 		amounts: { in: 20_000_000n, out: 7_654_321n },
 		feeMax: 50_000n,
@@ -92,7 +93,9 @@ describe("Lightning by LND, real nodes on a chain of their own", () => {
 		],
 		strange: createHash("sha256").update("strange").digest("hex"),
 		close: async () => {},
-	}));
+	});
+	railAcceptance("of LND, over a hub that takes a fee", bench);
+	fundingAcceptance("of LND", bench);
 
 	it("a fee ceiling is a ceiling: below the hub's fee nothing leaves, at the fee it does", async () => {
 		const rail = await open();

@@ -39,8 +39,10 @@ export const verb: Verb = {
 		try {
 			return await fund(call, person.client, amount);
 		} catch (error) {
-			if (error instanceof FarelayError) return error.problem;
-			throw error;
+			if (!(error instanceof FarelayError)) throw error;
+			const { problem: refused } = error;
+			if (refused.problem !== "rail-closed" || call.screen.json) return refused;
+			return { ...refused, detail: `${refused.detail} farelay fund ${call.words[0]} --list shows the ways.` };
 		}
 	},
 };

@@ -41,7 +41,7 @@ const ROUNDS_MAX = 16;
 /** The rail of a name, if money can come in by it. */
 export function railFor(market: Pick<Market, "rails">, name: string): Rail | Problem {
 	const rail = market.rails.find((one) => one.name === name && one.ranges.in);
-	return rail ?? problem("rail-closed", "Money cannot come in by that name here; farelay fund lists the ways.");
+	return rail ?? problem("rail-closed", "There is no such way for money to come in here.");
 }
 
 /** The rate, for a rail that needs one. */
