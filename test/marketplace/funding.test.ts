@@ -11,7 +11,7 @@ import { QUOTE_MS, quoteDeposit } from "#marketplace/funding/quote";
 import { fundRisk } from "#marketplace/funding/risk";
 import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
 import { countWaiting, WAITING_MAX } from "#marketplace/funding/waiting";
-import { openWatch, type Watch } from "#marketplace/funding/watch";
+import { HINTS_MAX, openWatch, type Watch } from "#marketplace/funding/watch";
 import type { Book } from "#marketplace/ledger/book";
 import { freshAccount, MARKET_RATE, payerAccount } from "#marketplace/ledger/chart";
 import { openMemoryBook } from "#marketplace/ledger/memory";
@@ -400,6 +400,42 @@ describe("deposits", () => {
 		waiting.give(ADA, "a");
 		waiting.give(ADA, "a");
 		assert.deepEqual([waiting.take(BOB, "e"), waiting.take(ADA, "a")], [true, false]);
+	});
+
+	it("threat 11: ask a slow rail few things at once, and forget no hint of those that it can be asked about", async () => {
+		const references: string[] = [];
+		for (let i = 0; i < 40; i++) {
+			const account = i.toString(16).padStart(64, "0");
+			references.push(fine(await start("d", DOLLAR, account)).reference ?? "");
+		}
+		let [now, most] = [0, 0];
+		const asks = rail.deposit;
+		rail.deposit = async (reference) => {
+			now += 1;
+			most = Math.max(most, now);
+			await new Promise(setImmediate);
+			now -= 1;
+			return await asks(reference);
+		};
+		for (const reference of references) rail.comes(reference, DOLLAR_MSAT, clock.nowMs());
+		for (const reference of [...references, ...references]) rail.hint(reference);
+		await watch.idle();
+		assert.deepEqual([await moved(), most], [40, 8]);
+		most = 0;
+		for (let i = 0; i < 40; i++) fine(await start("e", DOLLAR, i.toString(16).padStart(64, "0")));
+		await later(LOOKS);
+		assert.equal(most, 8, "a round asks no more at once");
+	});
+
+	it("threat 11: hints of nothing are forgotten beyond a bound, and a round finds what was meant", async () => {
+		const { reference } = await begun();
+		rail.comes(reference, DOLLAR_MSAT, clock.nowMs());
+		for (let i = 0; i < HINTS_MAX + 100; i++) rail.hint(`nothing-${i}`);
+		rail.hint(reference);
+		await watch.idle();
+		assert.equal(await moved(), 0, "it came when there was no place for it");
+		await later(LOOKS);
+		assert.equal(await has(), 1_000_000_870n);
 	});
 
 	it("are looked at although another rail is away", async () => {
