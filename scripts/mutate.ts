@@ -42,7 +42,7 @@ const TARGETS = [
 ];
 
 /** Tests that take long and add little here: they run real processes. */
-const APART = /^test\/(bench|bounds|crash|fuzz|house|pack|scenario|soak|web|whole)\//;
+const APART = /^test\/(bench|bounds|crash|fuzz|house|pack|rails|scenario|soak|web|whole)\//;
 
 const { values: flags, positionals: words } = parseArgs({
 	allowPositionals: true,
