@@ -4,8 +4,8 @@
  */
 
 import { constants } from "node:fs";
-import { type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { basename, extname, join } from "node:path";
+import { access, type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, extname, join } from "node:path";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { syncFolder } from "./replace.ts";
 
@@ -85,6 +85,19 @@ export type DiskSink = {
 	/** Gives the handle back; the part stays. */
 	close(): Promise<void>;
 };
+
+/** Why no file could arrive in a folder, which need not be there yet: said before anybody waits for one. */
+export async function refuseFolder(folder: string): Promise<Problem | undefined> {
+	try {
+		if (!(await stat(folder)).isDirectory()) return problem("disk", `${folder} is a file, and files go into a folder.`);
+		await access(folder, constants.W_OK);
+		return undefined;
+	} catch (error) {
+		const { code } = error as NodeJS.ErrnoException;
+		if (code === "ENOENT") return refuseFolder(dirname(folder));
+		return problem("disk", `Nothing may be written into ${folder} (${code}).`);
+	}
+}
 
 /** Names that may be tried for a file whose own name is taken. */
 const NAMES_MAX = 1000;

@@ -10,7 +10,10 @@ import {
 	leavingAccount,
 	MARKET_FEES,
 	MARKET_RATE,
+	owedAccount,
 	payerAccount,
+	RISK,
+	RISK_LENT,
 	waitingAccount,
 } from "./ledger/chart.ts";
 import type { KeptTransfer } from "./ledger/transfer.ts";
@@ -29,11 +32,17 @@ const pursesOf = (account: string): Purses => ({
 	earned: earnedAccount(account),
 	waiting: waitingAccount(account),
 	leaving: leavingAccount(account),
-	owed: `world:owed:${account}`,
+	owed: owedAccount(account),
 });
 
 /** The market's own purses, and those that it keeps for everybody. */
-const MARKET_PURSES: Purses = { fees: MARKET_FEES, exchange: MARKET_RATE, commons: COMMONS, risk: "risk" };
+const MARKET_PURSES: Purses = {
+	fees: MARKET_FEES,
+	exchange: MARKET_RATE,
+	commons: COMMONS,
+	risk: RISK,
+	lent: RISK_LENT,
+};
 
 /** One page of an account's lines with positions above `after`: `limit` transfers at most. The next page begins after the last line's position. */
 export function linesOf(ledger: Ledger, account: string, after: number, limit: number): Promise<StatementLine[]> {

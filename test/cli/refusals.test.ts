@@ -170,6 +170,14 @@ suite("what goes wrong around a person is a problem with a code, and costs nothi
 		assert.deepEqual(await readFile(place.path("in", "film.mp4")), await readFile(place.path("film.mp4")));
 	});
 
+	test("a folder that no file can go into is refused before anybody is waited for", async () => {
+		for (const into of ["note.txt", "note.txt/in"]) {
+			const refused = await place.run(["listen", "--into", into, "--json"], at("nobody-writes-to-her"));
+			assertRefused(refused, 3, "disk");
+			assert.deepEqual(refused.said.length, 1, "and no card is shown");
+		}
+	});
+
 	test("a home that is a file, and one whose account is damaged: it is never written over", async () => {
 		assertRefused(await place.run(["account"], at("note.txt/home")), 3, "disk");
 		for (const seed of ["", "null", '"abc"', "nonsense", `"${"zz".repeat(32)}"`]) {

@@ -221,9 +221,38 @@ describe("a rail and the ledger", () => {
 			only(await look(), false, new RegExp(`It was credited, and the rail says "${state}"`));
 		}
 		rail.said.set(reference, { state: "returned", amount: 1_005_026n, atMs: clock.nowMs(), why: "dispute" });
-		only(await look(), false, /disputed by the bank of whoever paid, and the ledger still counts it/);
+		only(await look(), true, /In flight: it was taken back/);
+		clock.jump(61 * MINUTE_MS);
+		only(await look(), false, /disputed by the bank of whoever paid 1 hours ago, and the ledger counts another amount/);
 		rail.said.set(reference, { state: "paid", amount: 1_000n, fee: 0n, atMs: clock.nowMs() });
 		only(await look(), false, /More was credited than came/);
+	});
+
+	it("say the same of a payment that was taken back once the ledger has followed, and when it came again (threat 20)", async () => {
+		const reference = await begin();
+		const units = rail.orders.get(reference)?.amount ?? 0n;
+		const paid = {
+			state: "paid",
+			amount: units,
+			fee: 0n,
+			atMs: clock.nowMs(),
+			backUntilMs: clock.nowMs() + DAY_MS,
+		} as const;
+		const follow = async () => {
+			rail.hint(reference);
+			await watch.idle();
+		};
+		rail.said.set(reference, paid);
+		await follow();
+		rail.said.set(reference, { state: "returned", amount: units, atMs: clock.nowMs(), why: "dispute" });
+		only(await look(), true, /In flight: it was taken back/);
+		await follow();
+		const found = await look();
+		assert.deepEqual([found.differences, found.rails[0]?.cameIn], [[], 0n]);
+		rail.said.set(reference, paid);
+		only(await look(), true, /came again, and the ledger follows/);
+		await follow();
+		assert.deepEqual((await look()).differences, []);
 	});
 
 	it("differ by a payout that failed here and left there, and by one that is sent here and not there (threat 19)", async () => {

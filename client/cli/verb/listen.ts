@@ -8,7 +8,7 @@ import { textOf, type Verb } from "#cli/verb";
 import { toHex } from "#contracts/bytes";
 import { isCardName } from "#contracts/card";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import { type DiskSink, diskSink } from "#host/diskfile";
+import { type DiskSink, diskSink, refuseFolder } from "#host/diskfile";
 import { FarelayError } from "#sdk/error";
 import type { Handlers } from "#sdk/incoming";
 
@@ -109,6 +109,8 @@ export const verb: Verb = {
 		const mostBytes = most === undefined ? MOST_BYTES : parseSize(most);
 		if (mostBytes === undefined) return problem("usage", "--most takes a size, like 500MB.");
 		const into = { folder: resolve(call.folder, textOf(call, "into") ?? "received"), mostBytes };
+		const unwritable = call.options.card ? undefined : await refuseFolder(into.folder);
+		if (unwritable) return unwritable;
 		const person = await openPerson(call);
 		if (isProblem(person)) return person;
 		const { client } = person;

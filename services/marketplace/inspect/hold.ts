@@ -23,11 +23,7 @@ const IN_FLIGHT_MS = 3_600_000;
 export function holdDeposit(deposit: Deposit, said: DepositState | Problem, nowMs: number): Held | undefined {
 	const { came, state } = deposit;
 	if (isProblem(said)) return wrong(`The rail could not be asked about it: ${said.detail}`);
-	if (said.state === "returned") {
-		if (!came) return undefined;
-		const why = said.why === "dispute" ? "disputed by the bank of whoever paid" : "paid back";
-		return wrong(`It was ${why}, and the ledger still counts it.`, { less: said.amount });
-	}
+	if (said.state === "returned") return came && holdReturned(said, came.back, nowMs);
 	if (said.state !== "paid") {
 		if (!came) return undefined;
 		return wrong(`It was credited, and the rail says "${said.state}" of it.`, { less: came.units });
@@ -45,8 +41,32 @@ export function holdDeposit(deposit: Deposit, said: DepositState | Problem, nowM
 			more,
 		});
 	}
+	if (came && came.back > 0n)
+		return {
+			explained: true,
+			says: "In flight: what was taken back came again, and the ledger follows within a day.",
+			more: came.back,
+		};
 	if (said.amount < before) return wrong("More was credited than came at the rail.", { less: before - said.amount });
 	return feeOf(said.fee, came?.fee ?? 0n);
+}
+
+/** What was taken back at the rail and what of it the ledger knows. */
+function holdReturned(
+	said: Extract<DepositState, { state: "returned" }>,
+	back: bigint,
+	nowMs: number,
+): Held | undefined {
+	const off = said.amount - back;
+	if (off === 0n) return undefined;
+	const by = off > 0n ? { less: off } : { more: -off };
+	if (nowMs - said.atMs <= IN_FLIGHT_MS)
+		return { explained: true, says: "In flight: it was taken back, and the ledger follows at its next look.", ...by };
+	const why = said.why === "dispute" ? "disputed by the bank of whoever paid" : "paid back";
+	return wrong(
+		`It was ${why} ${since(nowMs - said.atMs)} ago, and the ledger counts another amount as taken back.`,
+		by,
+	);
 }
 
 /** The same for a payout that its rail was told of. */

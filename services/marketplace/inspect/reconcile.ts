@@ -6,6 +6,7 @@
 import { type Amount, formatDollars } from "#contracts/amount";
 import { isProblem, type Problem } from "#contracts/problem";
 import { type Deposit, readDeposit } from "#marketplace/funding/deposit";
+import { creditFor } from "#marketplace/funding/exchange";
 import type { Book, RecordRow, RecordTable } from "#marketplace/ledger/book";
 import { billOfPayout, orderOf, type Payout, readPayout } from "#marketplace/payout/payout";
 import type { Rail, RailBalance, RailUnit } from "#marketplace/rail/rail";
@@ -24,7 +25,7 @@ export type RailSums = {
 	readonly unit: RailUnit;
 	readonly deposits: number;
 	readonly payouts: number;
-	/** what came in and went out by our records, fees taken off and added on */
+	/** what came in (and was not taken back) and went out by our records, fees taken off and added on */
 	readonly cameIn: bigint;
 	readonly wentOut: bigint;
 	/** what the owner has put there, or taken from there, as was last accepted */
@@ -143,8 +144,9 @@ async function holdDeposits(order: ReconcileOrder, watched: Map<string, Tally>, 
 		}
 		if (came) {
 			sums.deposits += 1;
-			sums.cameIn += came.units - came.fee;
-			sums.nanos += came.credited + came.spread;
+			const taken = creditFor(quote.unit, came.back, quote.rate);
+			sums.cameIn += came.units - came.fee - came.back;
+			sums.nanos += came.credited + came.spread - (taken ? taken.credited + taken.spread : 0n);
 		}
 		if (reference === undefined || endedBefore(deposit, order.sinceMs)) return;
 		const said = await ask(sums, () => sums.rail.deposit(reference));

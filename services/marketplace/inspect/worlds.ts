@@ -30,7 +30,7 @@ export async function holdWorlds(
 			if (!last) break;
 			for (const transfer of page) {
 				const moved = transfer.entries.find(({ account }) => account === world)?.nanos ?? 0n;
-				if (/^(deposit|payout):/.test(transfer.id)) sum -= moved;
+				if (/^(deposit|payout|taken|again):/.test(transfer.id)) sum -= moved;
 				const says = await whyMoved(ledger, transfer, moved, world);
 				if (says && said.length < SAID_MAX) said.push(says);
 			}
@@ -66,13 +66,16 @@ async function whyMoved(
 	}
 	// what was made up before deposits had records
 	if (id.startsWith("play:") && world === "world:play") return undefined;
-	const [, rail, rest] = /^deposit:([^:]+):(.+)$/.exec(id) ?? [];
+	// the market's own money, put aside for payments that are taken back
+	if (id.startsWith("risk:") && world === "world:card") return undefined;
+	const [, kind, rail, rest] = /^(deposit|taken|again):([^:]+):(.+)$/.exec(id) ?? [];
 	if (!rail || !rest) return `${size} moved by transfer ${id}, which no deposit and no payout started.`;
 	const key = (await keyOf(ledger, rail, rest)) ?? (await keyOf(ledger, rail, rest.replace(/:\d+$/, "")));
 	const row = key === undefined ? undefined : await ledger.record("deposits", key);
 	const came = row && readDeposit(row).came;
 	if (!came) return `${size} came by transfer ${id}, and no deposit of that name was credited.`;
 	// a deposit that was paid in parts has a transfer for each
+	if (kind !== "deposit") return undefined;
 	const whole = came.credited + came.spread;
 	return -moved <= whole
 		? undefined
