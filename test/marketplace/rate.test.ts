@@ -162,6 +162,20 @@ describe("an exchange", () => {
 			assert.doesNotMatch(answer.detail, / {4}at |Error|127\.0\.0\.1/);
 		});
 
+	for (const [name, what, text] of [
+		["bitstamp", "a time with an exponent", ticker("bitstamp").replace('"1767225597"', '"1e9"')],
+		["bitstamp", "a time of the year", ticker("bitstamp").replace('"1767225597"', '"2026"')],
+		["bitstamp", "no time", ticker("bitstamp").replace('"timestamp":"1767225597",', "")],
+		["bitfinex", "a few numbers", "[64214,11.5,64215,9.7,352,0.0055,64216.7]"],
+		["bitfinex", "an object with numbers for names", '{"6":64216.7,"length":10}'],
+		["gemini", "the volumes of another pair", ticker("gemini").replace('"BTC"', '"ETH"')],
+		["kraken", "two pairs of which neither is ours", ticker("kraken").replace("XXBTZUSD", "XETHZUSD")],
+	] as const)
+		it(`${name} that answers ${what} gives no price (threat 17)`, async () => {
+			tickers.script(name, says(text));
+			assert.ok(isProblem(await ask(name)));
+		});
+
 	it("that refuses us, or sends us elsewhere, is not followed (threat 15)", async () => {
 		tickers.script("coinbase", says(ticker("coinbase"), 503));
 		assert.match(((await ask("coinbase")) as Problem).detail, /answered with 503/);
@@ -260,6 +274,11 @@ describe("several exchanges", () => {
 		assert.deepEqual([refused.problem, refused.retry, refused.spent], ["unavailable", true, "no"]);
 	});
 
+	it("of which half agree and the others are far to either side give no rate: half is no majority (threat 17)", () => {
+		const quotes = [quote("low", "98"), quote("a", "100"), quote("b", "101"), quote("high", "103")];
+		assert.equal(agree(quotes, 0), "4 sources contradict each other");
+	});
+
 	it("are too few when only two answer", async () => {
 		for (const name of ["coinbase", "kraken", "gemini"]) tickers.script(name, says("", 500));
 		assert.match((await refusalOf(open())).detail, /only 2 of 3 sources answered/);
@@ -270,6 +289,8 @@ describe("several exchanges", () => {
 		assert.equal(agree([...old, quote("e", "1000", 61_000)], 61_000), "fewer than 2 sources are fresh");
 		const agreed = agree([...old, quote("e", "1000", 61_000), quote("f", "1000", 60_000)], 61_000);
 		assert.equal(typeof agreed === "string" ? agreed : agreed.atMs, 60_000);
+		const edge = agree([...old.slice(0, 2), quote("e", "1000", 60_000)], 60_000);
+		assert.equal(typeof edge === "string" ? edge : edge.atMs, 0, "a minute is fresh");
 	});
 
 	it("what is said to be of a time to come counts for nothing, and a clock that is a little ahead makes nothing fresher (threat 17)", () => {
