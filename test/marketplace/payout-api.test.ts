@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
+import { isProblem, type Problem } from "#contracts/problem";
+import { openSilentLog } from "#host/log";
+import { playConfig } from "#marketplace/config";
+import { NO_LIGHTNING } from "#marketplace/rail/lightning";
+import { openRails } from "#marketplace/rail/open";
+import { heldClock } from "#test/support/clock";
 import { DoubleLightning, DoubleRail, testRates } from "#test/support/doublerail";
 import {
 	carried,
@@ -24,6 +30,10 @@ async function earn(market: TestMarket, relay: TestRelay, dollars: bigint): Prom
 	const used = carried(dollars * 2_000_000_000n);
 	const moved = movedBy((await relay.redeem({ tab: grant.tab, voucher: alice.voucher(grant, used), used }))[0]);
 	assert.equal(moved, dollars * 1_000_000_000n);
+}
+
+function problemIn(answer: unknown): Problem {
+	return isProblem(answer) ? answer : assert.fail("was not refused");
 }
 
 describe("an operator's payouts at the market's door", () => {
@@ -70,6 +80,39 @@ describe("an operator's payouts at the market's door", () => {
 		assert.deepEqual(await payouts().now.mutate({ id: "a" }), paid, "asking again answers the same");
 		assert.deepEqual(await payouts().list.query(), { payouts: [paid], next: null });
 		assert.equal(rail.paid.length, 1);
+	});
+
+	it("stand on the statement with what the rail and the exchange took, and every purse adds up", async () => {
+		await payouts().set.mutate({ destination: { kind: "lightning", to: ADDRESS } });
+		rail.fee = 9_000n;
+		const paid = await payouts().now.mutate({ id: "a" });
+		const { lines } = await relay.operator.client.account.statement.query();
+		const sum = (purse: string) =>
+			lines.filter((line) => line.purse === purse).reduce((all, line) => all + BigInt(line.net), 0n);
+		const sent = lines.find((line) => line.id === `payout:${paid.payout}:sent` && line.purse === "leaving");
+		assert.deepEqual([sent?.railFee, sent?.exchangeFee], [paid.railFee, paid.marketFee]);
+		assert(BigInt(paid.railFee ?? 0) > 0n);
+		assert.equal(sum("leaving"), 0n);
+		assert.equal(sum("earned"), 10_000_000_000n - BigInt(paid.gross ?? 0));
+	});
+
+	it("are never of play money in real money: such a market does not start", async () => {
+		const deps = { clock: heldClock(), log: openSilentLog() };
+		const config = { ...playConfig("/nowhere"), lightning: { ...NO_LIGHTNING, lndUrl: "https://127.0.0.1:1" } };
+		const real = { ...config, lightning: { ...config.lightning, lightningNetwork: "bitcoin" as const } };
+		assert.match(problemIn(await openRails(real, deps)).detail, /^Play money and real money/);
+		assert.match(
+			problemIn(await openRails(config, deps)).detail,
+			/macaroon/,
+			"on a test network it goes on to open it",
+		);
+		const card = {
+			key: "sk_live_1",
+			eventSecret: "x",
+			thinEventSecret: undefined,
+			returnUrl: "https://market.example",
+		};
+		assert.match(problemIn(await openRails({ ...playConfig("/nowhere"), card }, deps)).detail, /^Play money and real/);
 	});
 
 	it("are nobody else's", async () => {

@@ -19,6 +19,8 @@ export type RailDeps = {
 
 /** All rails of a market, each name once; a problem when one cannot be opened, and then none stays open. */
 export async function openRails(config: MarketplaceConfig, deps: RailDeps): Promise<readonly Rail[] | Problem> {
+	const mixed = refuseMixing(config, deps);
+	if (mixed) return mixed;
 	const rails: Rail[] = [...(deps.rails ?? [])];
 	for (const open of engines(config, deps)) {
 		const rail = await open();
@@ -32,6 +34,23 @@ export async function openRails(config: MarketplaceConfig, deps: RailDeps): Prom
 	if (new Set(rails.map((rail) => rail.name)).size === rails.length) return rails;
 	await Promise.all(rails.map((rail) => rail.close()));
 	return problem("usage", "Two rails have the same name.");
+}
+
+/** Keys of Stripe's for trying: no money stands behind them. */
+const STRIPE_TEST_KEY = /^[rs]k_test_/;
+
+/** Play money and real money never meet: what somebody made up and earned from themselves would be paid out in earnest. */
+function refuseMixing(config: MarketplaceConfig, deps: RailDeps): Problem | undefined {
+	if (!config.play) return undefined;
+	const { card, dataPath, lightning } = config;
+	const byCard = card !== undefined && !STRIPE_TEST_KEY.test(card.key);
+	const byLightning =
+		lightning.lightningNetwork === "bitcoin" && lightningEngines(lightning, dataPath, deps).length > 0;
+	if (!byCard && !byLightning) return undefined;
+	return problem(
+		"usage",
+		"Play money and real money cannot be had in one market: leave out --play, or use a test network and test keys.",
+	);
 }
 
 /** One line for each engine that the configuration asks for. */
