@@ -43,7 +43,7 @@ export const STORIES: readonly Story[] = [
 	{ says: "takes play money", play: true },
 ];
 
-const MODES = ["dies before", "dies after", "refused"] as const;
+export const MODES = ["dies before", "dies after", "refused"] as const;
 type Mode = (typeof MODES)[number];
 
 const ADA = "a1".repeat(32);
@@ -51,10 +51,10 @@ const ASKED = amount(1_000_000_000n);
 const ROUND_MS = 5_000;
 const DAY_MS = 86_400_000;
 
-class Died extends Error {}
+export class Died extends Error {}
 
 /** Counts calls, and lets one of them fail. */
-class Gate {
+export class Gate {
 	count = 0;
 	struck = "";
 	#dead = false;
@@ -79,7 +79,7 @@ class Gate {
 	}
 }
 
-function brittleBook(book: Book, gate: Gate): Book {
+export function brittleBook(book: Book, gate: Gate): Book {
 	const broken = (): never => {
 		throw new BookFailure(problem("disk"));
 	};
@@ -94,10 +94,12 @@ function brittleBook(book: Book, gate: Gate): Book {
 		balance: (account) => gate.pass("balance", () => book.balance(account), broken),
 		record: (table, key) => gate.pass("record", () => book.record(table, key), broken),
 		records: (query) => gate.pass("records", () => book.records(query), broken),
+		balances: (accounts) => gate.pass("balances", () => book.balances(accounts), broken),
+		tabs: (query) => gate.pass("tabs", () => book.tabs(query), broken),
 	};
 }
 
-function brittleRail(rail: Rail, gate: Gate): Rail {
+export function brittleRail(rail: Rail, gate: Gate): Rail {
 	const away = () => problem("unavailable");
 	return {
 		...rail,
