@@ -164,6 +164,44 @@ describe("funding over HTTP", () => {
 		}
 	});
 
+	it("whoever waits for a payment waits on while the market starts anew, and not for ever", async () => {
+		const begun = await ada.deposits.start({ rail: "scripted", amount: DOLLAR, id: "patient" });
+		let away = 0;
+		let waited = 0;
+		const patient = await createClient({
+			market: market.url,
+			seed: ada.identity.seed,
+			device: {
+				crypto: sdkCrypto,
+				nowMs: () => market.clock.nowMs(),
+				fetch: (...words) => {
+					away -= 1;
+					return away >= 0 ? Promise.reject(new TypeError("fetch failed")) : fetch(...words);
+				},
+				after: (_, run) => {
+					waited += 1;
+					if (waited === 5) {
+						const reference = [...rail.orders.keys()].at(-1) ?? "";
+						rail.comes(reference, begun.quote.units, market.clock.nowMs());
+						rail.hint(reference);
+					}
+					const timer = setTimeout(run, 1);
+					return () => clearTimeout(timer);
+				},
+			},
+		});
+		await patient.balance();
+		away = 3;
+		assert.equal((await patient.deposits.settled("patient")).state, "credited");
+		assert(waited >= 5);
+		away = Number.POSITIVE_INFINITY;
+		await assert.rejects(
+			patient.deposits.settled("patient"),
+			(error) => error instanceof FarelayError && error.problem.problem === "unavailable",
+		);
+		await patient.close();
+	});
+
 	it("a market's odd answer is shown to no terminal", async () => {
 		const strange = { kind: "invoice", invoice: "ln\u001b[2J" } as const;
 		rail.start = async (order) => ({ reference: `odd-${order.id}`, pay: strange, expiresAtMs: order.expiresAtMs });
