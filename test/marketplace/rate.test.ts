@@ -3,14 +3,15 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { inspect } from "node:util";
-import { isProblem, type Problem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import { openSilentLog } from "#host/log";
 import { readConfig } from "#marketplace/config";
 import { type Agreement, agree, type Quote } from "#marketplace/rate/agree";
 import { openRates } from "#marketplace/rate/open";
-import { formatPrice, msatPerDollarOf, parsePrice } from "#marketplace/rate/price";
+import { formatPrice, msatPerDollarOf, type Price, parsePrice } from "#marketplace/rate/price";
 import type { Rate, Rates } from "#marketplace/rate/rate";
-import { ANSWER_BYTES_MAX, ANSWER_MS, exchange } from "#marketplace/rate/source";
+import { gatherRates } from "#marketplace/rate/rates";
+import { ANSWER_BYTES_MAX, ANSWER_MS, exchange, type RateSource } from "#marketplace/rate/source";
 import { type HeldClock, heldClock } from "#test/support/clock";
 import { EXCHANGES, openTickers, says, type Tickers, ticker } from "#test/support/tickers";
 
@@ -325,6 +326,57 @@ describe("a rate", () => {
 		await Promise.all([rates.now(), rates.now()]);
 		await again;
 		assert.equal((tickers.asked.get("kraken") ?? 0) - before, 2);
+	});
+
+	it("is asked for at most every ten seconds, to the millisecond, whether the last time came to anything or not", async () => {
+		let asked = 0;
+		let price: Price | undefined = MIDDLE;
+		const sources = ["a", "b", "c"].map(
+			(name): RateSource => ({
+				name,
+				ask: async () => {
+					asked += 1;
+					return price === undefined ? problem("unavailable") : { price, atMs: clock.nowMs() };
+				},
+			}),
+		);
+		const rates = gatherRates({ clock, log: openSilentLog(), sources, spreadPpm: 5_000 });
+		for (const [waitMs, times] of [
+			[0, 3],
+			[9_999, 3],
+			[1, 6],
+			[9_999, 6],
+			[1, 9],
+		] as const) {
+			await clock.advance(waitMs);
+			await rates.now();
+			assert.equal(asked, times, `after ${waitMs} ms more`);
+		}
+		price = undefined;
+		await clock.advance(400_000);
+		assert.match((await refusalOf(rates)).detail, /only 0 of 3 sources answered/);
+		await refusalOf(rates);
+		assert.equal(asked, 12);
+		price = MIDDLE;
+		await clock.advance(10_000);
+		assert.equal((await rateOf(rates)).spreadPpm, 5_000);
+	});
+
+	it("leaves no timer behind for a source that has answered", async () => {
+		let armed = 0;
+		const counting = {
+			...clock,
+			after: (delayMs: number, run: () => void) => {
+				armed += 1;
+				const cancel = clock.after(delayMs, run);
+				return () => {
+					armed -= 1;
+					cancel();
+				};
+			},
+		};
+		assert.ok(!isProblem(await exchange("kraken", { clock: counting, fetch }, tickers.url("kraken"))?.ask()));
+		assert.equal(armed, 0);
 	});
 
 	it("that is fresh is answered at once, while one source stalls", async () => {
