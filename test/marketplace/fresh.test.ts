@@ -196,6 +196,9 @@ describe("card money", () => {
 		assert.deepEqual(await money(), { balance: 0n, fresh: 0n, owed });
 		const refused = await refusedBy(ada.open({ relay: relay.key.publicKey }));
 		assert.equal(refused.problem, "balance-short");
+		await ada.fund(5n * DOLLAR);
+		const again = await refusedBy(ada.open({ relay: relay.key.publicKey }));
+		assert.match(again.detail, /was taken back, and it owes \$/, "with money of another kind too");
 		// the grant stands, and its operator is owed its whole ask; not before banks have decided
 		assert.equal(await use(grant, 6n * DOLLAR_BYTES), 4n * DOLLAR);
 		assert.deepEqual(await earnings(), { earned: 4n * DOLLAR, waiting: 2n * DOLLAR });

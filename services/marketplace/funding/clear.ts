@@ -96,7 +96,7 @@ async function payerSinceMs({ book }: FundingMarket, account: string): Promise<n
 /** What waits on, as records: of each such tab until when, and of each operator what new payers' money it was not made to wait for. */
 class Waits {
 	readonly #market: FundingMarket;
-	readonly #versions = new Map<string, number>();
+	readonly #late = new Map<string, { readonly version: number; readonly untilMs: number }>();
 	readonly #tallies = new Map<string, { version: number; sinceMs: number; released: bigint; changed: boolean }>();
 
 	constructor(market: FundingMarket) {
@@ -105,7 +105,8 @@ class Waits {
 
 	async read(tab: Tab, nowMs: number): Promise<void> {
 		const { book } = this.#market;
-		this.#versions.set(tab.tab, (await book.record("late", tab.tab))?.version ?? 0);
+		const late = await book.record("late", tab.tab);
+		this.#late.set(tab.tab, { version: late?.version ?? 0, untilMs: late?.state === "late" ? late.dueMs : 0 });
 		if (this.#tallies.has(tab.operator)) return;
 		const row = await book.record("late", tab.operator);
 		const old = !row || nowMs - row.dueMs >= LATE_MS;
@@ -129,9 +130,11 @@ class Waits {
 	}
 
 	lateRow(tab: Tab, untilMs: number): RowChange {
-		const expect = this.#versions.get(tab.tab) ?? 0;
-		const row = { key: tab.tab, account: tab.operator, state: "late", dueMs: untilMs, value: "" };
-		return { table: "late", expect, row };
+		const before = this.#late.get(tab.tab) ?? { version: 0, untilMs: 0 };
+		// what waits already waits no shorter for what comes to it
+		const dueMs = Math.max(untilMs, before.untilMs);
+		const row = { key: tab.tab, account: tab.operator, state: "late", dueMs, value: "" };
+		return { table: "late", expect: before.version, row };
 	}
 
 	tallies(): RowChange[] {
