@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { isProblem } from "#contracts/problem";
+import { systemClock } from "#host/clock";
+import { openNwc } from "#marketplace/rail/nwc";
+import type { PayOrder, Rail } from "#marketplace/rail/rail";
+import { railAcceptance } from "#test/acceptance/rail";
+import { makeInvoice } from "#test/support/lightning/invoice";
+import { Purse } from "#test/support/lightning/purse";
+import { KIND, startWallet } from "#test/support/lightning/wallet";
+import { fine } from "#test/support/market";
+
+const RANGE = { min: 1_000n, max: 100_000_000n };
+const openRail = (connection: string): Rail =>
+	fine(openNwc({ connection, network: "regtest", ranges: { in: RANGE, out: RANGE } }, { clock: systemClock }));
+
+railAcceptance("of a wallet by Nostr Wallet Connect", async () => {
+	const purse = new Purse();
+	const wallet = await startWallet(purse);
+	const rail = openRail(wallet.connection);
+	return {
+		rail,
+		amounts: { in: 20_000_000n, out: 7_654_321n },
+		feeMax: 50_000n,
+		nowMs: () => Date.now(),
+		payIn: async ({ pay }) => {
+			assert.ok(pay.kind === "invoice");
+			purse.receive(pay.invoice);
+		},
+		destination: async (amount) => purse.destination(amount),
+		arrived: async (to) => purse.arrived(to),
+		nowhere: [makeInvoice({ prefix: "bc", amountMsat: 7_654_321n }), purse.invoice(7_654_321n).invoice],
+		strange: createHash("sha256").update("strange").digest("hex"),
+		close: async () => {
+			await rail.close();
+			await wallet.close();
+		},
+	};
+});
+
+describe("the rail of a wallet by Nostr Wallet Connect", () => {
+	let purse: Purse;
+	let wallet: Awaited<ReturnType<typeof startWallet>>;
+	let rail: Rail;
+	beforeEach(async () => {
+		// the client tells the console of every refusal
+		mock.method(console, "error", () => {});
+		purse = new Purse();
+		wallet = await startWallet(purse);
+		rail = openRail(wallet.connection);
+	});
+	afterEach(async () => {
+		await rail.close();
+		await wallet.close();
+		mock.restoreAll();
+	});
+	const order = (more: Partial<PayOrder> = {}): PayOrder => ({
+		id: "payout",
+		to: purse.destination(5_000_000n),
+		amount: 5_000_000n,
+		feeMax: 100_000n,
+		...more,
+	});
+
+	for (const code of ["INSUFFICIENT_BALANCE", "QUOTA_EXCEEDED", "RESTRICTED", "UNAUTHORIZED", "RATE_LIMITED"])
+		it(`threat 19: ${code} means that nothing left, and it says so again when asked`, async () => {
+			wallet.refuse = { code, message: "no" };
+			const asked = order();
+			const said = await rail.pay(asked);
+			assert.ok(said.state === "failed" && said.why.includes(code));
+			assert.deepEqual(await rail.payment(asked), said);
+		});
+
+	for (const code of ["PAYMENT_FAILED", "INTERNAL", "OTHER", "SOMETHING_NEW"])
+		it(`threat 19: ${code} means nothing until the wallet has it: unknown, and not paid again`, async () => {
+			wallet.refuse = { code, message: "it timed out" };
+			const asked = order();
+			assert.equal((await rail.pay(asked)).state, "unknown");
+			wallet.refuse = undefined;
+			assert.equal((await rail.pay(asked)).state, "unknown");
+			assert.equal(fine(await rail.payment(asked)).state, "unknown");
+			assert.equal(wallet.paid, 0);
+		});
+
+	it("threat 19: a payment that failed after it had left is found, and one that had arrived too", async () => {
+		const nobody = order({ to: makeInvoice({ amountMsat: 5_000_000n }) });
+		assert.equal((await rail.pay(nobody)).state, "failed");
+		const asked = order();
+		// another process of the market paid it, and its answer says that it failed
+		await purse.pay(asked.to);
+		const said = await rail.pay(asked);
+		assert.equal(said.state, "sent");
+		assert.equal(purse.arrived(asked.to), 5_000_000n);
+	});
+
+	it("threat 19: an answer that is lost on its way leaves it unknown, and the wallet is asked what it has", async () => {
+		let requests = 0;
+		wallet.relay.drop = (event) => event.kind === KIND.response && ++requests === 2;
+		const asked = order();
+		const paying = rail.pay(asked);
+		while (purse.arrived(asked.to) === 0n) await new Promise((resolve) => setTimeout(resolve, 5));
+		// it waits for its answer still; whoever asks meanwhile is told what the wallet has
+		const found = fine(await rail.payment(asked));
+		assert.ok(found.state === "sent" && found.amount === 5_000_000n);
+		assert.equal(wallet.paid, 1);
+		void paying;
+	});
+
+	it("threat 19: paid is what is proved, and under way is not done", async () => {
+		const asked = order();
+		assert.equal((await rail.pay(asked)).state, "sent");
+		for (const [lie, state] of [
+			[{ preimage: "00".repeat(32) }, "unknown"],
+			[{ preimage: undefined }, "unknown"],
+			[{ state: "pending" }, "sending"],
+			[{ state: "accepted" }, "sending"],
+		] as const) {
+			wallet.twist = (found) => ({ ...found, ...lie });
+			assert.equal(fine(await rail.payment(asked)).state, state);
+		}
+		for (const nonsense of [{ amount: 0.5 }, { payment_hash: "11".repeat(32) }, { type: "sideways" }]) {
+			wallet.twist = (found) => ({ ...found, ...nonsense });
+			assert.ok(isProblem(await rail.payment(asked)));
+		}
+	});
+
+	it("threat 17: an invoice that is not over what was asked for is not handed to a payer", async () => {
+		const make = purse.invoice.bind(purse);
+		purse.invoice = (amount, more) => make(amount - 1n, more);
+		const asked = { id: "d1", amount: 5_000_000n, text: "", expiresAtMs: Date.now() + 60_000 };
+		assert.ok(isProblem(await rail.start(asked)));
+		purse.invoice = make;
+		const begun = fine(await rail.start(asked));
+		assert.equal(fine(await rail.start(asked)).reference, begun.reference);
+		const other = await rail.start({ ...asked, amount: 6_000_000n });
+		assert.ok(isProblem(other) && other.problem === "conflict");
+	});
+
+	for (const content of ["null", "7", '"text"', "{", "[]", "{}", '{"result":7}', '{"error":null}'])
+		it(`threat 10: a wallet that answers ${content} is refused, and the market stays up`, async () => {
+			wallet.relay.drop = (event) => {
+				if (event.kind === KIND.request) void wallet.say(event.id, content);
+				return event.kind === KIND.request;
+			};
+			assert.ok(isProblem(await rail.balance()));
+			assert.equal((await rail.pay(order())).state, "unknown");
+		});
+
+	it("says what is wrong with a connection, and never its secret", async () => {
+		const secret = /secret=([0-9a-f]{64})/.exec(wallet.connection)?.[1] ?? assert.fail();
+		const ranges = { in: RANGE, out: RANGE };
+		for (const connection of [
+			"",
+			"nonsense",
+			wallet.connection.replace("secret=", "word="),
+			wallet.connection.replace(encodeURIComponent("ws://127.0.0.1"), encodeURIComponent("ws://relay.example.org")),
+			`nostr+walletconnect://abc?relay=wss://x.example.org&secret=${secret}`,
+		]) {
+			const said = openNwc({ connection, network: "regtest", ranges }, { clock: systemClock });
+			assert.ok(isProblem(said) && said.problem === "usage" && !said.detail.includes(secret), connection);
+		}
+		const main = openNwc({ connection: wallet.connection, network: "bitcoin", ranges }, { clock: systemClock });
+		const other = await fine(main).check();
+		assert.ok(isProblem(other) && /regtest/.test(other.detail));
+		await fine(main).close();
+		wallet.methods = wallet.methods.filter((each) => each !== "pay_invoice");
+		const less = await rail.check();
+		assert.ok(isProblem(less) && /pay_invoice/.test(less.detail));
+	});
+});
