@@ -55,6 +55,8 @@ export const MARKET_SETTINGS = {
 	/** a phoenixd's address; its password turns it on */
 	phoenixdUrl: text("http://127.0.0.1:9740"),
 	phoenixdPassword: secret(),
+	/** a wallet's connection by Nostr Wallet Connect: whoever has it can spend what the wallet allows */
+	nwc: secret(),
 	/** Stripe's secret or restricted key: cards are taken where it is given */
 	stripeKey: secret(),
 	/** what Stripe signs its events with, and the events of operators' accounts, which come by a destination of their own */
@@ -167,6 +169,7 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 			lndCert: values.lndCert,
 			phoenixdUrl: values.phoenixdUrl,
 			phoenixdPassword: values.phoenixdPassword,
+			nwc: values.nwc,
 		},
 		card,
 		risk,

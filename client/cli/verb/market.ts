@@ -38,6 +38,7 @@ export const verb: Verb = {
 		"  --fixed-rate DOLLARS      for a bitcoin, and asks nobody; only with --play",
 		"  --lnd-url URL             takes and sends Lightning payments by an LND node, with --lnd-macaroon PATH and --lnd-cert PATH",
 		"  --phoenixd-url URL        takes and sends them by a phoenixd (http://127.0.0.1:9740), with FARELAY_PHOENIXD_PASSWORD_FILE",
+		"  FARELAY_NWC_FILE          takes and sends small ones by a wallet over Nostr Wallet Connect",
 		"  --lightning-network NAME  bitcoin unless given; testnet, signet, regtest and simnet for trying",
 		"  --log-level LEVEL         info unless given",
 		"",

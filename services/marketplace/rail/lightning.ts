@@ -19,6 +19,8 @@ export type LightningConfig = {
 	readonly lndCert: string | undefined;
 	readonly phoenixdUrl: string;
 	readonly phoenixdPassword: string | undefined;
+	/** a wallet's connection by Nostr Wallet Connect */
+	readonly nwc: string | undefined;
 };
 
 /** None of the engines, and no network with real money. */
@@ -29,10 +31,14 @@ export const NO_LIGHTNING: LightningConfig = {
 	lndCert: undefined,
 	phoenixdUrl: "",
 	phoenixdPassword: undefined,
+	nwc: undefined,
 };
 
 /** From a satoshi, about a twentieth of a cent, to a tenth of a bitcoin: more at once is for people who talk to each other. */
 const RANGE = { min: 1_000n, max: 10_000_000_000n };
+
+/** What a wallet without a fee ceiling and without ids of ours is good for: a hundred thousand satoshi at once. */
+const WALLET_RANGE = { min: 1_000n, max: 100_000_000n };
 
 /** Ways are found within seconds or hardly ever. */
 const LND_PAY_MS_MAX = 60_000;
@@ -43,7 +49,7 @@ export function lightningEngines(
 	dataPath: string,
 	deps: { readonly clock: Clock },
 ): (() => Promise<Rail | Problem>)[] {
-	const { lightningNetwork: network, lndUrl, lndMacaroon, lndCert, phoenixdUrl, phoenixdPassword } = config;
+	const { lightningNetwork: network, lndUrl, lndMacaroon, lndCert, phoenixdUrl, phoenixdPassword, nwc } = config;
 	const ranges = { in: RANGE, out: RANGE };
 	const lnd = async (url: string): Promise<Rail | Problem> => {
 		if (lndMacaroon === undefined)
@@ -54,8 +60,14 @@ export function lightningEngines(
 		return openLnd({ url, ...paths, network, ranges, payMsMax: LND_PAY_MS_MAX }, { ...deps, preimageKey });
 	};
 	const phoenixd = async (password: string) => openPhoenixd({ url: phoenixdUrl, password, network, ranges }, deps);
+	const wallet = async (connection: string) => {
+		// a market that needs no wallet does not load one: its client brings a cryptography of its own
+		const { openNwc } = await import("./nwc.ts");
+		return openNwc({ connection, network, ranges: { in: WALLET_RANGE, out: WALLET_RANGE } }, deps);
+	};
 	return [
 		...(lndUrl === undefined ? [] : [() => lnd(lndUrl)]),
 		...(phoenixdPassword === undefined ? [] : [() => phoenixd(phoenixdPassword)]),
+		...(nwc === undefined ? [] : [() => wallet(nwc)]),
 	];
 }
