@@ -89,7 +89,7 @@ export function openNwc(config: NwcConfig, { clock }: { readonly clock: Clock })
 		const expiry = Math.ceil((order.expiresAtMs - clock.nowMs()) / 1_000);
 		if (expiry <= 0) return problem("malformed", "A deposit cannot begin after its end.");
 		try {
-			const made = await client.makeInvoice({ amount: Number(order.amount), description: order.text, expiry });
+			const made = await client.makeInvoice({ amount: jsonOf(order.amount), description: order.text, expiry });
 			const expected = { network: config.network, amountMsat: order.amount };
 			const invoice = expectInvoice(String(made.invoice), expected);
 			if (isProblem(invoice))
@@ -144,7 +144,7 @@ export function openNwc(config: NwcConfig, { clock }: { readonly clock: Clock })
 	};
 
 	const send = async (invoice: Invoice, order: PayOrder): Promise<PaymentState | Refused> => {
-		const amount = invoice.amountMsat === undefined ? { amount: Number(order.amount) } : {};
+		const amount = invoice.amountMsat === undefined ? { amount: jsonOf(order.amount) } : {};
 		try {
 			await client.payInvoice({ invoice: invoice.text, ...amount });
 		} catch (error) {
@@ -237,6 +237,12 @@ function clientOf(connection: string): Client | Problem {
 			"The wallet's connection must be like nostr+walletconnect://KEY?relay=wss://...&secret=...",
 		);
 	}
+}
+
+/** Millisatoshi as the package wants them: JSON's numbers, exact as far as the rail's ranges go by far. */
+function jsonOf(msat: bigint): number {
+	if (msat <= 0n || msat > BigInt(Number.MAX_SAFE_INTEGER)) throw new RangeError("not an amount of millisatoshi");
+	return Number(msat);
 }
 
 /** Whether a transaction is over and done; older wallets tell it by its time alone. */
