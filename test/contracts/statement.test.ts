@@ -123,6 +123,12 @@ describe("a line as JSON", () => {
 		);
 	});
 
+	it("may be of the last moment that has a date", () => {
+		const last = { ...line, atMs: 8_640_000_000_000_000 };
+		assert.deepEqual(statementLine(statementJson(last)), last);
+		assert.match(statementCsv(last), /\+275760-09-13/);
+	});
+
 	it("is nothing else: numbers, floats, exponents, odd signs, missing fields, times past the end of time (threat 18)", () => {
 		const good = statementJson(line);
 		for (const wrong of [

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { AMOUNT_MAX, amount } from "#contracts/amount";
+import { AMOUNT_MAX, type Amount, amount } from "#contracts/amount";
 import { centsOfNanos, msatOfNanos, nanosOfCents, nanosOfMsat, type Rate, spreadOfMsat } from "#marketplace/rate/rate";
 
 /** From a bitcoin at $1 to one at $100 million. */
@@ -112,6 +112,9 @@ describe("dollars and millisatoshi", () => {
 		assert.throws(() => msatOfNanos(amount(1n), { ...rate, msatPerDollar: 0n }, "in"), RangeError);
 		assert.throws(() => msatOfNanos(amount(1n), { ...rate, spreadPpm: 1_000_000 }, "in"), RangeError);
 		assert.throws(() => msatOfNanos(amount(1n), { ...rate, spreadPpm: 0.5 }, "out"), RangeError);
+		assert.throws(() => msatOfNanos(amount(9_999n), { ...rate, spreadPpm: 2_000_000 }, "out"), RangeError);
+		assert.throws(() => msatOfNanos(-9_999n as Amount, rate, "out"), RangeError);
+		assert.throws(() => centsOfNanos(-10_000_000n as Amount, "out"), RangeError);
 	});
 });
 
