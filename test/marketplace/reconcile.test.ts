@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { problem } from "#contracts/problem";
 import { openSilentLog } from "#host/log";
 import { depositKey } from "#marketplace/funding/deposit";
+import { fundRisk } from "#marketplace/funding/risk";
 import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
 import { countWaiting } from "#marketplace/funding/waiting";
 import { openWatch, type Watch } from "#marketplace/funding/watch";
@@ -181,6 +182,18 @@ describe("a rail and the ledger", () => {
 			balance: async () => ({ spendable: 1n, pending: 0n }),
 		});
 		only(await look({ rails: [rail] }), false, /It holds \$0\.01 more/);
+	});
+
+	it("of cards know the market's own reserve from money that nobody started", async () => {
+		await fundRisk(till, usd(5));
+		const card = scriptedRail({ name: "card", unit: "cent", world: "world:card" });
+		assert.deepEqual((await look({ rails: [card] })).differences, []);
+		const entries = [
+			{ account: "world:card", nanos: -5n },
+			{ account: payerAccount(ADA), nanos: 5n },
+		];
+		await till.book.apply([{ transfer: { id: "gift:1", cause: "A gift", atMs: 0, entries } }]);
+		only(await look({ rails: [card] }), false, /moved by transfer gift:1, which no deposit and no payout started/);
 	});
 
 	it("differ by a transfer that no deposit and no payout started", async () => {
