@@ -7,6 +7,7 @@ import { after, before, suite, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { decodeQR } from "qr/decode.js";
 import { qrLines } from "#cli/qr";
+import { amount } from "#contracts/amount";
 import { systemClock } from "#host/clock";
 import { openSilentLog } from "#host/log";
 import { playConfig } from "#marketplace/config";
@@ -23,7 +24,8 @@ suite("farelay fund", () => {
 	const at = (home: string) => ({ home, market: market.url });
 
 	async function start(folder: string, play: boolean) {
-		const config = { ...playConfig(folder), play };
+		// cards are taken only where something is put aside for those that are taken back
+		const config = { ...playConfig(folder), play, risk: amount(500_000_000_000n) };
 		const cards = scriptedRail({
 			name: "cards",
 			unit: "cent",
