@@ -92,6 +92,8 @@ describe("the rail of a wallet by Nostr Wallet Connect", () => {
 		const said = await rail.pay(asked);
 		assert.equal(said.state, "sent");
 		assert.equal(purse.arrived(asked.to), 5_000_000n);
+		// the wallet was asked first, and told of the other payment alone
+		assert.equal(wallet.paid, 1);
 	});
 
 	it("threat 19: while an answer does not come the wallet is asked what it has, and it may come at last", async () => {
