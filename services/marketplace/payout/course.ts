@@ -70,7 +70,7 @@ export type Move = "reserve" | "spend" | "return";
 /** What an event leads to. */
 export type Step = { readonly course: Course; readonly move?: Move };
 
-/** What is to be done next by whoever holds the record; `wait`: nothing, it has ended. */
+/** What is to be done next by whoever holds the record; `nothing`: it has ended. */
 export type Next = "reserve" | "send" | "ask" | "nothing";
 
 /** A payout that was asked for. */
