@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import { optionsOf } from "#cli/service";
 import { verb as account } from "#cli/verb/account";
+import { verb as payout } from "#cli/verb/payout";
 import { verb as relay } from "#cli/verb/relay";
 import { verb as send } from "#cli/verb/send";
 import { PROBLEMS } from "#contracts/problem";
@@ -15,7 +16,7 @@ const guide = readFileSync(join(import.meta.dirname, "../../docs/guides/operator
 
 suite("the operator's guide", () => {
 	test("names only options that there are", async () => {
-		const verbs = await Promise.all([relay, send, account].map(({ options }) => options?.() ?? {}));
+		const verbs = await Promise.all([relay, send, account, payout].map(({ options }) => options?.() ?? {}));
 		const known = new Set([...verbs, optionsOf(MARKET_SETTINGS)].flatMap((options) => Object.keys(options)));
 		// of other programs, and those of every verb
 		for (const word of ["json", "env-file", "build", "profile", "system", "home-dir", "shell", "now", "help"])

@@ -50,6 +50,7 @@ class Line {
 		};
 		const page = new Uint8Array(64);
 		const outbox = {
+			moved: () => {},
 			congested: false,
 			claim: () => ({ message: page, at: 0 }),
 			// type, length, handle, number, payload

@@ -40,11 +40,15 @@ export const DEVICE = new Uint8Array(16).fill(1);
 
 export const keys = (): KeyPair => crypto.keyPair(crypto.random(32));
 
-/** Waits until something holds, looking again whenever the event loop turned. */
-export async function until<T>(what: string, look: () => T | undefined | false, patienceMs = PATIENCE_MS): Promise<T> {
+/** Waits until something holds, looking again whenever the event loop turned. A promise of it is waited for: it never holds by itself. */
+export async function until<T>(
+	what: string,
+	look: () => T | undefined | false | Promise<T | undefined | false>,
+	patienceMs = PATIENCE_MS,
+): Promise<T> {
 	const end = performance.now() + patienceMs;
 	for (;;) {
-		const found = look();
+		const found = await look();
 		if (found !== undefined && found !== false) return found;
 		if (performance.now() > end) assert.fail(`waited in vain for ${what}`);
 		await new Promise((resolve) => setTimeout(resolve, 2));

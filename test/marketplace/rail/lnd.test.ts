@@ -176,10 +176,10 @@ describe("the rail of LND, on a tape of what LND answered", () => {
 				const said = await checking;
 				assert.ok(isProblem(said) && /no answer within 15000 ms/.test(said.detail));
 				const paying = rail.pay(good());
-				await until("it is looked up", () => asked === 2);
-				await until("it is told", () => asked === 3);
+				await until("it is looked up", () => asked >= 2);
+				await until("it is told", () => asked >= 3);
 				await clock.advance(35_000);
-				await until("it is looked up again", () => asked === 4);
+				await until("it is looked up again", () => asked >= 4);
 				assert.equal((await paying).state, "unknown");
 			},
 		);
