@@ -36,6 +36,7 @@ const POINTS = [
 	"ledger:after-commit#11",
 	"ledger:answered#5",
 	"ledger:answered#16",
+	"ledger:answered#30",
 ];
 const RANDOM_KILLS = 8;
 
@@ -128,10 +129,12 @@ describe("threat 13: the marketplace's process is killed", () => {
 
 	async function runUntilKilled(death: { fault: string } | { afterMs: number }): Promise<void> {
 		const asked = lines.length;
-		await start("fault" in death ? death.fault : undefined);
+		// it may die of what it reads as it starts
+		const started = start("fault" in death ? death.fault : undefined);
 		const died = once(child as ChildProcess, "exit");
 		const late = setTimeout(() => child?.kill("SIGTERM"), 15_000);
 		const work4 = (async () => {
+			await started;
 			await relay.list();
 			await alice.fund(FUNDED, "once");
 			await prove();
