@@ -135,12 +135,12 @@ describe("threat 13: the marketplace's process is killed", () => {
 		const late = setTimeout(() => child?.kill("SIGTERM"), 15_000);
 		const work4 = (async () => {
 			await started;
+			if ("afterMs" in death) setTimeout(() => child?.kill("SIGKILL"), death.afterMs);
 			await relay.list();
 			await alice.fund(FUNDED, "once");
 			await prove();
 			await Promise.all([work(), work(), work(), work()]);
 		})();
-		if ("afterMs" in death) setTimeout(() => child?.kill("SIGKILL"), death.afterMs);
 		const [ended] = await Promise.allSettled([work4]);
 		if (ended.status === "rejected" && !isGone(ended.reason)) throw ended.reason;
 		const [, signal] = (await died) as [number, string];
@@ -196,9 +196,10 @@ describe("threat 13: the marketplace's process is killed", () => {
 		}
 	}
 
-	it("again and again, and keeps what it acknowledged, once", async () => {
+	it("again and again, and keeps what it acknowledged, once", async (t) => {
 		for (const fault of POINTS) await runUntilKilled({ fault });
 		for (let i = 0; i < RANDOM_KILLS; i++) await runUntilKilled({ afterMs: 100 + Math.floor(Math.random() * 500) });
+		t.diagnostic(`${midway} of ${POINTS.length + RANDOM_KILLS} kills landed in the middle of something`);
 		assert(midway >= 5, `only ${midway} of ${POINTS.length + RANDOM_KILLS} kills landed in the middle of something`);
 		assert(lines.filter(({ grant }) => grant).length > 20);
 		await start();
