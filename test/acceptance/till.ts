@@ -69,6 +69,14 @@ export function tillAcceptance(name: string, open: () => Promise<Till>): void {
 			assert.deepEqual(at(1).voucher, voucher(10, 20, 2));
 		});
 
+		it("takes newer vouchers of a row that is otherwise as the till has it, one after the other", async () => {
+			await till.put(row(1, { voucher: voucher(10, 10, 1) }));
+			for (const n of [2, 3]) {
+				assert.equal(await till.put({ ...at(1), voucher: voucher(10 * n, 10, n) }), "kept");
+				assert.deepEqual(at(1), row(1, { voucher: voucher(10 * n, 10, n) }));
+			}
+		});
+
 		it("threat 4: never lowers a voucher in any of its totals, nor loses it, whatever is put", async () => {
 			const high = voucher(100, 100, 10);
 			await till.put(row(1, { voucher: high }));
