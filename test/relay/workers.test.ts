@@ -69,6 +69,7 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 	before(async () => {
 		// this machine's own connections are counted over all and not by address
 		crew = await startTestCrew(context, 2, { limits: { strangersMax: 128 } });
+		await crew.linked();
 	});
 	after(async () => {
 		for (const end of ends) await end();
@@ -373,6 +374,7 @@ suite("a relay of two workers (PROTOCOL.md, Shard)", () => {
 suite("a relay of two workers that stops in order (PROTOCOL.md, Ending)", () => {
 	test("has all on disk and counted that was at the other worker, and charges nothing for a retry after the next start", async (t) => {
 		const crew = await startTestCrew(t);
+		await crew.linked();
 		const mailbox = keysAt(1, 2);
 		const bob = await crew.reader(mailbox);
 		const session = keys();

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { FRAME } from "#contracts/frame";
 import type { Grant } from "#contracts/grant";
 import type { KeyPair } from "#contracts/identity";
 import { isProblem } from "#contracts/problem";
@@ -39,6 +40,8 @@ export type TestCrew = RunningCrew & {
 	sender(worker: number, given?: { grant: Grant; session: KeyPair; tag?: Uint8Array }): Promise<RawClient>;
 	/** Kills a worker's process. */
 	kill(worker: number): Promise<void>;
+	/** Waits until the workers have found each other: just after a start what is for another is to be sent again. */
+	linked(): Promise<void>;
 	/** Waits until all workers are up. */
 	whole(): Promise<void>;
 };
@@ -68,7 +71,30 @@ export async function startTestCrew(t: TestContext, workers = 2, change: Partial
 			if (workerOfId(grant.tab, workers) === worker) return grant;
 		}
 	};
+	const sender = async (worker: number, given?: { grant: Grant; session: KeyPair; tag?: Uint8Array }) => {
+		const session = given?.session ?? keys();
+		const grant = given?.grant ?? grantAt(worker, session);
+		const client = await connect(grant.tab);
+		if (given?.tag) client.tag = given.tag;
+		client.put(client.helloFrame({ grant, session }));
+		await client.welcome();
+		return client;
+	};
+	const findsNext = async (worker: number): Promise<void> => {
+		const alice = await sender(worker);
+		const { publicKey } = keysAt((worker + 1) % workers, workers);
+		alice.put(alice.openFrame(1, publicKey, 0), alice.payFrame(1_000));
+		for (let tries = 1; tries === 1 || alice.refused.get(0) === "disk"; tries++) {
+			alice.put(alice.sendFrame(1, 0, new Uint8Array(1)));
+			await until("an answer", () => alice.of(FRAME.refused).length === tries);
+		}
+		await alice.end();
+	};
 	return Object.assign(crew, {
+		linked: async () => {
+			for (let worker = 0; worker < workers; worker++) await findsNext(worker);
+		},
+		sender,
 		market,
 		workers,
 		folder,
@@ -79,15 +105,6 @@ export async function startTestCrew(t: TestContext, workers = 2, change: Partial
 			const client = await connect(mailbox.publicKey);
 			client.put(client.helloFrame(), client.listenFrame(1, mailbox, token));
 			await client.listening();
-			return client;
-		},
-		sender: async (worker: number, given?: { grant: Grant; session: KeyPair; tag?: Uint8Array }) => {
-			const session = given?.session ?? keys();
-			const grant = given?.grant ?? grantAt(worker, session);
-			const client = await connect(grant.tab);
-			if (given?.tag) client.tag = given.tag;
-			client.put(client.helloFrame({ grant, session }));
-			await client.welcome();
 			return client;
 		},
 		kill: async (worker: number) => {
