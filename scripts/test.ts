@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 
 /** Folders of tests that take longer or need a browser: only run when asked for by name. */
 const APART = ["test/bounds/", "test/crash/", "test/web/", "test/whole/", "test/pack/", "test/rails/"];
@@ -44,6 +44,8 @@ const fileMsMax = files.some((path) => path.startsWith("test/rails/"))
 
 // A developer's own settings must not change what the tests see.
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("FARELAY_")));
+// Each file is a process, and so is each call of the command line: what one has compiled the next need not compile again.
+env.NODE_COMPILE_CACHE ??= resolve("node_modules/.cache/farelay");
 const child = spawn(
 	process.execPath,
 	[

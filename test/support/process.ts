@@ -55,7 +55,7 @@ function environment(folder: string, { home, market, env }: RunOptions): NodeJS.
 		PATH: process.env.PATH,
 		HOME: folder,
 		// the tenth call of a file need not strip the same types again: a third of the time
-		NODE_COMPILE_CACHE: join(folder, ".compiled"),
+		NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(folder, ".compiled"),
 		...(home !== undefined && { FARELAY_HOME: join(folder, home) }),
 		...(market !== undefined && { FARELAY_MARKET: market }),
 		...env,
