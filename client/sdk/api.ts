@@ -71,7 +71,7 @@ export type QuoteJson = {
 	units: string;
 	fee: string;
 	feeNanos: Nanos;
-	feeAtMost: boolean;
+	feeIsAbout: boolean;
 	/** What the market keeps by the rate; null where dollars are paid. */
 	spread: Nanos;
 	rate: { msatPerDollar: string; spreadPpm: number; says: string } | null;

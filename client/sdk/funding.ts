@@ -15,7 +15,7 @@ export type FundingQuote = {
 	/** To be paid, its fee included. */
 	readonly units: bigint;
 	readonly fee: bigint;
-	readonly feeAtMost: boolean;
+	readonly feeIsAbout: boolean;
 	/** What arrives on the balance, what the rail keeps, and what the market keeps by the rate. */
 	readonly credited: Amount;
 	readonly feeNanos: Amount;
@@ -138,7 +138,7 @@ function readQuote(quote: QuoteJson): FundingQuote {
 		unit: quote.unit,
 		units: units(quote.units),
 		fee: units(quote.fee),
-		feeAtMost: quote.feeAtMost,
+		feeIsAbout: quote.feeIsAbout,
 		credited: money(quote.credited),
 		feeNanos: money(quote.feeNanos),
 		spread: money(quote.spread),

@@ -85,7 +85,7 @@ describe("deposits", () => {
 			asked: DOLLAR,
 			units: DOLLAR_MSAT,
 			fee: 0n,
-			feeAtMost: false,
+			feeIsAbout: false,
 			rate: rates.rate,
 			credited: 1_000_000_870n,
 			spread: 5_025_130n,
@@ -103,15 +103,15 @@ describe("deposits", () => {
 			unit: "cent",
 			world: "world:card",
 			ranges: { in: { min: 500n, max: 100_000n }, out: undefined },
-			quote: async (_, units) => ({ fee: (units * 29n + 999n) / 1_000n + 30n, atMost: true }),
+			quote: async (_, units) => ({ fee: (units * 29n + 999n) / 1_000n + 30n, isAbout: true }),
 		});
 		const quote = fine(await quoteDeposit(market, card, amount(10n * DOLLAR)));
 		assert.deepEqual([quote.units, quote.fee, quote.credited, quote.spread], [1_061n, 61n, 10n * DOLLAR, 0n]);
-		assert.deepEqual([quote.rate, quote.feeAtMost], [undefined, true]);
+		assert.deepEqual([quote.rate, quote.feeIsAbout], [undefined, true]);
 		const tooSmall = await quoteDeposit(market, card, DOLLAR);
 		assert(isProblem(tooSmall));
 		assert.match(tooSmall.detail, /at least \$5.* at most \$1,?000/);
-		const greedy = scriptedRail({ ...card, quote: async (_, units) => ({ fee: units, atMost: false }) });
+		const greedy = scriptedRail({ ...card, quote: async (_, units) => ({ fee: units, isAbout: false }) });
 		assert.equal(codeOf(await quoteDeposit(market, greedy, amount(10n * DOLLAR))), "malformed");
 	});
 

@@ -89,7 +89,7 @@ describe("the terms of a payout", () => {
 				exactly: more.exactly,
 				feeMaxPpm: 100_000,
 				range: { min: more.min ?? 10n, max: 1_000n },
-				quote: async () => more.quote ?? { fee: more.fee ?? 0n, atMost: false },
+				quote: async () => more.quote ?? { fee: more.fee ?? 0n, isAbout: false },
 			},
 		);
 	const code = async (...given: Parameters<typeof terms>) => {

@@ -96,7 +96,7 @@ describe("a statement", () => {
 			unit: "cent",
 			world: "world:card",
 			name: "card",
-			quote: async () => ({ fee, atMost: true }),
+			quote: async () => ({ fee, isAbout: true }),
 		} as const;
 		await deposit({ ...card, ranges: { in: { min: 1n, max: 100_000n }, out: undefined } }, fee);
 		const [line] = await all(ADA);

@@ -297,10 +297,10 @@ describe("Money goes out to an operator's account", () => {
 	it("transfers once, and knows the fee: two dollars a month, a quarter dollar, a quarter of a percent", async () => {
 		stripe.world.available = 100_000;
 		const to = await operator();
-		assert.deepEqual(await rail.quote("out", 5_000n, to), { fee: 238n, atMost: false });
+		assert.deepEqual(await rail.quote("out", 5_000n, to), { fee: 238n, isAbout: false });
 		const state = await rail.pay(payout(to));
 		assert.ok(state.state === "sent" && state.amount === 5_000n && state.fee === 238n);
-		assert.deepEqual(await rail.quote("out", 5_000n, to), { fee: 38n, atMost: false });
+		assert.deepEqual(await rail.quote("out", 5_000n, to), { fee: 38n, isAbout: false });
 		assert.deepEqual(await rail.pay(payout(to)), state);
 		assert.deepEqual(await rail.payment(payout(to)), state);
 		assert.equal(stripe.world.transfers.size, 1);

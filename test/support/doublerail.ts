@@ -60,7 +60,7 @@ export class DoubleRail implements Rail {
 	}
 
 	async quote() {
-		return { fee: this.feeIsKnown ? this.fee : 0n, atMost: !this.feeIsKnown };
+		return { fee: this.feeIsKnown ? this.fee : 0n, isAbout: !this.feeIsKnown };
 	}
 
 	async pay(order: PayOrder): Promise<PaymentState> {

@@ -32,7 +32,7 @@ export function scriptedRail(change: Partial<Rail> = {}): ScriptedRail {
 		said,
 		asked: 0,
 		down: false,
-		quote: async () => ({ fee: 0n, atMost: false }),
+		quote: async () => ({ fee: 0n, isAbout: false }),
 		start: async (order) => {
 			if (rail.down) return away();
 			const reference = `ref-${order.id}`;

@@ -147,8 +147,8 @@ function sayUnits({ unit, units }: FundingQuote): string {
 	return `${units / 1_000n}${rest === "000" ? "" : `.${rest}`} sat`;
 }
 
-function sayFee({ feeNanos, feeAtMost }: FundingQuote): string {
-	return `${feeAtMost ? "at most " : ""}${formatDollars(feeNanos)}`;
+function sayFee({ feeNanos, feeIsAbout }: FundingQuote): string {
+	return `${feeIsAbout ? "about " : ""}${formatDollars(feeNanos)}`;
 }
 
 function sayTime(atMs: number): string {

@@ -36,7 +36,7 @@ export function makeLightningRail(hub: Hub): Rail {
 		unit: "msat",
 		ranges: { in: RANGE, out: RANGE },
 		// a payer pays for the way to us, and from here both wallets are next door
-		quote: async (_way, amount) => refuse(amount) ?? { fee: 0n, atMost: false },
+		quote: async (_way, amount) => refuse(amount) ?? { fee: 0n, isAbout: false },
 		async start({ id, amount, text, expiresAtMs }) {
 			const refused = refuse(amount);
 			if (refused) return refused;

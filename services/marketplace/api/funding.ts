@@ -30,7 +30,7 @@ function showQuote({ unit, units, fee, rate, ...quote }: Quote) {
 		units: units.toString(),
 		fee: fee.toString(),
 		feeNanos: formatAmount(worth?.credited ?? amount(0n)),
-		feeAtMost: quote.feeAtMost,
+		feeIsAbout: quote.feeIsAbout,
 		/** what the market keeps by the rate */
 		spread: formatAmount(quote.spread),
 		rate: rate ? { msatPerDollar: rate.msatPerDollar.toString(), spreadPpm: rate.spreadPpm, says: rate.says } : null,

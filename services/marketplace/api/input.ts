@@ -38,6 +38,15 @@ export const fees = z.strictObject({
 /** Entries on one page. */
 export const pageLimit = z.int().min(1).max(200).default(50);
 
+/** A page of what has an id of 32 hex digits: a tab, a payout. */
+export const idPage = z.strictObject({
+	after: z
+		.string()
+		.regex(/^[0-9a-f]{32}$/)
+		.optional(),
+	limit: pageLimit,
+});
+
 /** A tab as its account sees it: keys, ids and signed bytes in hex, money and byte counts as decimal strings, times in Unix milliseconds. */
 export function showTab(tab: Tab, redeemByMs: number) {
 	const { grant, paid } = tab;

@@ -10,7 +10,7 @@ import { type Destination, KINDS, readTarget } from "#marketplace/payout/destina
 import { billOfPayout, isUnderWay, type Payout, readPayout } from "#marketplace/payout/payout";
 import { type Plan, SCHEDULES, termsOfPlan } from "#marketplace/payout/plan";
 import { destinationOf, planOf } from "#marketplace/payout/reserve";
-import { money, pageLimit } from "./input.ts";
+import { idPage, money } from "./input.ts";
 import { accept, router, signed } from "./trpc.ts";
 
 /** How long a click waits for its payout to end before it is told how far it came: a person looks on. */
@@ -38,16 +38,6 @@ const wishesInput = z.strictObject({
 	threshold: money.nullable().optional(),
 	feeMaxPpm: z.int().min(0).max(1_000_000).nullable().optional(),
 });
-
-const listInput = z
-	.strictObject({
-		after: z
-			.string()
-			.regex(/^[0-9a-f]{32}$/)
-			.optional(),
-		limit: pageLimit,
-	})
-	.prefault({});
 
 const nanos = (of: Amount | undefined) => (of === undefined ? null : formatAmount(of));
 
@@ -157,7 +147,7 @@ export const payout = router({
 		),
 
 	/** All payouts, by id; `next` is the `after` of the next page, null at the end. */
-	list: signed.input(listInput).query(async ({ ctx, input }) => {
+	list: signed.input(idPage.prefault({})).query(async ({ ctx, input }) => {
 		const { after, limit } = input;
 		const query = { table: "payouts", by: "account", of: ctx.account, limit, ...(after && { after }) } as const;
 		const rows = await ctx.market.book.records(query);

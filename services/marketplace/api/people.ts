@@ -12,7 +12,7 @@ import type { Market } from "#marketplace/market";
 import { linesOf } from "#marketplace/statement";
 import { readTab, type Tab } from "#marketplace/tab/tab";
 import { closeTab, liveTabsOf, openTab, redeemByMs } from "#marketplace/tab/tabs";
-import { fees, hex, money, pageLimit, showTab, tariff } from "./input.ts";
+import { fees, hex, idPage, money, pageLimit, showTab, tariff } from "./input.ts";
 import { accept, router, signed } from "./trpc.ts";
 
 const show = (market: Market, tab: Tab) => showTab(tab, redeemByMs(market, tab));
@@ -60,17 +60,8 @@ const closeInput = z.strictObject({
 	final: z.strictObject({ usage: hex(USAGE_BYTES), voucher: hex(VOUCHER_BYTES).optional() }).optional(),
 });
 
-const tabsPage = z
-	.strictObject({
-		after: z
-			.string()
-			.regex(/^[0-9a-f]{32}$/)
-			.optional(),
-		limit: pageLimit,
-		/** only tabs that are not closed: all of them, whatever the limit */
-		live: z.boolean().default(false),
-	})
-	.prefault({});
+/** `live`: only tabs that are not closed, all of them, whatever the limit. */
+const tabsPage = idPage.extend({ live: z.boolean().default(false) }).prefault({});
 
 export const tab = router({
 	/** Reserves the bill of the cap and signs the grant; the same order again answers the same tab. */

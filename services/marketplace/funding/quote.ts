@@ -19,9 +19,9 @@ export type Quote = {
 	readonly asked: Amount;
 	/** what is to be paid, in the rail's unit, its fee included */
 	readonly units: bigint;
-	/** what the rail keeps of that, in its unit; `feeAtMost`: it may be less */
+	/** what the rail keeps of that, in its unit; `feeIsAbout`: it may be less or more, and what arrives is what is left */
 	readonly fee: bigint;
-	readonly feeAtMost: boolean;
+	readonly feeIsAbout: boolean;
 	/** undefined where dollars are paid */
 	readonly rate: Rate | undefined;
 	/** what is credited when exactly that is paid in time: `asked`, or a little more where the unit is too coarse */
@@ -62,7 +62,7 @@ export async function quoteDeposit(market: Quoting, rail: Rail, asked: Amount): 
 	let units = wanted;
 	for (let round = 0; round < ROUNDS_MAX; round++) {
 		if (units < range.min || units > range.max) return outside(rail, rate);
-		const { fee, atMost, ...refused } = await feeOf(rail, units);
+		const { fee, isAbout, ...refused } = await feeOf(rail, units);
 		if (refused.problem) return refused.problem;
 		if (units - fee < wanted) {
 			units = wanted + fee;
@@ -71,14 +71,14 @@ export async function quoteDeposit(market: Quoting, rail: Rail, asked: Amount): 
 		const credit = creditFor(rail.unit, units - fee, rate);
 		if (!credit) return outside(rail, rate);
 		const untilMs = market.clock.nowMs() + QUOTE_MS;
-		return { rail: rail.name, unit: rail.unit, asked, units, fee, feeAtMost: atMost, rate, ...credit, untilMs };
+		return { rail: rail.name, unit: rail.unit, asked, units, fee, feeIsAbout: isAbout, rate, ...credit, untilMs };
 	}
 	return problem("malformed", "The fees of this rail would eat all of that; choose more, or another rail.");
 }
 
-async function feeOf(rail: Rail, units: bigint): Promise<{ fee: bigint; atMost: boolean; problem?: Problem }> {
+async function feeOf(rail: Rail, units: bigint): Promise<{ fee: bigint; isAbout: boolean; problem?: Problem }> {
 	const quote = await rail.quote("in", units);
-	return isProblem(quote) ? { fee: 0n, atMost: false, problem: quote } : quote;
+	return isProblem(quote) ? { fee: 0n, isAbout: false, problem: quote } : quote;
 }
 
 /** What a rail takes, in dollars. */

@@ -64,7 +64,7 @@ export async function termsOf(exchange: Exchange, wish: Wish): Promise<Terms | P
 			"fee-ceiling",
 			`This payout would cost ${formatDollars(worthOf(quote.fee, exchange))} now, and at most ${formatDollars(worthOf(ceiling, exchange))} were allowed.`,
 		);
-	const feeMax = quote.atMost ? ceiling : quote.fee;
+	const feeMax = quote.isAbout ? ceiling : quote.fee;
 	const units = exactly ?? whole(budget + feeMax > all ? all - feeMax : budget, exchange);
 	if (units < range.min) return outside(wish, exchange);
 	const reserved = takenOf(units + feeMax, exchange);

@@ -170,7 +170,7 @@ export async function openLnd(config: LndConfig, deps: LndDeps): Promise<Rail | 
 		ranges: config.ranges,
 		quote: async (way, amount) =>
 			outOfRange(config.ranges[way], amount) ??
-			(way === "in" ? { fee: 0n, atMost: false } : { fee: routingCeiling(amount), atMost: true }),
+			(way === "in" ? { fee: 0n, isAbout: false } : { fee: routingCeiling(amount), isAbout: true }),
 		start: async (order) => {
 			const range = outOfRange(config.ranges.in, order.amount);
 			if (range) return range;

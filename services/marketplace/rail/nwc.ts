@@ -163,7 +163,7 @@ export function openNwc(config: NwcConfig, { clock }: { readonly clock: Clock })
 		ranges: config.ranges,
 		quote: async (way, amount) =>
 			outOfRange(config.ranges[way], amount) ??
-			(way === "in" ? { fee: 0n, atMost: false } : { fee: routingCeiling(amount), atMost: false }),
+			(way === "in" ? { fee: 0n, isAbout: false } : { fee: routingCeiling(amount), isAbout: false }),
 		start,
 		onEvent: (hint) =>
 			keepListening(clock, async (signal) => {

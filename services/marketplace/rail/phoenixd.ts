@@ -181,7 +181,7 @@ export function openPhoenixd(config: PhoenixdConfig, { clock }: { readonly clock
 		unit: "msat",
 		ranges: config.ranges,
 		quote: async (way, amount) =>
-			outOfRange(config.ranges[way], amount) ?? { fee: way === "in" ? 0n : feeOf(amount), atMost: false },
+			outOfRange(config.ranges[way], amount) ?? { fee: way === "in" ? 0n : feeOf(amount), isAbout: false },
 		start: async (order) => {
 			const range = outOfRange(config.ranges.in, order.amount);
 			if (range) return range;

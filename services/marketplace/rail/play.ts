@@ -25,7 +25,7 @@ export function makePlayRail(clock: Pick<Clock, "nowMs">): Rail {
 		world: "world:play",
 		unit: "nano",
 		ranges: { in: { min: 1n, max: PLAY_CALL_MAX }, out: undefined },
-		quote: async (way, amount) => (way === "in" ? (refuse(amount) ?? { fee: 0n, atMost: false }) : CLOSED),
+		quote: async (way, amount) => (way === "in" ? (refuse(amount) ?? { fee: 0n, isAbout: false }) : CLOSED),
 		start: async ({ id, amount, expiresAtMs }) =>
 			refuse(amount) ?? { reference: `${id}.${amount}`, pay: { kind: "nothing" }, expiresAtMs },
 		onEvent: () => () => {},

@@ -21,8 +21,8 @@ export type RailRange = { readonly min: bigint; readonly max: bigint };
 /** What a payment would cost, as far as it is known before: the fee that the rail itself takes, in its unit. */
 export type RailQuote = {
 	readonly fee: bigint;
-	/** Whether it can be more than that (a routing fee is known only afterwards; a payout names its ceiling). */
-	readonly atMost: boolean;
+	/** Whether it is only about that: what is really taken is known afterwards, and may be less or more (routing; a card from abroad). A payout names its ceiling. */
+	readonly isAbout: boolean;
 };
 
 /** A deposit to begin. The same `id` again begins nothing new: it answers what it answered. */

@@ -24,7 +24,7 @@ const SENT_MAX = 10_000;
 export async function payoutQuote(parts: StripeParts, amount: bigint, to?: string): Promise<RailQuote | Problem> {
 	const first = to === undefined ? true : await isFirstOfMonth(parts, to);
 	if (isProblem(first)) return first;
-	return { fee: feeOf(amount, first), atMost: false };
+	return { fee: feeOf(amount, first), isAbout: false };
 }
 
 function feeOf(amount: bigint, first: boolean): bigint {

@@ -36,7 +36,7 @@ export async function openStripe(options: StripeOptions): Promise<Rail | Problem
 		quote: async (way, amount, to) => {
 			const { min, max } = way === "in" ? topUp : PAYOUT;
 			if (amount < min || amount > max) return problem("malformed", `By card it is ${min} to ${max} cents at once.`);
-			return way === "in" ? { fee: cardFee(amount), atMost: true } : await payoutQuote(parts, amount, to);
+			return way === "in" ? { fee: cardFee(amount), isAbout: true } : await payoutQuote(parts, amount, to);
 		},
 		start: async (order) => {
 			if (order.amount < topUp.min || order.amount > topUp.max)
