@@ -89,25 +89,34 @@ async function takeBack(market: FundingMarket, deposit: Backed, taken: bigint, w
 	);
 }
 
-/** What was taken back came again: a dispute was won, or a bank did not take a refund. First what is owed is paid with it. */
+/**
+ * What was taken back came again: a dispute was won, or a bank did not take a refund. First what is owed is paid with it. It is as old as the payment, and no
+ * older for having been away: a card that takes no refund any more would else make cleared money of a payment that its bank still takes back.
+ */
 async function comeAgain(market: FundingMarket, deposit: Backed, taken: bigint, world: RailWorld): Promise<Step> {
 	const { account, came } = deposit;
 	const [owes = 0n, lent = 0n] = await market.book.balances([owedAccount(account), RISK_LENT]);
+	const nowMs = market.clock.nowMs();
 	const all = worthOf(deposit, came.back - taken);
 	const owed = least(-owes, all);
 	const returned = least(lent, owed);
-	return written(
-		market,
-		deposit,
-		{ came: { ...came, back: taken }, dueMs: market.clock.nowMs() + LOOK_AGAIN_MS },
-		false,
-		{
-			id: "again",
-			cause: `A payment by ${deposit.quote.rail} that was taken back came again`,
-			from: [part(world, all), part(RISK_LENT, returned)],
-			to: [part(owedAccount(account), owed), part(payerAccount(account), all - owed), part(RISK, returned)],
-		},
-	);
+	// no more is fresh than the payment brought: what the rail's fee made of it was taken from other money
+	const ofFresh = nowMs < came.backUntilMs ? least(all - owed, came.credited - came.fresh) : 0n;
+	const { refund } = came;
+	const isBack = refund !== undefined && taken < refund.units;
+	const fresh = amount(came.fresh + ofFresh);
+	const next = { ...came, back: taken, fresh, ...(isBack && { refund: { ...refund, state: "failed" as const } }) };
+	return written(market, deposit, { came: next, dueMs: nowMs + LOOK_AGAIN_MS }, false, {
+		id: "again",
+		cause: `A payment by ${deposit.quote.rail} that was taken back came again`,
+		from: [part(world, all), part(RISK_LENT, returned)],
+		to: [
+			part(owedAccount(account), owed),
+			part(freshAccount(account), ofFresh),
+			part(payerAccount(account), all - owed - ofFresh),
+			part(RISK, returned),
+		],
+	});
 }
 
 /** Pays what is owed with what has come to the person's purses since. */

@@ -1,0 +1,102 @@
+/** Money attacked by people who want it without having paid for it, or twice: a real market on loopback, a double of Stripe, real HTTP. */
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { amount } from "#contracts/amount";
+import type { Grant } from "#contracts/grant";
+import { openStripe } from "#marketplace/rail/stripe";
+import { type HeldClock, heldClock } from "#test/support/clock";
+import {
+	carried,
+	DAY_MS,
+	fine,
+	movedBy,
+	Person,
+	startTestMarket,
+	type TestMarket,
+	TestRelay,
+} from "#test/support/market";
+import { EVENT_SECRET, STRIPE_KEY, type StripeDouble, startStripe } from "#test/support/stripe/double";
+
+const DOLLAR = 1_000_000_000n;
+/** What a dollar carries: 2,000 MB at the usual ask. */
+const DOLLAR_BYTES = 2_000_000_000n;
+
+let clock: HeldClock;
+let stripe: StripeDouble;
+let market: TestMarket;
+let thief: Person;
+let relay: TestRelay;
+
+beforeEach(async () => {
+	clock = heldClock(Date.UTC(2026, 9, 1, 12));
+	stripe = await startStripe(() => clock.nowMs());
+	const card = fine(
+		await openStripe({
+			key: STRIPE_KEY,
+			eventSecret: EVENT_SECRET,
+			returnUrl: "https://market.example",
+			clock,
+			at: { host: stripe.host, port: stripe.port },
+		}),
+	);
+	market = await startTestMarket({ risk: amount(100n * DOLLAR) }, { clock, rails: [card] });
+	thief = new Person(market);
+	relay = new TestRelay(market);
+	await relay.list();
+});
+afterEach(async () => {
+	await market.end();
+	await stripe.close();
+});
+
+async function posted(type: string): Promise<void> {
+	const { body, headers } = stripe.posted(stripe.event(type));
+	const response = await fetch(`${market.url}/v1/event/card`, { method: "POST", headers, body: Buffer.from(body) });
+	assert.equal(response.status, 200);
+	await market.lookAtDeposits();
+}
+
+async function pay(dollars: bigint, id = "first"): Promise<string> {
+	await thief.client.funding.start.mutate({ id, rail: "card", amount: (dollars * DOLLAR).toString() });
+	const intent = stripe.pay([...stripe.world.sessions.values()].at(-1)?.id as string);
+	await posted("checkout.session.completed");
+	return intent;
+}
+
+async function money() {
+	const { balance, fresh, owed } = await thief.client.account.balance.query();
+	return { balance: BigInt(balance), fresh: BigInt(fresh), owed: BigInt(owed) };
+}
+
+async function earned(): Promise<bigint> {
+	return BigInt((await relay.operator.client.operator.earnings.query()).earned);
+}
+
+async function use(grant: Grant, bytes: bigint): Promise<bigint> {
+	const used = carried(bytes);
+	const [result] = await relay.redeem({ tab: grant.tab, voucher: thief.voucher(grant, used), used });
+	return movedBy(result);
+}
+
+describe("somebody with a stolen card and a relay of their own", () => {
+	it("threat 5: makes no cleared money of fresh money by a refund that the card's bank does not take", async () => {
+		await pay(50n);
+		const before = await money();
+		const wanted = 40n * DOLLAR;
+		await thief.client.funding.refund.mutate({ id: "first", amount: wanted.toString() });
+		await posted("refund.created");
+		const [given] = [...stripe.world.refunds.keys()];
+		stripe.refundFails(given as string);
+		await posted("refund.failed");
+		assert.deepEqual(await money(), before);
+		const { refund } = (await thief.client.funding.status.query({ id: "first" })).came ?? {};
+		assert.deepEqual(refund, { amount: wanted.toString(), state: "failed" });
+		const grant = await thief.open({ relay: relay.key.publicKey, cap: amount(30n * DOLLAR) });
+		await use(grant, 30n * DOLLAR_BYTES);
+		assert.equal(await earned(), 0n);
+		clock.jump(15 * DAY_MS);
+		await market.lookAtDeposits();
+		assert.equal((await money()).fresh, 0n);
+	});
+});
