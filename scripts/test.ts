@@ -42,8 +42,10 @@ const fileMsMax = files.some((path) => path.startsWith("test/rails/"))
 		? INSTALLING_MS_MAX
 		: FILE_MS_MAX;
 
-// A developer's own settings must not change what the tests see.
-const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("FARELAY_")));
+// A developer's own settings must not change what the tests see, but for those that are made for tests.
+const env = Object.fromEntries(
+	Object.entries(process.env).filter(([name]) => !name.startsWith("FARELAY_") || name.startsWith("FARELAY_TEST_")),
+);
 // Each file is a process, and so is each call of the command line: what one has compiled the next need not compile again.
 env.NODE_COMPILE_CACHE ??= resolve("node_modules/.cache/farelay");
 const child = spawn(
