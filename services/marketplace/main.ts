@@ -17,7 +17,6 @@ import { openCards } from "./card/cards.ts";
 import { startChores } from "./chores.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
 import { fundRisk } from "./funding/risk.ts";
-import { countWaiting } from "./funding/waiting.ts";
 import { openWatch } from "./funding/watch.ts";
 import { openInspection } from "./inspect/door.ts";
 import { makeReach } from "./inspect/reach.ts";
@@ -36,7 +35,6 @@ import { openRates } from "./rate/open.ts";
 import type { Rates } from "./rate/rate.ts";
 import { makeServer } from "./server.ts";
 import { sweep } from "./tab/sweep.ts";
-import { countOpenTabs } from "./tab/tabs.ts";
 
 /** What a market takes from outside. */
 export type MarketplaceDeps = {
@@ -143,8 +141,6 @@ async function start(
 		lightning,
 		payouts,
 		play: config.play,
-		waiting: await countWaiting(book),
-		openTabs: await countOpenTabs(book),
 	};
 	const unfunded = await fundRisk(market, config.risk);
 	if (unfunded) return unfunded;

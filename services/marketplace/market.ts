@@ -10,7 +10,6 @@ import type { Clock } from "#host/clock";
 import type { Health } from "#host/health";
 import type { Log } from "#host/log";
 import type { Cards } from "./card/cards.ts";
-import type { Waiting } from "./funding/waiting.ts";
 import type { Keys } from "./keys.ts";
 import type { Book, Refusal } from "./ledger/book.ts";
 import type { Listings } from "./listing/listings.ts";
@@ -45,21 +44,9 @@ export type Market = {
 	/** what payouts by Lightning need beside a rail */
 	readonly lightning: Lightning;
 	readonly payouts: Payouts;
-	/** deposits that wait for their payment, bounded */
-	readonly waiting: Waiting;
 	/** the play rail is open */
 	readonly play: boolean;
-	/** open tabs of each account, bounded */
-	readonly openTabs: OpenTabs;
 };
-
-/** Counts the tabs that each account has open, so that nobody fills the book: in memory, counted anew at each start. */
-export interface OpenTabs {
-	/** Takes one place; false when the account has them all. */
-	take(account: string): boolean;
-	/** Gives one place back. */
-	give(account: string): void;
-}
 
 /** Signs with whichever key the market signs with now. */
 export function signers(market: Pick<Market, "crypto" | "keys" | "clock">): {

@@ -8,11 +8,13 @@ import {
 	CHANGES_MAX,
 	KEY_CHARS_MAX,
 	LIST_MAX,
+	MOST_MAX,
 	type Outcome,
 	RECORD_TABLES,
 	type RecordTable,
 	ROW_CHARS_MAX,
 	type RowChange,
+	STATES_MAX,
 } from "#marketplace/ledger/book";
 import { COMMONS, earnedAccount, holdAccount, MARKET_FEES, payerAccount, WORLD_PLAY } from "#marketplace/ledger/chart";
 import { giveBack, move, post, reserve } from "#marketplace/ledger/post";
@@ -414,6 +416,66 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			assert.deepEqual(short(await book.records({ table: "payouts", by: "account", of: ADA_KEY, limit: 9 })), [9]);
 			const report = await book.audit([({ records: all }) => [...all("deposits")].map((row) => row.key)]);
 			assert.deepEqual(report.findings.toSorted(), records.map(({ row }) => row.key).toSorted());
+		});
+
+		const ROOM = { states: ["open", "closing"], ofAccount: 2, ofAll: 3 };
+		const tabOf = (n: number, account = ADA_KEY, state = "open", expect = 0): TabChange =>
+			tabRow(expect, { tab: n.toString(16).padStart(32, "0"), account, state });
+		const bounded = (tab: TabChange, most = ROOM): RowChange => ({ ...tab, most });
+		const each = async (...rows: RowChange[]) => words(await book.apply(rows.map((row) => ({ rows: [row] }))));
+
+		it("threat 12: takes a new tab while there is room, of its account and of all, and counts those that are over no more", async () => {
+			const first = [tabOf(1), tabOf(2, ADA_KEY, "closing"), tabOf(3)].map((tab) => bounded(tab));
+			assert.deepEqual(await each(...first), ["applied", "applied", "full"]);
+			const others = [tabOf(4, OLU_KEY), tabOf(5, OLU_KEY)].map((tab) => bounded(tab));
+			assert.deepEqual(await each(...others), ["applied", "full"], "three in all");
+			assert.deepEqual(await each(tabOf(1, ADA_KEY, "closed", 1), bounded(tabOf(3))), ["applied", "applied"]);
+			assert.deepEqual(await each(bounded(tabOf(1))), ["stale"], "what is there already is not a matter of room");
+			assert.equal(await book.tab(tabOf(5).row.tab), undefined);
+		});
+
+		it("threat 12: moves no money for a tab that has no room, and counts rows of one change together", async () => {
+			await apply(deposit("d1", ADA, 500n));
+			const transfer = reserve(label("open-1"), [part(ADA, 300n)], HOLD);
+			const rows = [tabOf(1), tabOf(2), tabOf(3)].map((tab) => bounded(tab));
+			assert.deepEqual(words(await book.apply([{ transfer, rows }])), ["full"]);
+			assert.deepEqual(
+				[await book.balance(ADA), await book.transfer("open-1"), await book.tab(tabOf(1).row.tab)],
+				[500n, undefined, undefined],
+			);
+			assert.deepEqual(words(await book.apply([{ transfer, rows: rows.slice(0, 2) }])), ["applied"]);
+			assert.deepEqual(words(await book.apply([{ transfer, rows: rows.slice(2) }])), ["same"]);
+		});
+
+		it("threat 12: has room for as many records as it was told, in each table by itself, whoever races", async () => {
+			const most = { states: ["waiting"], ofAccount: 3 };
+			const bound = (key: string, table: RecordTable): RowChange => ({ ...record(0, { key }, table), most });
+			const racing = Array.from({ length: 12 }, (_, i) =>
+				each(bound(`d-${i}`, "deposits"), bound(`d-${i}`, "payouts")),
+			);
+			const outcomes = await Promise.all(racing);
+			for (const n of [0, 1]) assert.equal(outcomes.filter((words) => words[n] === "applied").length, 3);
+			assert.equal((await book.records({ table: "deposits", by: "state", of: "waiting", limit: 99 })).length, 3);
+			const olus = { account: OLU_KEY, key: "elsewhere" };
+			const inAll = { ...most, ofAll: 3 };
+			assert.deepEqual(await each({ ...record(0, olus), most: inAll }), ["full"]);
+			const ended = record(0, { ...olus, state: "ended" });
+			assert.deepEqual(await each({ ...ended, most: { ...inAll, ofAll: 2 } }), ["full"], "it is asked, so it is told");
+			assert.deepEqual(await each({ ...ended, most: inAll }), ["applied"], "what is in another state takes no room");
+		});
+
+		it("threat 18: refuses a bound on rows that is none, or on a row that is there already", async () => {
+			const odd = [
+				{ ...ROOM, ofAccount: -1 },
+				{ ...ROOM, ofAll: MOST_MAX + 1 },
+				{ ...ROOM, ofAccount: 1.5 },
+				{ ...ROOM, states: ["open", "x; y"] },
+				{ ...ROOM, states: Array(STATES_MAX + 1).fill("a") },
+			];
+			for (const most of odd) assert.deepEqual(await each(bounded(tabOf(1), most)), ["malformed"]);
+			const widest = { states: Array(STATES_MAX).fill("open"), ofAccount: MOST_MAX, ofAll: MOST_MAX };
+			assert.deepEqual(await each(bounded(tabOf(1), widest)), ["applied"]);
+			assert.deepEqual(await each(bounded(tabOf(1, ADA_KEY, "open", 1))), ["malformed"]);
 		});
 
 		it("has a bound on what one call may ask for", async () => {

@@ -7,7 +7,6 @@ import { openSilentLog } from "#host/log";
 import { type Deposit, depositKey } from "#marketplace/funding/deposit";
 import { creditFor } from "#marketplace/funding/exchange";
 import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
-import { countWaiting } from "#marketplace/funding/waiting";
 import { openWatch, type Watch } from "#marketplace/funding/watch";
 import { freshAccount, payerAccount } from "#marketplace/ledger/chart";
 import { openMemoryBook } from "#marketplace/ledger/memory";
@@ -50,8 +49,7 @@ export function fundingAcceptance(name: string, open: () => Promise<RailBench>):
 
 		async function comeUp(): Promise<void> {
 			const clock = { ...systemClock, nowMs: () => bench.nowMs() };
-			const waiting = await countWaiting(book);
-			market = { book, clock, crypto, log: openSilentLog(), rails: [rail], rates, waiting };
+			market = { book, clock, crypto, log: openSilentLog(), rails: [rail], rates };
 			watch = openWatch(market);
 		}
 		async function begun(id: string): Promise<Deposit & { reference: string; pay: object }> {

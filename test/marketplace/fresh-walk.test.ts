@@ -16,7 +16,6 @@ import { refundDeposit } from "#marketplace/funding/giveback";
 import { releaseLate } from "#marketplace/funding/late";
 import { fundRisk } from "#marketplace/funding/risk";
 import { startDeposit } from "#marketplace/funding/start";
-import { countWaiting } from "#marketplace/funding/waiting";
 import { openWatch } from "#marketplace/funding/watch";
 import { type Book, BookFailure } from "#marketplace/ledger/book";
 import {
@@ -132,7 +131,6 @@ async function tell(story: Story, gate: Gate): Promise<bigint[]> {
 			log: openSilentLog(),
 			rails: [by],
 			rates: heldRates(),
-			waiting: await countWaiting(on),
 		};
 		const watch = openWatch(market);
 		try {
@@ -188,7 +186,6 @@ async function prepare(book: Book, rail: Rail, clock: HeldClock, say: (state: De
 		log: openSilentLog(),
 		rails: [rail],
 		rates: heldRates(),
-		waiting: await countWaiting(book),
 	};
 	const begun = await startDeposit(market, ADA, { id: "d", rail: "card", asked: amount(10n * DOLLAR) });
 	assert.ok(!isProblem(begun) && begun.reference);

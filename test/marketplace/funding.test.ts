@@ -5,14 +5,13 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import { isProblem, type Problem } from "#contracts/problem";
 import { openSilentLog } from "#host/log";
-import { type Deposit, depositKey } from "#marketplace/funding/deposit";
+import { type Deposit, depositKey, ROOM, WAITING_MAX } from "#marketplace/funding/deposit";
 import { lookAt } from "#marketplace/funding/look";
 import { QUOTE_MS, quoteDeposit } from "#marketplace/funding/quote";
 import { fundRisk } from "#marketplace/funding/risk";
 import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
-import { countWaiting, WAITING_MAX } from "#marketplace/funding/waiting";
 import { HINTS_MAX, openWatch, type Watch } from "#marketplace/funding/watch";
-import type { Book } from "#marketplace/ledger/book";
+import { type Book, CHANGES_MAX, type Change } from "#marketplace/ledger/book";
 import { freshAccount, MARKET_RATE, payerAccount } from "#marketplace/ledger/chart";
 import { openMemoryBook } from "#marketplace/ledger/memory";
 import { makePlayRail } from "#marketplace/rail/play";
@@ -50,7 +49,7 @@ describe("deposits", () => {
 
 	/** A market on this book. */
 	async function comeUp(book: Book): Promise<void> {
-		market = { book, clock, crypto, log: openSilentLog(), rails: [rail], rates, waiting: await countWaiting(book) };
+		market = { book, clock, crypto, log: openSilentLog(), rails: [rail], rates };
 		watch = openWatch(market);
 	}
 	const start = (id = "first", asked = DOLLAR, account = ADA, by = rail.name) =>
@@ -386,20 +385,17 @@ describe("deposits", () => {
 	});
 
 	it("threat 12: wait for all accounts together up to a bound", async () => {
-		const waiting = await countWaiting(market.book, 2, 3);
-		assert.deepEqual(
-			[
-				waiting.take(ADA, "a"),
-				waiting.take(ADA, "b"),
-				waiting.take(ADA, "c"),
-				waiting.take(BOB, "d"),
-				waiting.take(BOB, "e"),
-			],
-			[true, true, false, true, false],
-		);
-		waiting.give(ADA, "a");
-		waiting.give(ADA, "a");
-		assert.deepEqual([waiting.take(BOB, "e"), waiting.take(ADA, "a")], [true, false]);
+		const { ofAll = 0, states } = ROOM;
+		const other = (i: number): Change => {
+			const [key, account] = [`other:${i}`, i.toString(16).padStart(64, "0")];
+			const state = states[i % states.length] ?? "";
+			const row = { key, account, state, dueMs: clock.nowMs() + DAY_MS, value: "{}" };
+			return { rows: [{ table: "deposits", expect: 0, row }] };
+		};
+		for (let i = 0; i < ofAll - 1; i += CHANGES_MAX)
+			await market.book.apply(Array.from({ length: Math.min(CHANGES_MAX, ofAll - 1 - i) }, (_, n) => other(i + n)));
+		await begun("the-last");
+		assert.equal(codeOf(await start("one-more", DOLLAR, BOB)), "too-many");
 	});
 
 	it("threat 11: ask a slow rail few things at once, and forget no hint of those that it can be asked about", async () => {

@@ -7,7 +7,6 @@ import { openSilentLog } from "#host/log";
 import { depositKey } from "#marketplace/funding/deposit";
 import { fundRisk } from "#marketplace/funding/risk";
 import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
-import { countWaiting } from "#marketplace/funding/waiting";
 import { openWatch, type Watch } from "#marketplace/funding/watch";
 import { DIFFERENCES_MAX, type Reconciliation, reconcile } from "#marketplace/inspect/reconcile";
 import { payerAccount, WORLD_PLAY } from "#marketplace/ledger/chart";
@@ -61,7 +60,6 @@ beforeEach(async () => {
 		log: openSilentLog(),
 		rails: [rail],
 		rates: heldRates(),
-		waiting: await countWaiting(book),
 	};
 	watch = openWatch(market);
 });

@@ -6,7 +6,6 @@ import type { StatementLine } from "#contracts/statement";
 import { openSilentLog } from "#host/log";
 import { fundRisk } from "#marketplace/funding/risk";
 import { startDeposit } from "#marketplace/funding/start";
-import { countWaiting } from "#marketplace/funding/waiting";
 import { openWatch } from "#marketplace/funding/watch";
 import { earnedAccount, freshAccount, leavingAccount, payerAccount } from "#marketplace/ledger/chart";
 import { billOfPayout } from "#marketplace/payout/payout";
@@ -47,7 +46,6 @@ async function deposit(change: Parameters<typeof scriptedRail>[0], fee: bigint):
 		log: openSilentLog(),
 		rails: [rail],
 		rates: heldRates(),
-		waiting: await countWaiting(book),
 	};
 	const watch = openWatch(market);
 	const { reference = "" } = fine(await startDeposit(market, ADA, { id: "d", rail: rail.name, asked: usd(10) }));

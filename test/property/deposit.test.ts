@@ -7,7 +7,6 @@ import { amount } from "#contracts/amount";
 import { openSilentLog } from "#host/log";
 import { depositKey } from "#marketplace/funding/deposit";
 import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
-import { countWaiting } from "#marketplace/funding/waiting";
 import { openWatch } from "#marketplace/funding/watch";
 import { MARKET_RATE, payerAccount } from "#marketplace/ledger/chart";
 import { openMemoryBook } from "#marketplace/ledger/memory";
@@ -34,8 +33,7 @@ test("threats 16 and 17: whatever a rail does in which order, each msat that cam
 			const rates = heldRates();
 			const book = openMemoryBook();
 			const make = async (): Promise<FundingMarket> => {
-				const waiting = await countWaiting(book);
-				return { book, clock, crypto, log: openSilentLog(), rails: [rail], rates, waiting };
+				return { book, clock, crypto, log: openSilentLog(), rails: [rail], rates };
 			};
 			let market = await make();
 			let watch = openWatch(market);

@@ -19,7 +19,6 @@ import { makeHealth } from "#host/health";
 import { openSilentLog } from "#host/log";
 import { type Cards, openCards } from "#marketplace/card/cards";
 import { fundPlay } from "#marketplace/funding/play";
-import { countWaiting } from "#marketplace/funding/waiting";
 import { type Keys, openKeys } from "#marketplace/keys";
 import type { Book } from "#marketplace/ledger/book";
 import { COMMONS, earnedAccount, holdAccount, MARKET_FEES, payerAccount } from "#marketplace/ledger/chart";
@@ -31,7 +30,7 @@ import { makeMetrics } from "#marketplace/metrics";
 import { redeemBatch } from "#marketplace/tab/batch";
 import { checkTabs } from "#marketplace/tab/check";
 import { sweep } from "#marketplace/tab/sweep";
-import { closeTab, countOpenTabs, openTab, tabOf } from "#marketplace/tab/tabs";
+import { closeTab, openTab, tabOf } from "#marketplace/tab/tabs";
 import { type HeldClock, heldClock } from "#test/support/clock";
 import { DoubleLightning } from "#test/support/doublerail";
 import { crypto, DAY_MS, fine, toHex } from "#test/support/market";
@@ -110,7 +109,6 @@ describe("tabs", () => {
 				frozen: new Set(),
 				play: true,
 				rails: [],
-				waiting: await countWaiting(book),
 				lightning: new DoubleLightning(),
 				payouts: {
 					advance: () => assert.fail("nothing is paid out here"),
@@ -118,7 +116,6 @@ describe("tabs", () => {
 					stop: async () => {},
 				},
 				rates: { now: async () => assert.fail("nothing is exchanged here") },
-				openTabs: await countOpenTabs(book),
 			};
 		}
 

@@ -7,10 +7,9 @@ import assert from "node:assert/strict";
 import { amount } from "#contracts/amount";
 import { isProblem, problem } from "#contracts/problem";
 import { openSilentLog } from "#host/log";
-import { type Deposit, depositKey } from "#marketplace/funding/deposit";
+import { type Deposit, depositKey, ROOM } from "#marketplace/funding/deposit";
 import { QUOTE_MS } from "#marketplace/funding/quote";
 import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
-import { countWaiting, WAITING_MAX } from "#marketplace/funding/waiting";
 import { openWatch } from "#marketplace/funding/watch";
 import { type Book, BookFailure, type Change } from "#marketplace/ledger/book";
 import { payerAccount } from "#marketplace/ledger/chart";
@@ -167,8 +166,7 @@ async function tell(story: Story, gate: Gate, disk: Disk, where: string): Promis
 	await disk.close(again);
 
 	async function comeUp(on: Book, by: Rail) {
-		const waiting = await countWaiting(on);
-		const parts = { book: on, clock, crypto, log: openSilentLog(), rails: [by], rates: heldRates(), waiting };
+		const parts = { book: on, clock, crypto, log: openSilentLog(), rails: [by], rates: heldRates() };
 		return { market: parts satisfies FundingMarket, watch: openWatch(parts) };
 	}
 }
@@ -227,5 +225,6 @@ async function judge(market: FundingMarket, ada: Ada, rail: ScriptedRail, story:
 	}
 	if (!story.givesUp) assert(came !== Boolean(story.never), `what is asked for again comes: ${where}`);
 	if (!story.play) assert(rail.orders.size <= 1, `one order at the rail: ${where}`);
-	for (let i = 0; i < WAITING_MAX; i++) assert(market.waiting.take(ADA, `other-${i}`), `no place is taken: ${where}`);
+	for (const state of ROOM.states)
+		assert.deepEqual(await market.book.records({ table: "deposits", by: "state", of: state, limit: 9 }), [], where);
 }

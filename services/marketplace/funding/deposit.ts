@@ -2,7 +2,7 @@
 
 import { hash } from "node:crypto";
 import { type Amount, amount } from "#contracts/amount";
-import type { RecordRow, RowChange } from "#marketplace/ledger/book";
+import type { Most, RecordRow, RowChange } from "#marketplace/ledger/book";
 import type { Started } from "#marketplace/rail/rail";
 import type { Rate } from "#marketplace/rate/rate";
 import type { Quote } from "./quote.ts";
@@ -111,6 +111,15 @@ export function readDeposit(row: RecordRow): Deposit {
 		dueMs: row.dueMs,
 	};
 }
+
+/** Deposits of one account that may wait for their payment at once: an invoice costs whoever asks for it nothing. A few rails tried, on a few devices. */
+export const WAITING_MAX = 8;
+
+/** Of all accounts together, for an account costs nothing either: what the rails can be asked about within a minute. */
+const WAITING_ALL_MAX = 4_000;
+
+/** How many deposits may be on their way at once, the one counted that is begun. */
+export const ROOM: Most = { states: ["starting", "waiting"], ofAccount: WAITING_MAX, ofAll: WAITING_ALL_MAX };
 
 /** Writes a deposit over the version that it was read at (0: it is new). */
 export function writeDeposit({ key, version, account, state, dueMs, ...rest }: Deposit): RowChange {

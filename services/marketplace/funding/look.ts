@@ -7,7 +7,6 @@ import { type Deposit, readDeposit, referenceKey } from "./deposit.ts";
 import { stepBack } from "./fresh.ts";
 import { rateFor } from "./quote.ts";
 import type { FundingMarket } from "./start.ts";
-import { WAITING_STATES } from "./waiting.ts";
 
 /** What a look came to: the deposit as it is now. A problem when it could not be written. */
 export async function lookAt(market: FundingMarket, deposit: Deposit): Promise<Deposit | Problem> {
@@ -23,7 +22,6 @@ export async function lookAt(market: FundingMarket, deposit: Deposit): Promise<D
 		const [outcome] = await market.book.apply([step.change]);
 		if (outcome === undefined) throw new Error("the book answered nothing");
 		if (outcome === "applied") {
-			if (!WAITING_STATES.some((state) => state === step.next.state)) market.waiting.give(seen.account, seen.key);
 			if (!step.more) return step.next;
 			seen = step.next;
 			continue;

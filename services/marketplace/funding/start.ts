@@ -10,14 +10,13 @@ import type { RowChange } from "#marketplace/ledger/book";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal } from "#marketplace/market";
 import type { Started } from "#marketplace/rail/rail";
 import { end, LOOK_MS } from "./decide.ts";
-import { type Deposit, depositKey, readDeposit, writeDeposit, writeReference } from "./deposit.ts";
+import { type Deposit, depositKey, ROOM, readDeposit, WAITING_MAX, writeDeposit, writeReference } from "./deposit.ts";
 import { lookAt } from "./look.ts";
 import { refusePlay } from "./play.ts";
 import { quoteDeposit, railFor } from "./quote.ts";
-import { WAITING_MAX } from "./waiting.ts";
 
 /** What funding needs of a market. */
-export type FundingMarket = Pick<Market, "book" | "clock" | "crypto" | "log" | "rails" | "rates" | "waiting">;
+export type FundingMarket = Pick<Market, "book" | "clock" | "crypto" | "log" | "rails" | "rates">;
 
 /** What somebody wants: so much on their balance, by a rail. */
 export type DepositOrder = {
@@ -79,10 +78,6 @@ async function writeDown(
 	if (refused) return refused;
 	const quote = await quoteDeposit(market, rail, asked);
 	if (isProblem(quote)) return quote;
-	if (!market.waiting.take(account, key))
-		return problem("too-many", `At most ${WAITING_MAX} deposits wait at once; pay one, or let them expire.`, {
-			retryAfterMs: quote.untilMs - market.clock.nowMs(),
-		});
 	const deposit: Deposit = {
 		key,
 		version: 0,
@@ -99,25 +94,22 @@ async function writeDown(
 		fails: 0,
 		says: undefined,
 	};
-	let written: "done" | "again" | Problem | undefined;
-	try {
-		written = await apply(market, [writeDeposit(deposit)]);
-	} finally {
-		// somebody who was first with this id has the place; a failure that leaves it unknown keeps it until the next start
-		if (isProblem(written)) market.waiting.give(account, key);
-	}
+	const written = await apply(market, [{ ...writeDeposit(deposit), most: ROOM }]);
+	if (written === "full")
+		return problem("too-many", `At most ${WAITING_MAX} deposits wait at once; pay one, or let them expire.`, {
+			retryAfterMs: quote.untilMs - market.clock.nowMs(),
+		});
 	return isProblem(written) ? written : undefined;
 }
 
 /** The second step: the rail's answer, written down before anybody hears it. */
 async function begin(market: FundingMarket, deposit: Deposit): Promise<Deposit | Problem | "again"> {
-	const { quote, order, key, account } = deposit;
+	const { quote, order } = deposit;
 	const nowMs = market.clock.nowMs();
 	const rail = railFor(market, quote.rail);
 	if (isProblem(rail)) return rail;
 	if (nowMs >= quote.untilMs) {
 		const ended = await apply(market, end(deposit, "It was not begun in time.").change?.rows ?? []);
-		if (ended === "done") market.waiting.give(account, key);
 		return isProblem(ended) ? ended : "again";
 	}
 	const text = `Farelay: ${formatDollars(quote.asked)}`;
@@ -133,6 +125,7 @@ async function begin(market: FundingMarket, deposit: Deposit): Promise<Deposit |
 	const dueMs = pay.kind === "nothing" ? nowMs : nowMs + LOOK_MS;
 	const next: Deposit = { ...deposit, state: "waiting", reference, pay, payUntilMs, dueMs };
 	const written = await apply(market, [writeDeposit(next), writeReference(next, reference)]);
+	if (written === "full") throw new Error("a deposit that has a place was refused one");
 	return written === "done" ? { ...next, version: deposit.version + 1 } : written;
 }
 
@@ -144,9 +137,10 @@ function wrongWith({ reference, pay, expiresAtMs }: Started): string | undefined
 	return text.length > 0 && text.length <= PAY_CHARS_MAX ? undefined : "payment";
 }
 
-async function apply(market: FundingMarket, rows: readonly RowChange[]): Promise<"done" | "again" | Problem> {
+async function apply(market: FundingMarket, rows: readonly RowChange[]): Promise<"done" | "again" | "full" | Problem> {
 	const [outcome] = await market.book.apply([{ rows }]);
 	if (outcome === "applied") return "done";
 	if (outcome === undefined || outcome === "same") throw new Error("the book answered nothing");
+	if (outcome.refused === "full") return "full";
 	return outcome.refused === "stale" ? "again" : problemOfRefusal(outcome.refused, outcome.detail);
 }

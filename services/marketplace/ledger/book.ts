@@ -50,10 +50,23 @@ export type RecordRow = {
 	readonly value: string;
 };
 
-/** Writes a row if it still has the version that the change was decided on (`expect`; 0: it must not exist yet). */
-export type RowChange =
-	| { readonly table: "tabs"; readonly expect: number; readonly row: Omit<TabRow, "version"> }
-	| { readonly table: RecordTable; readonly expect: number; readonly row: Omit<RecordRow, "version" | "table"> };
+/**
+ * How many rows of a table may be in some states at once, the new one counted. The book counts as it writes, so that the bound holds for
+ * however many processes share it.
+ */
+export type Most = {
+	readonly states: readonly string[];
+	/** of the row's account */
+	readonly ofAccount: number;
+	/** of all accounts together */
+	readonly ofAll?: number;
+};
+
+/** Writes a row if it still has the version that the change was decided on (`expect`; 0: it must not exist yet, and there is room for it). */
+export type RowChange = (
+	| { readonly table: "tabs"; readonly row: Omit<TabRow, "version"> }
+	| { readonly table: RecordTable; readonly row: Omit<RecordRow, "version" | "table"> }
+) & { readonly expect: number; readonly most?: Most };
 
 /** One change, whole or not at all: money that moves and what becomes of the rows that it concerns. */
 export type Change = {
@@ -66,10 +79,11 @@ export type Change = {
  * - `overdraft`: a balance would fall below what its account may hold (or rise past the largest amount)
  * - `conflict`: the transfer's id was used before for something else
  * - `stale`: a row has another version than the change was decided on: read again, decide again
+ * - `full`: a new row has no room (its `most`)
  * - `unbalanced`, `malformed`: the transfer's entries do not sum to zero; it breaks a bound or a form
  * - `disk`: the disk did not take it; `busy`: too much waits for the disk already
  */
-export type Refusal = "overdraft" | "conflict" | "stale" | "unbalanced" | "malformed" | "disk" | "busy";
+export type Refusal = "overdraft" | "conflict" | "stale" | "full" | "unbalanced" | "malformed" | "disk" | "busy";
 
 /** What became of a change. `same`: its transfer was applied before, so nothing happened now (its rows were not looked at). */
 export type Outcome = "applied" | "same" | { readonly refused: Refusal; readonly detail: string };
@@ -108,6 +122,9 @@ export const CHANGES_MAX = 1_000;
 export const ROW_CHARS_MAX = 16_384;
 /** Room for a key in hex and an id of its owner's, or a rail's name and its reference. */
 export const KEY_CHARS_MAX = 100;
+/** What is counted for each new row costs as much as there may be: more states, or more in them, would hold up the changes behind it. */
+export const STATES_MAX = 4;
+export const MOST_MAX = 10_000;
 
 /** The ledger. Reads see what is applied. They throw a {@link BookFailure} when the machine fails them. */
 export interface Book {
@@ -148,7 +165,7 @@ export class BookFailure extends Error {
 
 /** What is wrong with the form of a row; undefined when nothing is. */
 export function faultOfRow(change: RowChange): { refused: "malformed"; detail: string } | undefined {
-	const { expect, row } = change;
+	const { expect, row, most } = change;
 	const own =
 		change.table === "tabs"
 			? /^[0-9a-f]{32}$/.test(change.row.tab) &&
@@ -163,9 +180,24 @@ export function faultOfRow(change: RowChange): { refused: "malformed"; detail: s
 		Number.isSafeInteger(expect) &&
 		expect >= 0 &&
 		/^[0-9a-f]{64}$/.test(row.account) &&
-		/^[a-z-]{1,32}$/.test(row.state) &&
-		row.value.length <= ROW_CHARS_MAX;
+		STATE.test(row.state) &&
+		row.value.length <= ROW_CHARS_MAX &&
+		(most === undefined || (expect === 0 && isMost(most)));
 	return fits ? undefined : { refused: "malformed", detail: "The row breaks a bound or a form." };
+}
+
+const STATE = /^[a-z-]{1,32}$/;
+
+function isMost({ states, ofAccount, ofAll = MOST_MAX }: Most): boolean {
+	const isCount = (n: number): boolean => Number.isSafeInteger(n) && n >= 0 && n <= MOST_MAX;
+	return (
+		states.length <= STATES_MAX && states.every((state) => STATE.test(state)) && isCount(ofAccount) && isCount(ofAll)
+	);
+}
+
+/** What is said of a new row that has no room. */
+export function fullOf(change: RowChange): { refused: "full"; detail: string } {
+	return { refused: "full", detail: `${nameOfRow(change)} has no room: there are as many as there may be.` };
 }
 
 /** A row's name in what is said of it. */

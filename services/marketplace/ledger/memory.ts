@@ -10,10 +10,13 @@ import {
 	CHANGES_MAX,
 	type Change,
 	faultOfRow,
+	fullOf,
 	LIST_MAX,
+	type Most,
 	nameOfRow,
 	type Outcome,
 	type RecordRow,
+	type RowChange,
 	type TabRow,
 } from "./book.ts";
 import { floorOf } from "./chart.ts";
@@ -48,6 +51,10 @@ export function openMemoryBook(): Book {
 		}
 		const writtenTabs = new Map<string, TabRow>();
 		const writtenRecords = new Map<string, RecordRow>();
+		const rowsNow = (table: RowChange["table"]): Row[] =>
+			table === "tabs"
+				? [...new Map([...tabs, ...writtenTabs]).values()]
+				: [...new Map([...records, ...writtenRecords]).values()].filter((row) => row.table === table);
 		for (const change of rows) {
 			const { expect } = change;
 			const version = expect + 1;
@@ -65,6 +72,7 @@ export function openMemoryBook(): Book {
 			if ((before?.version ?? 0) !== expect) {
 				return { refused: "stale", detail: `${nameOfRow(change)} is not at version ${expect}.` };
 			}
+			if (change.most && !hasRoom(change.most, change.row.account, rowsNow(change.table))) return fullOf(change);
 		}
 		if (transfer) {
 			const kept = { ...structuredClone(transfer), position: transfers.length + 1, digest };
@@ -139,6 +147,14 @@ export function openMemoryBook(): Book {
 		close: async () => {},
 	};
 }
+
+/** Whether rows, the new one among them, are no more than there may be. */
+function hasRoom({ states, ofAccount, ofAll = Number.POSITIVE_INFINITY }: Most, account: string, rows: Row[]): boolean {
+	const counted = rows.filter(({ state }) => states.includes(state));
+	return counted.length <= ofAll && counted.filter((row) => row.account === account).length <= ofAccount;
+}
+
+type Row = { readonly account: string; readonly state: string };
 
 function isLater(a: { deadlineMs: number; tab: string }, b: { deadlineMs: number; tab: string }): boolean {
 	return a.deadlineMs > b.deadlineMs || (a.deadlineMs === b.deadlineMs && a.tab > b.tab);

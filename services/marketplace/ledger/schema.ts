@@ -51,4 +51,7 @@ export const LEDGER_MIGRATIONS: readonly string[] = [
 	CREATE INDEX recordsOfAccount ON records (kind, account, key);
 	CREATE INDEX recordsInState ON records (kind, state, key);
 	CREATE INDEX recordsByDue ON records (kind, state, dueMs, key);`,
+	// what is counted for a bound on how many there may be
+	`CREATE INDEX tabsOfAccountInState ON tabs (account, state);
+	CREATE INDEX recordsOfAccountInState ON records (kind, account, state);`,
 ];

@@ -1,12 +1,14 @@
 /** The ledger's side of the writer thread (`host/writer.ts`): applies changes and answers reads on one SQLite connection. */
 
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { isProblem, type Problem } from "#contracts/problem";
 import { isConstraint, openDatabase } from "#host/database";
 import type { Opened } from "#host/writer";
 import {
 	type Change,
 	faultOfRow,
+	fullOf,
+	type Most,
 	nameOfRow,
 	type Outcome,
 	type RecordQuery,
@@ -83,6 +85,7 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 		WHERE kind = ? AND key = ? AND version = ?`,
 	);
 	const numbers = new Numbers();
+	const hasRoom = counter(database);
 
 	return (changes) => {
 		// A savepoint for each change costs more than the change (SQLite copies each page it touches), and refusals are rare:
@@ -148,8 +151,9 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 
 	function applyRows(rows: readonly RowChange[]): Refused | undefined {
 		for (const change of rows) {
-			if (writeRow(change)) continue;
-			return { refused: "stale", detail: `${nameOfRow(change)} is not at version ${change.expect}.` };
+			if (!writeRow(change))
+				return { refused: "stale", detail: `${nameOfRow(change)} is not at version ${change.expect}.` };
+			if (change.most && !hasRoom(change.most, change)) return fullOf(change);
 		}
 		return undefined;
 	}
@@ -166,4 +170,24 @@ function applier(database: DatabaseSync): LedgerCalls["apply"] {
 		if (updateValue.run(value, tab, expect, account, relay, state, deadlineMs).changes === 1n) return true;
 		return updateTab.run(account, relay, state, deadlineMs, value, tab, expect).changes === 1n;
 	}
+}
+
+/** Tells whether rows, the new one among them, are as many as there may be. Counts through indexes, and no further than it must. */
+function counter(database: DatabaseSync): (most: Most, change: RowChange) => boolean {
+	const tabs = { all: "tabs WHERE state = ?", own: "tabs WHERE state = ? AND account = ?" };
+	const records = {
+		all: "records WHERE state = ? AND kind = ?",
+		own: "records WHERE state = ? AND kind = ? AND account = ?",
+	};
+	const count = (rows: string) => database.prepare(`SELECT count(*) AS n FROM (SELECT 1 FROM ${rows} LIMIT ?)`);
+	const ofTabs = { all: count(tabs.all), own: count(tabs.own) };
+	const ofRecords = { all: count(records.all), own: count(records.own) };
+
+	return ({ states, ofAccount, ofAll }, { table, row: { account } }) => {
+		const { all, own } = table === "tabs" ? ofTabs : ofRecords;
+		const kind = table === "tabs" ? [] : [table];
+		const sum = (one: StatementSync, atMost: number, ...of: string[]): boolean =>
+			states.reduce((n, state) => n + Number(one.get(state, ...kind, ...of, atMost + 1)?.n), 0) <= atMost;
+		return sum(own, ofAccount, account) && (ofAll === undefined || sum(all, ofAll));
+	};
 }

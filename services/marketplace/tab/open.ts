@@ -12,11 +12,17 @@ import type { Offer } from "#contracts/listing";
 import { type Problem, problem } from "#contracts/problem";
 import { bill, type FeeRates, type OpenOrder, verifyOpen } from "#contracts/tab";
 import { NO_TOTALS } from "#contracts/voucher";
-import type { Change } from "#marketplace/ledger/book";
+import type { Change, Most } from "#marketplace/ledger/book";
 import { freshAccount, holdAccount, payerAccount } from "#marketplace/ledger/chart";
 import { reserve } from "#marketplace/ledger/post";
 import { drawFrom } from "./fresh.ts";
 import { type Tab, writeTab } from "./tab.ts";
+
+/** Tabs that one account may have at once: a tab for each of many relays, a few in renewal, on a few devices. */
+export const OPEN_TABS_MAX = 64;
+
+/** Nobody fills the book: the tabs of an account that are not closed, the new one counted. */
+const ROOM: Most = { states: ["open", "closing"], ofAccount: OPEN_TABS_MAX };
 
 /** What the market knows when an order comes in. */
 export type OpenFacts = {
@@ -130,5 +136,5 @@ export function decideOpen(
 		],
 		holdAccount(tab.tab),
 	);
-	return { change: { transfer, rows: [writeTab(tab)] }, tab };
+	return { change: { transfer, rows: [{ ...writeTab(tab), most: ROOM }] }, tab };
 }

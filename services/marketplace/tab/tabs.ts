@@ -5,15 +5,12 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { OpenOrder } from "#contracts/tab";
 import type { Change, Refusal } from "#marketplace/ledger/book";
 import { freshAccount, owedAccount, payerAccount } from "#marketplace/ledger/chart";
-import { ATTEMPTS_MAX, type Market, type OpenTabs, problemOfRefusal, signers } from "#marketplace/market";
+import { ATTEMPTS_MAX, type Market, problemOfRefusal, signers } from "#marketplace/market";
 import { extend } from "#marketplace/outage";
 import { type CloseOrder, decideClosing, decideReturn, readFinal, refuseClose } from "./close.ts";
-import { decideOpen, isOrderOf } from "./open.ts";
+import { decideOpen, isOrderOf, OPEN_TABS_MAX } from "./open.ts";
 import { decideRedeem } from "./redeem.ts";
 import { readTab, type Tab } from "./tab.ts";
-
-/** Tabs that one account may have at once: a tab for each of many relays, a few in renewal, on a few devices. */
-export const OPEN_TABS_MAX = 64;
 
 /** A tab by its id in hex. */
 export async function tabOf(market: Market, id: string): Promise<Tab | undefined> {
@@ -41,6 +38,8 @@ export async function apply(market: Market, change: Change): Promise<"done" | "a
 	if (outcome === "applied") return "done";
 	// done by somebody else, by a request before this one, or on a row that has moved on: the row tells
 	if (outcome === "same" || isBeaten(outcome.refused)) return "again";
+	if (outcome.refused === "full")
+		return problem("too-many", `An account has at most ${OPEN_TABS_MAX} tabs open at once.`);
 	market.health.report("ledger", outcome.refused === "disk" ? "disk" : undefined);
 	return problemOfRefusal(outcome.refused, outcome.detail);
 }
@@ -72,14 +71,7 @@ export async function openTab(market: Market, order: OpenOrder, signature: Uint8
 		};
 		const decided = decideOpen(market.crypto, order, signature, facts, signers(market).grant);
 		if (isProblem(decided)) return decided;
-		if (!market.openTabs.take(account))
-			return problem("too-many", `An account has at most ${OPEN_TABS_MAX} tabs open at once.`);
-		let applied: Awaited<ReturnType<typeof apply>> | undefined;
-		try {
-			applied = await apply(market, decided.change);
-		} finally {
-			if (applied !== "done") market.openTabs.give(account);
-		}
+		const applied = await apply(market, decided.change);
 		if (applied === "done") {
 			market.metrics.opened.inc();
 			return decided.tab;
@@ -122,10 +114,7 @@ function stepToEnd(market: Market, tab: Tab, order: CloseOrder): Change | "retur
 /** Returns what is left on a tab to who paid it. Whoever calls has made sure that nothing can be redeemed any more. */
 export async function endTab(market: Market, tab: Tab): Promise<"done" | "again" | Problem> {
 	const applied = await apply(market, decideReturn(tab, market.clock.nowMs()).change);
-	if (applied === "done") {
-		market.openTabs.give(tab.account);
-		market.metrics.closed.inc();
-	}
+	if (applied === "done") market.metrics.closed.inc();
 	return applied;
 }
 
@@ -139,38 +128,4 @@ export async function liveTabsOf(market: Market, account: string): Promise<Tab[]
 		after = page.at(-1)?.tab;
 		if (!after) return live;
 	}
-}
-
-/** Counts open tabs from the book: what a start does first. */
-export async function countOpenTabs(book: Market["book"], max: number = OPEN_TABS_MAX): Promise<OpenTabs> {
-	const counts = new Map<string, number>();
-	const counter: OpenTabs = {
-		take: (account) => {
-			const count = counts.get(account) ?? 0;
-			if (count >= max) return false;
-			counts.set(account, count + 1);
-			return true;
-		},
-		give: (account) => {
-			const count = counts.get(account) ?? 0;
-			if (count > 1) counts.set(account, count - 1);
-			else counts.delete(account);
-		},
-	};
-	for (const state of ["open", "closing"]) {
-		let after: { deadlineMs: number; tab: string } | undefined;
-		for (;;) {
-			const page = await book.tabs({
-				by: "deadline",
-				state,
-				beforeMs: Number.MAX_SAFE_INTEGER,
-				limit: 500,
-				...(after && { after }),
-			});
-			for (const { account } of page) counts.set(account, (counts.get(account) ?? 0) + 1);
-			after = page.at(-1);
-			if (!after) break;
-		}
-	}
-	return counter;
 }
