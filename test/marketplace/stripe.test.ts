@@ -154,6 +154,36 @@ describe("Money comes in by card", () => {
 		assert.deepEqual(await rail.deposit(live.reference), { state: "absent" });
 	});
 
+	it("threat 18: counts in cents of a dollar also where the market's account is settled in yen or dinars", async () => {
+		for (const [currency, perCent] of [
+			["jpy", 1.5],
+			["kwd", 3],
+			["eur", 0.9],
+		] as const) {
+			const { reference } = await start(currency);
+			const intent = stripe.pay(reference, { cents: 10_000 });
+			const charge = stripe.world.charges.get(stripe.world.intents.get(intent)?.latest_charge as string);
+			const settled = { currency, amount: 10_000 * perCent, fee: 320 * perCent, exchange_rate: perCent };
+			Object.assign(stripe.world.settled.get(charge?.balance_transaction as string) as object, settled);
+			const paid = await rail.deposit(reference);
+			assert.ok(!isProblem(paid) && paid.state === "paid" && paid.amount === 10_000n && paid.fee === 320n, currency);
+			const id = stripe.dispute(intent);
+			const dispute = stripe.world.disputes.get(id);
+			const moved = dispute?.balance_transactions as Record<string, unknown>[];
+			Object.assign(moved[0] ?? {}, { currency, amount: -10_000 * perCent });
+			const taken = await rail.deposit(reference);
+			assert.ok(!isProblem(taken) && taken.state === "returned" && taken.amount === 10_000n, currency);
+			// half of it comes again
+			stripe.win(id);
+			Object.assign(moved[1] ?? {}, { currency, amount: 5_000 * perCent });
+			const half = await rail.deposit(reference);
+			assert.ok(!isProblem(half) && half.state === "returned" && half.amount === 5_000n, currency);
+			Object.assign(moved[1] ?? {}, { currency, amount: 11_000 * perCent });
+			const again = await rail.deposit(reference);
+			assert.ok(!isProblem(again) && again.state === "paid", currency);
+		}
+	});
+
 	it("says that it could not ask when Stripe does not answer, and never guesses", async () => {
 		const { reference } = await start();
 		stripe.pay(reference);

@@ -92,7 +92,7 @@ export async function intentOf(parts: StripeParts, id: string): Promise<DepositS
 	// it follows a moment after the charge, with an event of its own; until then the fee is not known
 	if (typeof settled !== "object" || !settled) return { state: "waiting" };
 	const amount = centsOf(charge.amount_captured);
-	const fee = centsOf(settled.fee);
+	const fee = feeOf(settled, amount);
 	const refunded = centsOf(charge.amount_refunded);
 	if (amount === undefined || fee === undefined || refunded === undefined) return odd();
 	const disputed = charge.disputed ? await disputedOf(parts, id) : { cents: 0n, atMs: 0 };
@@ -108,8 +108,20 @@ export async function intentOf(parts: StripeParts, id: string): Promise<DepositS
 }
 
 /**
+ * What Stripe kept of a payment, in cents of a dollar. An account that is settled in another currency is told it in that one's units: of yen or dinars, which have
+ * no hundredths or a thousand parts, the number would be far from cents.
+ */
+function feeOf(settled: Stripe.BalanceTransaction, cents: bigint | undefined): bigint | undefined {
+	const fee = centsOf(settled.fee);
+	const of = centsOf(settled.amount);
+	if (settled.currency === "usd" || !fee || !of || cents === undefined) return fee;
+	return (fee * cents + of - 1n) / of;
+}
+
+/**
  * What disputes took back of a payment, and when the first did. Not by their states, of which there are ten and more to come, but by what they moved: an
- * inquiry moves nothing, a dispute takes at once, one that is won gives again.
+ * inquiry moves nothing, a dispute takes at once, one that is won gives again. What they are about is in dollars; what was moved may be in the currency that the
+ * account is settled in, and says which part of that is gone.
  */
 async function disputedOf(
 	parts: StripeParts,
@@ -121,12 +133,19 @@ async function disputedOf(
 	let atMs = Number.MAX_SAFE_INTEGER;
 	for (const dispute of disputes?.data ?? []) {
 		atMs = Math.min(atMs, dispute.created * 1_000);
+		let taken = 0n;
+		let gone = 0n;
 		for (const { amount } of dispute.balance_transactions) {
 			if (!Number.isSafeInteger(amount)) return odd();
-			cents -= BigInt(amount);
+			gone -= BigInt(amount);
+			taken -= amount < 0 ? BigInt(amount) : 0n;
 		}
+		const about = centsOf(dispute.amount);
+		if (about === undefined) return odd();
+		// won in another month it may give more of a currency than it took
+		if (gone > 0n) cents += (about * gone + taken - 1n) / taken;
 	}
-	return { cents: cents < 0n ? 0n : cents, atMs };
+	return { cents, atMs };
 }
 
 function odd(): Problem {
