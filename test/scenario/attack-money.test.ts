@@ -99,4 +99,18 @@ describe("somebody with a stolen card and a relay of their own", () => {
 		await market.lookAtDeposits();
 		assert.equal((await money()).fresh, 0n);
 	});
+
+	it("threat 16: hides no dispute behind a refund that Stripe refuses because of it", async () => {
+		const intent = await pay(50n);
+		clock.jump(15 * DAY_MS);
+		await market.lookAtDeposits();
+		stripe.fail(/POST .*refunds/, 429);
+		await thief.client.funding.refund.mutate({ id: "first", amount: (40n * DOLLAR).toString() });
+		stripe.dispute(intent);
+		// both of the events that Stripe posts of it come before the first look begins: one look is for both
+		await posted("charge.dispute.created");
+		const { balance, owed } = await money();
+		assert.equal(balance, 0n);
+		assert.ok(owed > 0n, "the fee is owed");
+	});
 });

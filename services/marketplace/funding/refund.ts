@@ -54,10 +54,9 @@ export async function followRefund(market: FundingMarket, deposit: Backed, refun
 	if (said?.state !== "failed") return write(deposit, { dueMs: nowMs + AGAIN_MS });
 	const { nanos } = refund;
 	const fresh = refund.isFresh ? amount(came.fresh + nanos) : came.fresh;
-	const dueMs = fresh > 0n ? came.backUntilMs : NEVER_MS;
 	const step = write(deposit, {
 		came: { ...came, fresh, refund: { ...refund, state: "failed" } },
-		dueMs,
+		dueMs: nowMs,
 		says: said.why,
 	});
 	const label = {
@@ -70,7 +69,8 @@ export async function followRefund(market: FundingMarket, deposit: Backed, refun
 		[{ account: rail.world, nanos }],
 		[{ account: purseOf(deposit.account, refund), nanos }],
 	);
-	return { ...step, change: { transfer, rows: step.change?.rows ?? [] } };
+	// looked at again at once: what it is refused for may be that the payment is taken back, and the event of that was this look
+	return { ...step, change: { transfer, rows: step.change?.rows ?? [] }, more: true };
 }
 
 /** A refund that the rail did not answer about is asked about again this soon. */
