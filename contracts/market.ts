@@ -4,7 +4,7 @@
  */
 
 import { isRate } from "./amount.ts";
-import { fromHex, Reader, same, toHex, Writer } from "./bytes.ts";
+import { fromHex, join, Reader, same, toHex, Writer } from "./bytes.ts";
 import { type Crypto, KEY_BYTES, type KeyPair, keyId, SIGNATURE_BYTES, signFor, verifyFor } from "./identity.ts";
 import { LIMIT } from "./limit.ts";
 import { type Problem, problem } from "./problem.ts";
@@ -15,6 +15,8 @@ export type MarketKey = {
 	readonly key: Uint8Array;
 	readonly fromMs: number;
 	readonly untilMs: number;
+	/** Since when the root says that it has ended, before its time: {@link withEnds}. */
+	readonly endedAtMs?: number;
 	/** The certificate as it travels: {@link MARKET_KEY_BYTES} bytes. */
 	readonly bytes: Uint8Array;
 };
@@ -53,6 +55,48 @@ export function readMarketKey(crypto: Crypto, bytes: Uint8Array): MarketKey | Pr
 	return { market, key, fromMs, untilMs, bytes: bytes.slice() };
 }
 
+/** The root's word that an online key has ended before its time, because somebody else may have it. It cannot be taken back. */
+export type KeyEnd = {
+	readonly market: Uint8Array;
+	readonly key: Uint8Array;
+	readonly endedAtMs: number;
+	/** The statement as it travels: {@link KEY_END_BYTES} bytes. */
+	readonly bytes: Uint8Array;
+};
+
+/** `market 32 · key 32 · ended u64 · signature 64`. */
+export const KEY_END_BYTES = 32 + 32 + 8 + 64;
+
+/** Ends an online key with the root key. */
+export function signKeyEnd(crypto: Crypto, root: KeyPair, key: Uint8Array, endedAtMs: number): KeyEnd {
+	const body = new Writer().put(root.publicKey, KEY_BYTES).put(key, KEY_BYTES).u64(endedAtMs).finish();
+	const bytes = join(body, signFor(crypto, "market-key-end", body, root.secretKey));
+	return { market: root.publicKey, key, endedAtMs, bytes };
+}
+
+/** Reads the end of a key and checks the root's signature. */
+export function readKeyEnd(crypto: Crypto, bytes: Uint8Array): KeyEnd | Problem {
+	const reader = new Reader(bytes);
+	const market = reader.take(KEY_BYTES);
+	const key = reader.take(KEY_BYTES);
+	const endedAtMs = reader.count();
+	const signature = reader.take(SIGNATURE_BYTES);
+	if (!reader.done) return problem("malformed");
+	const body = bytes.slice(0, KEY_END_BYTES - SIGNATURE_BYTES);
+	if (!verifyFor(crypto, "market-key-end", body, signature, market))
+		return problem("signature-bad", "The market's root did not sign this.");
+	return { market, key, endedAtMs, bytes: bytes.slice() };
+}
+
+/** Certificates with what was said of their ends; of several words for one key the earliest counts. */
+export function withEnds(keys: readonly MarketKey[], ends: readonly KeyEnd[]): MarketKey[] {
+	return keys.map((known) => {
+		const said = ends.filter(({ market, key }) => same(market, known.market) && same(key, known.key));
+		if (said.length === 0) return known;
+		return { ...known, endedAtMs: Math.min(known.untilMs, ...said.map(({ endedAtMs }) => endedAtMs)) };
+	});
+}
+
 /** The key that an object names, if it is among those known and was in life at `atMs`. */
 export function marketKeyOf(
 	crypto: Crypto,
@@ -60,7 +104,10 @@ export function marketKeyOf(
 	id: Uint8Array,
 	atMs: number,
 ): MarketKey | undefined {
-	return keys.find((known) => same(keyId(crypto, known.key), id) && known.fromMs <= atMs && atMs < known.untilMs);
+	return keys.find(
+		({ key, fromMs, untilMs, endedAtMs = untilMs }) =>
+			same(keyId(crypto, key), id) && fromMs <= atMs && atMs < endedAtMs,
+	);
 }
 
 /** What a market says of itself. JSON; keys in hex; rates in parts per million; amounts as decimal strings. */
@@ -70,6 +117,8 @@ export type MarketInfo = {
 	readonly market: string;
 	/** Certificates of the online keys, hex, newest first. */
 	readonly keys: readonly string[];
+	/** Ends of those among them that have ended before their time, hex. */
+	readonly ended: readonly string[];
 	readonly fees: { readonly marketPpm: number; readonly solidarityPpm: number };
 	readonly limits: { readonly grantMsMax: number; readonly redeemGraceMs: number; readonly batchVouchersMax: number };
 	/** The rails that are open, by name. */
@@ -81,6 +130,9 @@ export type MarketInfo = {
 /** Online keys a market may name: one a month for a year and some more; each costs a reader a signature check. */
 const MARKET_KEYS_MAX = 16;
 
+/** Ends of keys likewise: one for each. */
+const KEY_ENDS_MAX = MARKET_KEYS_MAX;
+
 /** Rails a market may name. */
 const RAILS_MAX = 16;
 
@@ -88,11 +140,11 @@ function isRailName(rail: unknown): rail is string {
 	return typeof rail === "string" && /^[a-z0-9-]{1,32}$/.test(rail);
 }
 
-/** Checks a market's description: the shape, and every certificate against the root it names. */
+/** Checks a market's description: the shape, and every certificate against the root it names. `keys` know their ends. */
 export function readMarketInfo(
 	crypto: Crypto,
 	json: unknown,
-): { info: MarketInfo; market: Uint8Array; keys: MarketKey[] } | Problem {
+): { info: MarketInfo; market: Uint8Array; keys: MarketKey[]; ends: KeyEnd[] } | Problem {
 	const said = json as MarketInfo;
 	if (typeof json !== "object" || json === null || said.protocol !== "farelay/1") return problem("version-unknown");
 	const market = fromHex(said.market, KEY_BYTES);
@@ -114,11 +166,24 @@ export function readMarketInfo(
 		if (!same(key.market, market)) return problem("signature-bad", "A key of the market is certified by another root.");
 		keys.push(key);
 	}
+	// a market from before there were ends has none
+	const ended: unknown = said.ended ?? [];
+	if (!Array.isArray(ended) || ended.length > KEY_ENDS_MAX)
+		return problem("malformed", "The ends of the market's keys are none, or too many.");
+	const ends: KeyEnd[] = [];
+	for (const hex of ended) {
+		const bytes = fromHex(hex, KEY_END_BYTES);
+		const end = bytes ? readKeyEnd(crypto, bytes) : problem("malformed");
+		if ("problem" in end) return end;
+		if (!same(end.market, market)) return problem("signature-bad", "A key's end is signed by another root.");
+		ends.push(end);
+	}
 	// Built anew from what was checked: whatever else the answer held goes no further.
 	const info: MarketInfo = {
 		protocol: "farelay/1",
 		market: said.market,
 		keys: keys.map((key) => toHex(key.bytes)),
+		ended: ends.map((end) => toHex(end.bytes)),
 		fees: { marketPpm: fees.marketPpm, solidarityPpm: fees.solidarityPpm },
 		limits: {
 			grantMsMax: limits.grantMsMax,
@@ -128,5 +193,5 @@ export function readMarketInfo(
 		rails: [...rails],
 		nowMs,
 	};
-	return { info, market, keys };
+	return { info, market, keys: withEnds(keys, ends), ends };
 }

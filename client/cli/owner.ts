@@ -35,7 +35,7 @@ const PAGE = 500;
 export const OWNER_OPTIONS: Options = { accept: { type: "boolean" }, days: { type: "string" } };
 
 /** The settings that the market has, with the folder that it keeps its things in. */
-async function settingsOf(call: Call): Promise<MarketplaceConfig | Problem> {
+export async function settingsOf(call: Call): Promise<MarketplaceConfig | Problem> {
 	const { MARKET_SETTINGS, readConfig } = await import("#marketplace/config");
 	const config = readConfig({ flags: flagsOf(call, MARKET_SETTINGS), env: call.env });
 	if (isProblem(config)) return config;
@@ -179,6 +179,7 @@ export async function marketDoctor(call: Call): Promise<Problem | undefined> {
 	const findings = [
 		...(await examine({
 			dataPath: config.dataPath,
+			passphrase: config.keysPassphrase,
 			ledger: ledgerPath(config.dataPath),
 			crypto,
 			clock: systemClock,

@@ -4,18 +4,23 @@ import { problemOfDatabase } from "#host/database";
 import type { Stopping } from "#host/stop";
 import { LATE_ROUND_MS, releaseLate } from "./funding/late.ts";
 import { ROUND_MS as DEPOSITS_MS, type Watch } from "./funding/watch.ts";
+import { BookFailure } from "./ledger/book.ts";
 import type { Market } from "./market.ts";
 import { MARK_MS } from "./outage.ts";
 import { askDue } from "./payout/ask.ts";
 import { ROUND_MS as PAYOUTS_MS } from "./payout/payouts.ts";
 import { SWEEP_MS, sweep } from "./tab/sweep.ts";
 
-/** How often the online key's age is looked at. */
-const KEYS_MS = 6 * 3_600_000;
+/** How often the folder of keys is looked at: a certificate that was brought is published soon, and a stolen key's end at once. */
+const KEYS_MS = 10_000;
+
+/** How often their owner is told in the log what is not well with them. */
+const KEYS_WARN_MS = 6 * 3_600_000;
 
 /** Starts the chores: marks that the market is there, ends tabs that are due, renews its key, asks rails. One run at a time of each. */
 export function startChores(market: Market, watch: Watch, stopping: Stopping): void {
-	const { cards, clock, health, keys, log, outages } = market;
+	const { cards, clock, health, log, outages } = market;
+	warnOfKeys(market);
 	const chores = [
 		{ name: "mark", everyMs: MARK_MS, run: () => outages.mark(clock.nowMs()) },
 		{ name: "sweep", everyMs: SWEEP_MS, run: () => sweep(market) },
@@ -24,7 +29,8 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 		{ name: "deposits-due", everyMs: DEPOSITS_MS, run: () => watch.round() },
 		{ name: "late-earnings", everyMs: LATE_ROUND_MS, run: () => releaseLate(market) },
 		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
-		{ name: "keys", everyMs: KEYS_MS, run: () => keys.renew(clock.nowMs()) },
+		{ name: "keys", everyMs: KEYS_MS, run: () => renewKeys(market) },
+		{ name: "keys-warning", everyMs: KEYS_WARN_MS, run: () => warnOfKeys(market) },
 	];
 	// apart from its writing, which waits for the disk: that the market is here is known when the time comes
 	stopping.add(
@@ -58,4 +64,14 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 async function payPlanned(market: Market): Promise<void> {
 	const begun = await askDue(market);
 	await Promise.allSettled(begun.map((id) => market.payouts.advance(id)));
+}
+
+async function renewKeys({ keys, clock }: Market): Promise<void> {
+	const wrong = await keys.renew(clock.nowMs());
+	if (wrong) throw new BookFailure(wrong);
+}
+
+function warnOfKeys({ keys, clock, log }: Market): void {
+	const warning = keys.warning(clock.nowMs());
+	if (warning) log.warn(warning);
 }

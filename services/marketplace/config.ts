@@ -16,6 +16,8 @@ import type { RateConfig } from "./rate/open.ts";
 export const MARKET_SETTINGS = {
 	/** where the market keeps its ledger and keys: a folder */
 	data: text("./.farelay"),
+	/** seals the market's key files */
+	keysPassphrase: secret(),
 	/** the address to listen on; this machine only unless told otherwise */
 	host: text("127.0.0.1"),
 	port: whole(8787, 0, 65_535),
@@ -72,6 +74,8 @@ export const MARKET_SETTINGS = {
 /** The market's configuration. */
 export type MarketplaceConfig = {
 	readonly dataPath: string;
+	/** seals the key files; undefined leaves them plain */
+	readonly keysPassphrase: string | undefined;
 	readonly host: string;
 	readonly port: number;
 	readonly play: boolean;
@@ -105,6 +109,7 @@ const FIXED_RATE = "50000";
 export function playConfig(dataPath: string): MarketplaceConfig {
 	return {
 		dataPath,
+		keysPassphrase: undefined,
 		host: "127.0.0.1",
 		port: 0,
 		play: true,
@@ -144,6 +149,7 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 	if (card && "problem" in card) return card;
 	const config: MarketplaceConfig = {
 		dataPath: values.data,
+		keysPassphrase: values.keysPassphrase,
 		host: values.host,
 		port: values.port,
 		play: values.play,

@@ -20,7 +20,7 @@ import { fundRisk } from "./funding/risk.ts";
 import { openWatch } from "./funding/watch.ts";
 import { openInspection } from "./inspect/door.ts";
 import { makeReach } from "./inspect/reach.ts";
-import { openKeys } from "./keys.ts";
+import { openKeys } from "./keys/keys.ts";
 import { type Book, BookFailure } from "./ledger/book.ts";
 import { openSqliteBook } from "./ledger/sqlite.ts";
 import { makeListings } from "./listing/listings.ts";
@@ -104,7 +104,7 @@ async function start(
 	const book = deps.book ?? (await openBook());
 	if (isProblem(book)) return book;
 	stopping.add("ledger", () => book.close());
-	const keys = await openKeys(crypto, join(config.dataPath, "keys"), clock.nowMs());
+	const keys = await openKeys(crypto, join(config.dataPath, "keys"), clock.nowMs(), config.keysPassphrase);
 	if (isProblem(keys)) return keys;
 	const outages = await openOutages(join(config.dataPath, "outages.json"), clock.nowMs());
 	if (isProblem(outages)) return outages;

@@ -10,7 +10,7 @@ import type { Clock } from "#host/clock";
 import type { Health } from "#host/health";
 import type { Log } from "#host/log";
 import type { Cards } from "./card/cards.ts";
-import type { Keys } from "./keys.ts";
+import type { Keys } from "./keys/keys.ts";
 import type { Book, Refusal } from "./ledger/book.ts";
 import type { Listings } from "./listing/listings.ts";
 import type { Metrics } from "./metrics.ts";

@@ -81,6 +81,7 @@ export function describe(market: Market): MarketInfo {
 		protocol: "farelay/1",
 		market: toHex(market.keys.market),
 		keys: market.keys.certificates().map(({ bytes }) => toHex(bytes)),
+		ended: market.keys.ends().map(({ bytes }) => toHex(bytes)),
 		fees: market.fees,
 		limits: {
 			grantMsMax: LIMIT.grantMsMax,

@@ -6,7 +6,7 @@ import { toHex, Writer } from "#contracts/bytes";
 import { FRAME } from "#contracts/frame";
 import { GRANT_BYTES } from "#contracts/grant";
 import { LIMIT } from "#contracts/limit";
-import { MARKET_KEY_BYTES } from "#contracts/market";
+import { KEY_END_BYTES, MARKET_KEY_BYTES } from "#contracts/market";
 import { PROBLEMS } from "#contracts/problem";
 import { PUBLISHED_BYTES, WITHDRAWN_BYTES } from "#contracts/published";
 import { writeRanges } from "#contracts/ranges";
@@ -43,6 +43,7 @@ test("every limit stands in PROTOCOL.md with its value", () => {
 test("the lengths in PROTOCOL.md are the contracts'", () => {
 	for (const [name, bytes] of Object.entries({
 		certificate: MARKET_KEY_BYTES,
+		end: KEY_END_BYTES,
 		voucher: VOUCHER_BYTES,
 		claim: CLAIM_BYTES,
 		usage: USAGE_BYTES,

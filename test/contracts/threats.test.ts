@@ -23,7 +23,7 @@ import {
 } from "#contracts/handshake";
 import { LIMIT } from "#contracts/limit";
 import { readListing, signListing } from "#contracts/listing";
-import { readMarketInfo, readMarketKey, signMarketKey } from "#contracts/market";
+import { type KeyEnd, readMarketInfo, readMarketKey, signKeyEnd, signMarketKey, withEnds } from "#contracts/market";
 import { isProblem, type Problem, problem, problemOfJson } from "#contracts/problem";
 import { readBatch, readReceipt, readRedeemAnswer, readUsage, signBatch, signUsage } from "#contracts/redemption";
 import { bill, isOpenOrder, type OpenOrder, signClose, signOpen, verifyClose, verifyOpen } from "#contracts/tab";
@@ -306,6 +306,7 @@ test("threat 10: an answer that brings more than was asked brings it no further"
 		protocol: "farelay/1",
 		market: toHex(w.root.publicKey),
 		keys: [toHex(w.marketKey.bytes)],
+		ended: [],
 		fees: { marketPpm: 0, solidarityPpm: 1_000_000 },
 		limits: { grantMsMax: 1, redeemGraceMs: 2, batchVouchersMax: 3 },
 		rails: [],
@@ -315,6 +316,24 @@ test("threat 10: an answer that brings more than was asked brings it no further"
 	assert.equal(must(readMarketInfo(crypto, most)).keys.length, 16);
 	const read = must(readMarketInfo(crypto, { ...info, more: 1, limits: { ...info.limits, more: 1 } }));
 	assert.deepEqual(read.info, info);
+	const { ended: _none, ...before } = info;
+	assert.deepEqual(must(readMarketInfo(crypto, before)).info, info, "a market from before there were ends");
+});
+
+test("what a key signed from its end on counts for nothing, and of several ends the earliest counts", () => {
+	const end = (atMs: number, key = w.online.publicKey, root = w.root) => signKeyEnd(crypto, root, key, atMs);
+	const at = w.grant.issuedAtMs;
+	const verify = (...ends: KeyEnd[]) => code(verifyGrant(crypto, w.grant, withEnds(w.keys, ends)));
+	assert.equal(verify(end(at)), "grant-unknown-market");
+	assert.equal(verify(end(at + 1)), undefined);
+	assert.equal(verify(end(at + 1), end(at)), "grant-unknown-market");
+	assert.equal(verify(end(at), end(at + 1)), "grant-unknown-market");
+	assert.equal(verify(end(at, w.other.publicKey)), undefined, "another key's");
+	assert.equal(verify(end(at, w.online.publicKey, w.other)), undefined, "another root's word");
+	assert.equal(verify(end(Number.MAX_SAFE_INTEGER)), undefined);
+	const late = withEnds(w.keys, [end(Number.MAX_SAFE_INTEGER)]);
+	const old = { ...w.grant, issuedAtMs: w.marketKey.untilMs };
+	assert.equal(code(verifyGrant(crypto, old, late)), "grant-unknown-market", "an end makes no life longer");
 });
 
 test("threat 10: a problem's detail is cut between characters and a longer one than allowed is not read", () => {

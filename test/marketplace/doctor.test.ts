@@ -7,11 +7,13 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { signKeyEnd } from "#contracts/market";
 import { isProblem, problem } from "#contracts/problem";
 import { examine, type Patient } from "#marketplace/inspect/doctor";
 import { checkRails, type Finding } from "#marketplace/inspect/finding";
 import { makeReach } from "#marketplace/inspect/reach";
-import { openKeys } from "#marketplace/keys";
+import { readFolder, writeEnds } from "#marketplace/keys/files";
+import { openKeys } from "#marketplace/keys/keys";
 import { openSqliteBook } from "#marketplace/ledger/sqlite";
 import { openSources } from "#marketplace/rate/open";
 import { type HeldClock, heldClock } from "#test/support/clock";
@@ -66,16 +68,43 @@ async function isBad(what: string, words: RegExp, change: Partial<Patient> = {},
 }
 
 describe("a market's doctor", () => {
-	it("finds nothing where all is well", async () => {
+	it("finds nothing bad where all is well, and says of a first start that its root is no offline root and its keys are not sealed", async () => {
 		const findings = await examine(patient);
+		assert.deepEqual(
+			findings.filter(({ state }) => state !== "ok").map(({ what, state }) => [what, state]),
+			[
+				["root", "warn"],
+				["seals", "warn"],
+			],
+		);
+		assert.deepEqual(
+			findings.map(({ what }) => what),
+			["files", "root", "keys", "seals", "database", "disk", "clock", "rate", "market", "address"],
+		);
+		await isBad("root", /no offline root: whoever takes this machine has the market for good/, {}, "warn");
+		await isBad("seals", /root.json and online.json can be read by whoever gets the file/, {}, "warn");
+	});
+
+	it("finds nothing to say of keys that are sealed and whose root is elsewhere, until they are worn out or ended", async () => {
+		const passphrase = "a horse and a battery";
+		const keys = join(folder, "keys");
+		fine(await openKeys(crypto, keys, clock.nowMs(), passphrase));
+		await isBad("keys", /is sealed: give its passphrase/);
+		await isBad("keys", /passphrase of FARELAY_KEYS_PASSPHRASE does not open/, { passphrase: "another one's words" });
+		const found = fine(await readFolder(crypto, keys, passphrase));
+		await rm(join(keys, "root.json"));
+		const findings = await examine({ ...patient, passphrase });
 		assert.deepEqual(
 			findings.filter(({ state }) => state !== "ok"),
 			[],
 		);
-		assert.deepEqual(
-			findings.map(({ what }) => what),
-			["files", "keys", "database", "disk", "clock", "rate", "market", "address"],
-		);
+		assert.match((await said("root", { passphrase })).says, /is kept elsewhere/);
+		clock.jump(23 * DAY_MS);
+		await isBad("keys", /has 7 days left/, { passphrase }, "warn");
+		const [held] = found.held;
+		assert(held && found.root);
+		await writeEnds(keys, [signKeyEnd(crypto, found.root, held.key, clock.nowMs())]);
+		await isBad("keys", /was ended by the root/, { passphrase });
 	});
 
 	it("finds keys and a ledger that others may read", async () => {

@@ -7,7 +7,7 @@ import { same } from "#contracts/bytes";
 import { LIMIT } from "#contracts/limit";
 import { readMarketKey } from "#contracts/market";
 import { isProblem } from "#contracts/problem";
-import { openKeys } from "#marketplace/keys";
+import { openKeys } from "#marketplace/keys/keys";
 import { extend, openOutages } from "#marketplace/outage";
 import { crypto, DAY_MS, fine, startTestMarket } from "#test/support/market";
 
@@ -49,7 +49,8 @@ describe("the market's keys", () => {
 		const keys = await openAt(START_MS);
 		const old = keys.online(START_MS);
 		const renewMs = START_MS + 23 * DAY_MS;
-		assert.equal(await keys.renew(renewMs), true);
+		assert.equal(await keys.renew(renewMs), undefined);
+		assert.equal(keys.certificates().length, 2);
 		assert.deepEqual(keys.online(renewMs + 3_599_999), old);
 		assert.notDeepEqual(keys.online(renewMs + 3_600_000), old);
 		const endMs = START_MS + 30 * DAY_MS + LIMIT.grantMsMax + LIMIT.redeemGraceMs;

@@ -19,7 +19,7 @@ import { makeHealth } from "#host/health";
 import { openSilentLog } from "#host/log";
 import { type Cards, openCards } from "#marketplace/card/cards";
 import { fundPlay } from "#marketplace/funding/play";
-import { type Keys, openKeys } from "#marketplace/keys";
+import { type Keys, openKeys } from "#marketplace/keys/keys";
 import type { Book } from "#marketplace/ledger/book";
 import { COMMONS, earnedAccount, holdAccount, MARKET_FEES, payerAccount } from "#marketplace/ledger/chart";
 import { openMemoryBook } from "#marketplace/ledger/memory";

@@ -1,8 +1,9 @@
 /**
- * `farelay market`: runs a marketplace; its log goes to standard output, as a service's does. `farelay market statement`, `reconcile` and `doctor` are what
- * its owner asks of one, also while it runs.
+ * `farelay market`: runs a marketplace; its log goes to standard output, as a service's does. `farelay market statement`, `reconcile`, `doctor` and `keys` are
+ * what its owner asks of one, also while it runs.
  */
 
+import { KEYS_OPTIONS, marketKeys } from "#cli/keys";
 import { LINES_OPTIONS } from "#cli/lines";
 import { marketDoctor, marketReconcile, marketStatement, OWNER_OPTIONS } from "#cli/owner";
 import { flagsOf, optionsOf } from "#cli/service";
@@ -18,6 +19,12 @@ export const verb: Verb = {
 		"farelay market statement [--data PATH] [--csv|--json [FILE]]     what its fees, its exchanges and the commons got",
 		"farelay market reconcile [--data PATH] [--days N] [--accept]     holds each rail against the ledger, and explains every difference",
 		"farelay market doctor [--data PATH]                              keys, files, database, disk, clock, rates, rails and its address",
+		"farelay market keys [--data PATH]                                its keys: which sign when, and where the root is",
+		"farelay market keys root --to ROOT [--from PATH]                 offline: makes a root, sealed; --from takes a market's own away from its folder",
+		"farelay market keys request --to FILE [--count N]                makes the next online keys, and the request for their certificates",
+		"farelay market keys sign --root ROOT --request FILE --to FILE    offline: certifies them",
+		"farelay market keys take FILE                                    brings what the root signed into a market, also while it runs",
+		"farelay market keys revoke --root ROOT --to FILE [--key KEYS]    offline: ends online keys that were stolen, all unless named",
 		"",
 		'Every option is also a variable (--market-ppm is FARELAY_MARKET_PPM) and a name in the "market" part of the JSON file',
 		"that FARELAY_CONFIG names. With --play it makes play money, for development, and listens on this machine only.",
@@ -40,22 +47,29 @@ export const verb: Verb = {
 		"  --phoenixd-url URL        takes and sends them by a phoenixd (http://127.0.0.1:9740), with FARELAY_PHOENIXD_PASSWORD_FILE",
 		"  FARELAY_NWC_FILE          takes and sends small ones by a wallet over Nostr Wallet Connect",
 		"  --lightning-network NAME  bitcoin unless given; testnet, signet, regtest and simnet for trying",
+		"  FARELAY_KEYS_PASSPHRASE_FILE   seals the key files; FARELAY_ROOT_PASSPHRASE_FILE opens an offline root",
 		"  --log-level LEVEL         info unless given",
 		"",
 		"reconcile asks the rails about what moved in the last 30 days (--days) and about all that has not ended; with --accept, what a rail holds beyond",
 		"our movements is taken for the owner's own. Both end with 1 when something is unexplained or bad.",
 	],
-	options: async () => ({ ...optionsOf((await load()).MARKET_SETTINGS), ...LINES_OPTIONS, ...OWNER_OPTIONS }),
+	options: async () => ({
+		...optionsOf((await load()).MARKET_SETTINGS),
+		...LINES_OPTIONS,
+		...OWNER_OPTIONS,
+		...KEYS_OPTIONS,
+	}),
 	words: true,
 	async run(call) {
 		const [asked, path, ...more] = call.words;
+		if (asked === "keys") return marketKeys(call);
 		if (more.length > 0 || (path !== undefined && asked !== "statement"))
 			return problem("usage", `"${more[0] ?? path}" says nothing here. farelay market --help says how.`);
 		if (asked === "statement") return marketStatement(call, path);
 		if (asked === "reconcile") return marketReconcile(call);
 		if (asked === "doctor") return marketDoctor(call);
 		if (asked !== undefined)
-			return problem("usage", `A market has no "${asked}": it has statement, reconcile and doctor.`);
+			return problem("usage", `A market has no "${asked}": it has statement, reconcile, doctor and keys.`);
 		const { MARKET_SETTINGS } = await load();
 		const { runMarketplace } = await import("#marketplace/main");
 		return runMarketplace({ flags: flagsOf(call, MARKET_SETTINGS), env: call.env });

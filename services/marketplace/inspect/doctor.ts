@@ -6,7 +6,7 @@ import { toHex } from "#contracts/bytes";
 import type { Crypto } from "#contracts/identity";
 import { isProblem, plainDetail } from "#contracts/problem";
 import type { Clock } from "#host/clock";
-import { lookAtKeys, RENEW_MS } from "#marketplace/keys";
+import { type KeysSeen, lookAtKeys, RENEW_MS } from "#marketplace/keys/keys";
 import { openLedgerFile } from "#marketplace/ledger/sqlite";
 import { AHEAD_MS, agree, type Quote } from "#marketplace/rate/agree";
 import { formatPrice } from "#marketplace/rate/price";
@@ -16,6 +16,8 @@ import type { Finding } from "./finding.ts";
 /** What is looked at, and with what. */
 export type Patient = {
 	readonly dataPath: string;
+	/** opens the key files, where they are sealed */
+	readonly passphrase?: string | undefined;
 	readonly ledger: string;
 	readonly crypto: Crypto;
 	readonly clock: Clock;
@@ -64,44 +66,54 @@ async function lookAtFolder({ dataPath, ledger }: Patient): Promise<Finding[]> {
 	return [{ what: "files", state: "bad", says: `others on this machine may read or change ${open.join(", ")}.`, mend }];
 }
 
-async function lookAtMarketKeys({ dataPath, crypto, clock }: Patient): Promise<Finding[]> {
-	const what = "keys";
+async function lookAtMarketKeys({ dataPath, crypto, clock, passphrase }: Patient): Promise<Finding[]> {
 	const folder = join(dataPath, "keys");
-	const seen = await lookAtKeys(crypto, folder);
+	const seen = await lookAtKeys(crypto, folder, passphrase);
 	if (isProblem(seen)) {
-		const mend = "Restore the folder from a backup: a market with other keys is another market.";
-		return [{ what, state: "bad", says: seen.detail, mend }];
+		const mend =
+			seen.problem === "usage"
+				? "Give it to this command as to the market."
+				: "Restore the folder from a backup: a market with other keys is another market.";
+		return [{ what: "keys", state: "bad", says: seen.detail, mend }];
 	}
-	const root = await stat(join(folder, "root.json"));
-	const nowMs = clock.nowMs();
-	const rootDays = Math.max(0, Math.floor((nowMs - root.mtimeMs) / DAY_MS));
-	const name = `the root ${toHex(seen.market).slice(0, 16)}... is ${rootDays} days old`;
-	if (!seen.newest)
-		return [
-			{ what, state: "bad", says: `${name}, and there is no online key.`, mend: "Start the market: it makes one." },
-		];
-	const leftMs = seen.newest.untilMs - nowMs;
-	const online = `the online key is ${Math.floor((nowMs - seen.newest.fromMs) / DAY_MS)} days old`;
-	if (leftMs <= 0 || seen.newest.fromMs > nowMs)
-		return [
-			{
-				what,
-				state: "bad",
-				says: `${name}; ${online} and is not valid now.`,
-				mend: "Look at the clock, then start the market: it makes a new one.",
-			},
-		];
-	const days = Math.floor(leftMs / DAY_MS);
-	if (leftMs < RENEW_MS)
-		return [
-			{
-				what,
-				state: "warn",
-				says: `${name}; ${online} and has ${days} days left.`,
-				mend: "A market that runs renews it before; see that it does.",
-			},
-		];
-	return [{ what, state: "ok", says: `${name}; ${online} and has ${days} days left.` }];
+	const findings = [await lookAtRoot(seen, join(folder, "root.json"), clock), lookAtOnline(seen, clock.nowMs())];
+	if (seen.plain.length > 0)
+		findings.push({
+			what: "seals",
+			state: "warn",
+			says: `${seen.plain.join(" and ")} can be read by whoever gets the file: a backup, a disk that is thrown away.`,
+			mend: "Set FARELAY_KEYS_PASSPHRASE_FILE and start the market: it seals them.",
+		});
+	return findings;
+}
+
+async function lookAtRoot({ root, market }: KeysSeen, path: string, clock: Clock): Promise<Finding> {
+	const name = `${toHex(market).slice(0, 16)}...`;
+	if (!root) return { what: "root", state: "ok", says: `${name} is kept elsewhere.` };
+	const days = Math.max(0, Math.floor((clock.nowMs() - (await stat(path)).mtimeMs) / DAY_MS));
+	return {
+		what: "root",
+		state: "warn",
+		says: `${name} is ${days} days old and is no offline root: whoever takes this machine has the market for good.`,
+		mend: "Take it offline (farelay market keys root --from); for play money it does not matter.",
+	};
+}
+
+function lookAtOnline({ newest, root }: KeysSeen, nowMs: number): Finding {
+	const what = "keys";
+	const next = root ? "Start the market: it makes one." : "farelay market keys request, and have the root sign it.";
+	if (!newest) return { what, state: "bad", says: "there is no online key.", mend: next };
+	const { fromMs, untilMs, endedAtMs } = newest;
+	const online = `the online key is ${Math.floor((nowMs - fromMs) / DAY_MS)} days old`;
+	if (endedAtMs !== undefined && nowMs >= endedAtMs)
+		return { what, state: "bad", says: `${online} and was ended by the root.`, mend: next };
+	const leftMs = untilMs - nowMs;
+	if (leftMs <= 0 || fromMs > nowMs)
+		return { what, state: "bad", says: `${online} and is not valid now.`, mend: `Look at the clock. ${next}` };
+	const says = `${online} and has ${Math.floor(leftMs / DAY_MS)} days left.`;
+	if (leftMs >= RENEW_MS) return { what, state: "ok", says };
+	const mend = root ? "A market that runs renews it before; see that it does." : next;
+	return { what, state: "warn", says, mend };
 }
 
 async function lookAtLedger({ ledger }: Patient): Promise<Finding[]> {

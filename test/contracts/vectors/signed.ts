@@ -21,7 +21,14 @@ import {
 import { type Crypto, hashFor, keyId, mailboxKey, sealSeed, sessionKey, signFor, tokenHash } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isRelayUrl, readListing, signListing } from "#contracts/listing";
-import { type MarketInfo, readMarketInfo, readMarketKey, signMarketKey } from "#contracts/market";
+import {
+	type MarketInfo,
+	readKeyEnd,
+	readMarketInfo,
+	readMarketKey,
+	signKeyEnd,
+	signMarketKey,
+} from "#contracts/market";
 import { isProblem } from "#contracts/problem";
 import {
 	readBatch,
@@ -152,10 +159,21 @@ export function marketVectors(crypto: Crypto): VectorFile {
 		["signed for another purpose", resign(crypto, "grant", cert, w.root.secretKey)],
 		["a bit of the signature changed", flip(cert, 143)],
 	];
+	const end = signKeyEnd(crypto, w.root, w.online.publicKey, NOW_MS);
+	const badEnd: [string, Uint8Array][] = [
+		...lengths(end.bytes),
+		["of another key", patch(end.bytes, 32, w.other.publicKey)],
+		["an hour later", patch(end.bytes, 64, u64(NOW_MS + HOUR_MS))],
+		["at 2^53", resign(crypto, "market-key-end", patch(end.bytes, 64, u64(2n ** 53n)), w.root.secretKey)],
+		["signed by the key itself", resign(crypto, "market-key-end", end.bytes, w.online.secretKey)],
+		["signed for another purpose", resign(crypto, "market-key", end.bytes, w.root.secretKey)],
+	];
+	const foreignEnd = signKeyEnd(crypto, w.other, w.online.publicKey, NOW_MS);
 	const info: MarketInfo = {
 		protocol: "farelay/1",
 		market: toHex(w.root.publicKey),
 		keys: [toHex(w.nextMarketKey.bytes), toHex(cert)],
+		ended: [toHex(end.bytes)],
 		fees: { marketPpm: 20_000, solidarityPpm: 20_000 },
 		limits: { grantMsMax: LIMIT.grantMsMax, redeemGraceMs: LIMIT.redeemGraceMs, batchVouchersMax: 300 },
 		rails: ["play"],
@@ -172,6 +190,10 @@ export function marketVectors(crypto: Crypto): VectorFile {
 		["seventeen keys", { ...info, keys: Array(17).fill(info.keys[0]) }],
 		["keys as an object", { ...info, keys: { length: 1, 0: info.keys[0] } }],
 		["a key of another root", { ...info, keys: [toHex(foreign.bytes)] }],
+		["an end by another root", { ...info, ended: [toHex(foreignEnd.bytes)] }],
+		["an end that is none", { ...info, ended: ["00"] }],
+		["ends as text", { ...info, ended: toHex(end.bytes) }],
+		["seventeen ends", { ...info, ended: Array(17).fill(toHex(end.bytes)) }],
 		["no fees", { ...info, fees: null }],
 		["a fee as text", { ...info, fees: { ...info.fees, marketPpm: "20000" } }],
 		["a fee of more than all", { ...info, fees: { ...info.fees, marketPpm: 1_000_001 } }],
@@ -199,6 +221,14 @@ export function marketVectors(crypto: Crypto): VectorFile {
 			bytes: cert,
 		}),
 		certificateRefused: bad.map(([name, bytes]) => refused(name, bytes, readMarketKey(crypto, bytes))),
+		end: accepted("the end of that key", {
+			market: w.root.publicKey,
+			rootSecretKey: w.root.secretKey,
+			key: w.online.publicKey,
+			endedAtMs: NOW_MS,
+			bytes: end.bytes,
+		}),
+		endRefused: badEnd.map(([name, bytes]) => refused(name, bytes, readKeyEnd(crypto, bytes))),
 		info: accepted("a market's description", { json: info, keys: isProblem(read) ? read : read.keys.length }),
 		infoRefused: badInfo.map(([name, json]) => refused(name, { json }, readMarketInfo(crypto, json))),
 	};
