@@ -490,6 +490,69 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			assert.equal(await book.count(), 0);
 		});
 
+		/** All balances, as `eachBalance` gives them. */
+		async function everyBalance(at?: number): Promise<{ position: number; pages: number; all: Map<string, bigint> }> {
+			const seen: { account: string; balance: bigint }[] = [];
+			let pages = 0;
+			const position = await book.eachBalance((page) => {
+				assert.ok(page.length > 0 && page.length <= LIST_MAX);
+				pages += 1;
+				seen.push(...page);
+			}, at);
+			const names = seen.map(({ account }) => account);
+			assert.deepEqual(names, names.toSorted(), "by name, each once");
+			assert.equal(new Set(names).size, names.length);
+			return { position, pages, all: new Map(seen.map(({ account, balance }) => [account, balance])) };
+		}
+
+		it("walks through every balance, those that are empty again included, and says after which transfer", async () => {
+			assert.deepEqual(await everyBalance(), { position: 0, pages: 0, all: new Map() });
+			await apply(deposit("d1", ADA, 500n), move(label("gift"), [part(ADA, 500n)], [part(OLU, 500n)]));
+			const { position, all } = await everyBalance();
+			assert.equal(position, 2);
+			assert.deepEqual(
+				all,
+				new Map([
+					[OLU, 500n],
+					[ADA, 0n],
+					[WORLD_PLAY, -500n],
+				]),
+			);
+		});
+
+		it("walks through the balances as they were after an earlier transfer", async () => {
+			await apply(
+				deposit("d1", ADA, 500n),
+				deposit("d2", OLU, 70n),
+				move(label("gift"), [part(ADA, 500n)], [part(OLU, 500n)]),
+			);
+			const first = await everyBalance(1);
+			assert.equal(first.position, 1);
+			assert.deepEqual([first.all.get(ADA), first.all.get(OLU) ?? 0n, first.all.get(WORLD_PLAY)], [500n, 0n, -500n]);
+			const second = await everyBalance(2);
+			assert.deepEqual([second.all.get(ADA), second.all.get(OLU), second.all.get(WORLD_PLAY)], [500n, 70n, -570n]);
+		});
+
+		it("walks through the balances of one moment, in pages, while others write", async () => {
+			const accounts = Array.from({ length: LIST_MAX + 1 }, (_, n) => payerAccount(n.toString(16).padStart(64, "0")));
+			await apply(...accounts.slice(0, CHANGES_MAX).map((account, n) => deposit(`d${n}`, account, 10n)));
+			await apply(deposit("last", accounts.at(-1) as string, 10n));
+			const before = await everyBalance();
+			assert.equal(before.pages, 2, "1,002 accounts with the world");
+			let written = 0;
+			let sum = 0n;
+			const position = await book.eachBalance(async (page) => {
+				for (const { balance } of page) sum += balance;
+				written += 1;
+				const from = [part(accounts[0] as string, 1n)];
+				assert.deepEqual(await apply(move(label(`during-${written}`), from, [part(COMMONS, 1n)])), ["applied"]);
+			});
+			assert.equal(written, 2);
+			assert.deepEqual([position, sum], [before.position, 0n]);
+			assert.equal((await everyBalance()).all.get(COMMONS), 2n);
+			assert.deepEqual((await everyBalance(position)).all.get(COMMONS) ?? 0n, 0n);
+		});
+
 		it("audits what it holds: counts, a sum of zero, and further checks in their own words", async () => {
 			await apply(deposit("d1", ADA, 300n), reserve(label("open"), [part(ADA, 300n)], HOLD));
 			await book.apply([{ rows: [tabRow(0)] }]);

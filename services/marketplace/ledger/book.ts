@@ -28,9 +28,17 @@ export type TabRow = {
 /**
  * What else rooms keep beside the money, each kind a table: `deposits`, `references` (which deposit a rail's reference is of, or which payout an
  * invoice was claimed by) and `late` (what of operators' earnings waits on) are of `funding/`,
- * the others of `payout/`.
+ * `commitments` are of `proof/`, the others of `payout/`.
  */
-export const RECORD_TABLES = ["deposits", "references", "late", "payouts", "destinations", "plans"] as const;
+export const RECORD_TABLES = [
+	"deposits",
+	"references",
+	"late",
+	"payouts",
+	"destinations",
+	"plans",
+	"commitments",
+] as const;
 export type RecordTable = (typeof RECORD_TABLES)[number];
 
 /** Something that a room keeps, changed together with the money that it is about. */
@@ -126,6 +134,9 @@ export const KEY_CHARS_MAX = 100;
 export const STATES_MAX = 4;
 export const MOST_MAX = 10_000;
 
+/** What stands on an account, in nano-dollars. */
+export type Balance = { readonly account: string; readonly balance: bigint };
+
 /** The ledger. Reads see what is applied. They throw a {@link BookFailure} when the machine fails them. */
 export interface Book {
 	/** Applies changes in their order, each by itself; the answer comes when what happened is durable. At most {@link CHANGES_MAX}. */
@@ -134,6 +145,11 @@ export interface Book {
 	balance(account: string): Promise<bigint>;
 	/** The same for many accounts, all at one moment, in their order. At most {@link LIST_MAX}. */
 	balances(accounts: readonly string[]): Promise<bigint[]>;
+	/**
+	 * Every account with its balance, ordered by name, in pages, all at one moment, which is after the transfer whose position it answers: the
+	 * last one, or `at`, by going back from the last one. The next page waits for `take`; other work goes on between pages.
+	 */
+	eachBalance(take: (page: readonly Balance[]) => void | Promise<void>, at?: number): Promise<number>;
 	/** The transfer with an id. */
 	transfer(id: string): Promise<KeptTransfer | undefined>;
 	/** Transfers that touch an account, oldest first, with positions above `after` (0 for the first page). */

@@ -103,6 +103,15 @@ export function openMemoryBook(): Book {
 			if (accounts.length > LIST_MAX) throw new RangeError("too many accounts in one call");
 			return accounts.map((account) => balances.get(account) ?? 0n);
 		},
+		eachBalance: async (take, at = transfers.length) => {
+			const then = new Map(balances);
+			for (const { entries } of transfers.slice(at))
+				for (const { account, nanos } of entries) then.set(account, (then.get(account) ?? 0n) - nanos);
+			const all = Array.from(then, ([account, balance]) => ({ account, balance }));
+			all.sort((a, b) => (a.account < b.account ? -1 : 1));
+			for (let from = 0; from < all.length; from += LIST_MAX) await take(all.slice(from, from + LIST_MAX));
+			return at;
+		},
 		transfer: async (id) => byId.get(id),
 		transfers: async (account, after, limit) =>
 			transfers

@@ -3,7 +3,15 @@
 import type { DatabaseSync } from "node:sqlite";
 import { checkDatabase } from "#host/database";
 import type { Source } from "./audit.ts";
-import { LIST_MAX, type RecordQuery, type RecordRow, type RecordTable, type TabQuery, type TabRow } from "./book.ts";
+import {
+	type Balance,
+	LIST_MAX,
+	type RecordQuery,
+	type RecordRow,
+	type RecordTable,
+	type TabQuery,
+	type TabRow,
+} from "./book.ts";
 import type { Entry, KeptTransfer } from "./transfer.ts";
 
 type Row = Record<string, unknown>;
@@ -82,6 +90,34 @@ export function reader(database: DatabaseSync) {
 			return recordsDue.all(table, state, beforeMs, after.dueMs, after.key, limit).map(readRecord);
 		},
 	};
+}
+
+/**
+ * All balances after the transfer `at` (the last one when left out), by name, in pages. The caller holds a read transaction. Going back costs a look at each entry
+ * made since: `entries` is kept by transfer.
+ */
+export function readBalances(
+	database: DatabaseSync,
+	at?: number,
+): { readonly position: number; readonly pages: Iterable<Balance[]> } {
+	const last = Number(database.prepare("SELECT coalesce(max(position), 0) AS last FROM transfers").get()?.last);
+	const position = at ?? last;
+	const all = database.prepare(
+		`SELECT name AS account, balance - coalesce(moved, 0) AS balance FROM accounts
+		LEFT JOIN (SELECT account, sum(nanos) AS moved FROM entries WHERE transfer > ? GROUP BY account) AS since
+		ON since.account = accounts.id ORDER BY name`,
+	);
+	function* pages(): Iterable<Balance[]> {
+		let page: Balance[] = [];
+		for (const row of all.iterate(position) as Iterable<Balance>) {
+			page.push(row);
+			if (page.length < LIST_MAX) continue;
+			yield page;
+			page = [];
+		}
+		if (page.length > 0) yield page;
+	}
+	return { position, pages: pages() };
 }
 
 /** All of a ledger as an audit wants it. The caller holds a read transaction, so that it is all of one moment. */

@@ -10,7 +10,7 @@ import { startWriter } from "#host/writer";
 import { type AuditReport, audit, type Check } from "./audit.ts";
 import { type Book, BookFailure, CHANGES_MAX, LIST_MAX } from "./book.ts";
 import { LEDGER_KIND, LEDGER_MIGRATIONS } from "./schema.ts";
-import { reader, readForAudit } from "./sqlite-read.ts";
+import { readBalances, reader, readForAudit } from "./sqlite-read.ts";
 import type { LedgerCalls, LedgerOptions } from "./sqlite-thread.ts";
 
 /** Opens (and creates) a ledger's file. `onDeath` is told when its thread dies by a bug. */
@@ -46,6 +46,7 @@ export async function openSqliteBook(
 			if (accounts.length > LIST_MAX) throw new RangeError("too many accounts in one call");
 			return await read(writer.call("balances", accounts));
 		},
+		eachBalance: async (take, at) => await read(walkBalances(options.path, take, at)),
 		transfer: (id) => read(writer.call("transfer", id)),
 		transfers: (account, after, limit) => read(writer.call("transfers", { account, after, limit })),
 		count: () => read(writer.call("count", undefined)),
@@ -56,6 +57,31 @@ export async function openSqliteBook(
 		audit: async (checks) => await read(auditFile(options.path, checks)),
 		close: () => writer.close(),
 	};
+}
+
+/** Walks through all balances on a connection of its own, all at one moment, while the writer writes on. */
+async function walkBalances(
+	path: string,
+	take: Parameters<Book["eachBalance"]>[0],
+	at?: number,
+): Promise<number | Problem> {
+	const database = openBeside(path);
+	if (isProblem(database)) return database;
+	try {
+		database.exec("BEGIN");
+		const { position, pages } = readBalances(database, at);
+		for (const page of pages) {
+			await take(page);
+			await new Promise(setImmediate);
+		}
+		return position;
+	} catch (error) {
+		const known = problemOfDatabase(error, path);
+		if (known) return known;
+		throw error;
+	} finally {
+		database.close();
+	}
 }
 
 /** A change of four entries and a row, roughly; the bound on what waits needs no more. */

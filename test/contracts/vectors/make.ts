@@ -1,5 +1,6 @@
 /** All vector files by name, computed with one implementation of the cryptography. */
 import type { VectorFile } from "./case.ts";
+import { proofVectors } from "./committed.ts";
 import type { Engine } from "./engine.ts";
 import { cardVectors, chunkVectors, envelopeVectors, publishedVectors } from "./sealed.ts";
 import {
@@ -43,6 +44,7 @@ export function vectorFiles(engine: Engine): Map<string, string> {
 		listingVectors(crypto),
 		handshakeVectors(crypto),
 		disputeVectors(crypto),
+		proofVectors(crypto),
 		cardVectors(engine),
 		envelopeVectors(engine),
 		chunkVectors(engine),
