@@ -46,6 +46,13 @@ suite("docs/bench", () => {
 		assert(target);
 		assert.equal(met(target, { ours: 8193, peer: 1, ratio: { median: 9, min: 9, max: 9 } }), false);
 		assert.equal(met(target, { ours: 8192, peer: 1, ratio: { median: 0.1, min: 0.1, max: 0.1 } }), true);
+		const both = targetOf("ledger", { case: "redeem-300", peerName: "node:sqlite" });
+		assert(both);
+		const [low, high] = [0.59, 0.6].map((median) => ({ median, min: 0, max: 1 }));
+		assert(low && high);
+		assert.equal(met(both, { ours: 20_000, peer: 1, ratio: high }), true);
+		assert.equal(met(both, { ours: 20_000, peer: 1, ratio: low }), false);
+		assert.equal(met(both, { ours: 19_999, peer: 1, ratio: high }), false);
 	});
 
 	test("a delay is held to what it is above an idle one", () => {

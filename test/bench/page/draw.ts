@@ -8,7 +8,7 @@ import { drawn } from "./page.ts";
 export const FOLDER = join(import.meta.dirname, "../../../docs/bench");
 
 /** The order of the page; what is not named here stands after it. */
-const ORDER = ["forward", "latency", "mailbox", "payments", "idle", "workers"];
+const ORDER = ["forward", "latency", "mailbox", "ledger", "payments", "idle", "workers"];
 
 /** The results of a folder, in the page's order. Other JSON (the soak's) is no result of a benchmark. */
 export function results(folder: string = FOLDER): Kept[] {

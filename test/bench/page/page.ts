@@ -17,7 +17,7 @@ function targetText(target: Target | undefined, row: Row): string {
 	if (!target) return "";
 	const aim =
 		"ratioMin" in target
-			? `at least ${target.ratioMin}`
+			? `at least ${target.ratioMin}${target.oursMin ? ` and ours ${figure(target.oursMin)}` : ""}`
 			: "oursMax" in target
 				? `ours at most ${figure(target.oursMax)}`
 				: `ours at most ${figure(target.aboveMax)} above the peer`;

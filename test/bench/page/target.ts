@@ -1,8 +1,11 @@
 /** What was aimed for before anything was measured. A row without a target is told for comparison only. */
 import type { Row } from "#test/bench/measure";
 
-/** At least this ratio, at most this much of ours, or ours at most so much above the peer. */
-export type Target = { readonly ratioMin: number } | { readonly oursMax: number } | { readonly aboveMax: number };
+/** At least this ratio (and this much of ours), at most this much of ours, or ours at most so much above the peer. */
+export type Target =
+	| { readonly ratioMin: number; readonly oursMin?: number }
+	| { readonly oursMax: number }
+	| { readonly aboveMax: number };
 
 type Rule = { readonly bench: string; readonly case: RegExp; readonly peer: RegExp; readonly target: Target };
 
@@ -25,6 +28,10 @@ const RULES: readonly Rule[] = [
 	{ bench: "mailbox", case: /^store-/, peer: /^node:sqlite$/, target: atLeast(0.5) },
 	{ bench: "mailbox", case: /^loop-/, peer: /./, target: { aboveMax: 10 } },
 	{ bench: "mailbox", case: /^expire-\d+$/, peer: /./, target: atMost(20) },
+	{ bench: "ledger", case: /^redeem-300$/, peer: /^node:sqlite$/, target: { ratioMin: 0.6, oursMin: 20_000 } },
+	{ bench: "ledger", case: /^transfer-1$/, peer: /^node:sqlite$/, target: { ratioMin: 0.6, oursMin: 4_000 } },
+	{ bench: "ledger", case: /^pg-batch$/, peer: /^one-by-one$/, target: atLeast(10) },
+	{ bench: "ledger", case: /^growth$/, peer: /^small$/, target: atLeast(0.667) },
 	{ bench: "payments", case: /^share/, peer: /./, target: atLeast(0.9) },
 	{ bench: "idle", case: /^connection$/, peer: /./, target: atMost(8192) },
 ];
@@ -36,6 +43,6 @@ export function targetOf(bench: string, row: Pick<Row, "case" | "peerName">): Ta
 
 /** Whether a row's median is as good as was aimed for. */
 export function met(target: Target, row: Pick<Row, "ratio" | "ours" | "peer">): boolean {
-	if ("ratioMin" in target) return row.ratio.median >= target.ratioMin;
+	if ("ratioMin" in target) return row.ratio.median >= target.ratioMin && row.ours >= (target.oursMin ?? 0);
 	return "oursMax" in target ? row.ours <= target.oursMax : row.ours - row.peer <= target.aboveMax;
 }
