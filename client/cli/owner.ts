@@ -42,7 +42,9 @@ export async function settingsOf(call: Call): Promise<MarketplaceConfig | Proble
 	const { ledgerPath } = await import("#marketplace/main");
 	const data = resolve(call.folder, config.dataPath);
 	const boxed = join(data, MARKET_FOLDER);
-	return { ...config, dataPath: existsSync(ledgerPath(boxed)) ? boxed : data };
+	if (!existsSync(ledgerPath(boxed))) return { ...config, dataPath: data };
+	const { FIXED_RATE } = await import("#box/box");
+	return { ...config, dataPath: boxed, rates: { ...config.rates, fixedRate: FIXED_RATE } };
 }
 
 /** `farelay market statement`: what the market's own purses got. */

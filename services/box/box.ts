@@ -52,8 +52,8 @@ function dollars(text: string): Tariff["sendPerMb"] {
 /** Where in a box's folder its Lightning nodes keep what they have, and have their door. */
 const LIGHTNING_FOLDER = "lightning";
 
-/** Dollars for a bitcoin, of which there are none here: at this a millisatoshi is less than what an empty file costs to send. */
-const FIXED_RATE = "10000";
+/** Dollars for a bitcoin, of which there are none in a box: at this a millisatoshi is less than what an empty file costs to send. */
+export const FIXED_RATE = "10000";
 
 /** The two relays: the default ask, and twice that for sending with half of it for keeping. */
 const TARIFFS: readonly Tariff[] = [

@@ -13,58 +13,15 @@ import { crypto } from "#host/crypto";
 import { openSilentLog } from "#host/log";
 import type { Rail } from "#marketplace/rail/rail";
 import { fundingAcceptance } from "#test/acceptance/funding";
-import { type RailBench, railAcceptance } from "#test/acceptance/rail";
+import { railAcceptance } from "#test/acceptance/rail";
 import { type HeldClock, heldClock } from "#test/support/clock";
-import { hubAt, hubFolder } from "#test/support/hub";
-import { fine } from "#test/support/market";
+import { FOREIGN, hubAt, hubBench, hubFolder } from "#test/support/hub";
 
 /** Longer than any payment here takes, on the machine's own clock. */
 const PATIENCE_MS = 20_000;
 const HOUR_MS = 3_600_000;
 
-/** Examples of BOLT 11: one of Bitcoin itself, one of its test network. */
-const FOREIGN = [
-	"lnbc2500u1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdq5xysxxatsyp3k7enxv4jsxqzpu9qrsgquk0rl77nj30yxdy8j9vdx85fkpmdla2087ne0xh8nhedh8w27kyke0lp53ut353s06fv3qfegext0eh0ymjpf39tuven09sam30g4vgpfna3rh",
-	"lntb20m1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygshp58yjmdan79s6qqdhdzgynm4zwqd5d7xmw5fk98klysy043l2ahrqspp5qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqfpp3x9et2e20v6pu37c5d9vax37wxq72un989qrsgqdj545axuxtnfemtpwkc45hx9d2ft7x04mt8q7y6t0k2dge9e7h8kpy9p34ytyslj3yu569aalz2xdk8xkd7ltxqld94u8h2esmsmacgpghe9k8",
-];
-
-const bench = async (): Promise<RailBench> => {
-	const folder = await hubFolder();
-	const hub = await hubAt(folder.path, systemClock);
-	const { payer, operator } = hub.wallets;
-	const hashes = new Map<string, string>();
-	const made = new Set<string>();
-	const order = (msat: bigint) => {
-		const id = `destination-${made.size}`;
-		made.add(id);
-		return { id, msat, text: "a payout", expiresAtMs: Date.now() + HOUR_MS };
-	};
-	return {
-		rail: makeLightningRail(hub),
-		amounts: { in: 40_000n, out: 2_500n },
-		feeMax: 1_000n,
-		nowMs: () => Date.now(),
-		async payIn({ pay }) {
-			assert(pay.kind === "invoice");
-			payer.send({ id: pay.invoice.slice(-64), invoice: pay.invoice, feeMsatMax: 0n });
-		},
-		async destination(amount) {
-			const { invoice, hash } = fine(operator.invoice(order(amount)));
-			hashes.set(invoice, hash);
-			return invoice;
-		},
-		async arrived(to) {
-			const payment = operator.incoming(hashes.get(to) ?? "");
-			return payment?.state === "done" ? payment.msat : 0n;
-		},
-		nowhere: FOREIGN,
-		strange: "ab".repeat(32),
-		async close() {
-			await hub.stop();
-			await folder.remove();
-		},
-	};
-};
+const bench = () => hubBench(async (hub) => ({ rail: makeLightningRail(hub), close: async () => {} }));
 railAcceptance("of the box's own Lightning", bench);
 fundingAcceptance("of the box's own Lightning", bench);
 
@@ -260,6 +217,23 @@ describe("the box's own Lightning", () => {
 			assert.equal(paid.state, "failed");
 			assert.match(paid.says, /another network/);
 		}
+	});
+
+	it("what its channels were opened with is told apart, after a restart and where no note of it was kept", async () => {
+		const stake = hub.stakeMsat;
+		assert.equal(stake, 15_680_000_000n);
+		await pay(hub.wallets.payer, (await start(70_000n)).invoice);
+		await rail.pay({ id: fresh(), to: invoiceOf(hub.wallets.operator, 20_000n).invoice, amount: 20_000n, feeMax: 0n });
+		const spendable = await spendableNow();
+		await restart();
+		assert.equal(hub.stakeMsat, stake);
+		await hub.stop();
+		const file = new DatabaseSync(join(folder.path, "lightning.db"));
+		file.exec("UPDATE world SET stake_msat = NULL");
+		file.close();
+		hub = await hubAt(folder.path, clock);
+		rail = makeLightningRail(hub);
+		assert.deepEqual(await rail.balance(), { spendable, pending: 0n, stake });
 	});
 
 	it("what is kept survives a restart: channels, what was paid, what still can be", async () => {

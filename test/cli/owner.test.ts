@@ -75,3 +75,33 @@ suite("farelay market statement, reconcile and doctor", () => {
 		assert.match(doctor.out, /bad +market: does not run on this folder/);
 	});
 });
+
+suite("farelay market reconcile and doctor on a box", () => {
+	let place: Place;
+	const data = () => ["--data", place.path("box")];
+	before(async () => {
+		place = await Place.open();
+		await place.start(["box", "--port", "0", ...data()]);
+	});
+	after(() => place.end());
+
+	test("what its node put into its channels is nobody's balance, and no difference that somebody must accept", async () => {
+		const found = await place.run(["market", "reconcile", ...data()]);
+		assert.equal(found.code, 0, found.out + found.err);
+		assert.match(
+			found.out,
+			/lightning-regtest: 1 deposits brought \d+ msat, 1 payouts took \d+, and 0 are there beyond/,
+		);
+		assert.match(found.out, /explained +lightning-regtest: 15680000000 msat of what it holds were there before/);
+	});
+
+	test("its rate is fixed, whatever exchanges the settings name: none is asked", async () => {
+		const env = {
+			FARELAY_RATE_SOURCES: ["kraken", "bitstamp", "gemini"].map((name) => `${name}=http://127.0.0.1:1`).join(),
+		};
+		const doctor = await place.run(["market", "doctor", ...data()], { env });
+		assert.equal(doctor.code, 0, doctor.out + doctor.err);
+		assert.match(doctor.out, /ok +rate: is fixed/);
+		assert.doesNotMatch(doctor.out, /source/);
+	});
+});

@@ -29,6 +29,8 @@ let market: FundingMarket;
 let watch: Watch;
 /** what the provider holds beside what came and left */
 let beside: bigint;
+/** what of it the rail itself knows to be its owner's */
+let stake: bigint;
 /** the word of the rail, where a story wants another */
 let lies: Map<string, PaymentState>;
 
@@ -37,6 +39,7 @@ beforeEach(async () => {
 	out = new DoubleRail();
 	out.fee = 3_000n;
 	beside = 0n;
+	stake = 0n;
 	lies = new Map();
 	rail = scriptedRail({
 		ranges: { in: { min: 1_000n, max: 10n ** 12n }, out: { min: 1_000n, max: 10n ** 12n } },
@@ -48,7 +51,7 @@ beforeEach(async () => {
 				0n,
 			);
 			const left = out.paid.reduce((sum, { amount: units }) => sum + units + out.fee, 0n);
-			return { spendable: came - left + beside, pending: 0n };
+			return { spendable: came - left + beside, pending: 0n, stake };
 		},
 	});
 	till = openTill({ rails: [rail], clock });
@@ -159,6 +162,18 @@ describe("a rail and the ledger", () => {
 		assert.equal((await look({ own })).holds, true);
 		beside = 0n;
 		only(await look({ own }), false, /50000000 msat less.*no payout sent/);
+	});
+
+	it("differ by what the rail knows to be its owner's own, which accepting does not count twice", async () => {
+		await deposit();
+		stake = 15_680_000_000n;
+		beside = stake;
+		only(await look(), true, /^15680000000 msat of what it holds were there before anything moved/);
+		assert.equal((await look()).rails[0]?.beyond, 0n);
+		beside = stake + 20_000_000n;
+		only(await look(), false, /20000000 msat more .* money that nobody started/);
+		const { rails } = await look();
+		only(await look({ own: { [rail.name]: rails[0]?.beyond ?? 0n } }), true, /were there before/);
 	});
 
 	it("differ by rounding to whole satoshi, and by a channel's own fee, and not by more", async () => {

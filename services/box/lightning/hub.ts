@@ -27,6 +27,8 @@ export type HubDeps = {
 /** A hub that is up. */
 export interface Hub {
 	readonly wallets: Readonly<Record<NodeName, Wallet>>;
+	/** what the market's channels were opened with: the box's coins, and nobody's balance */
+	readonly stakeMsat: bigint;
 	/** Whether every channel can be used; connects anew where a connection was lost. */
 	ready(): Promise<boolean>;
 	/** Calls back with an invoice's hash or the id of a payment out, after something changed with it. */
@@ -67,11 +69,11 @@ export async function openHub(deps: HubDeps): Promise<Hub | Problem> {
 		hub = put(deps, store, genesis);
 		const ports = await Promise.all(hub.nodes.map(async ([name, node]) => [name, await node.wire.listen()] as const));
 		hub.open(new Map(ports));
-		if (await hub.up.ready()) return hub.up;
-		await hub.up.stop();
+		if (await hub.ready()) return hub.begin();
+		await hub.stop();
 		return problem("unavailable", "The embedded Lightning nodes did not open their channels in time.");
 	} catch (error) {
-		if (hub) await hub.up.stop();
+		if (hub) await hub.stop();
 		else store.close();
 		const known = problemOfDatabase(error, deps.data);
 		if (known) return known;
@@ -173,22 +175,26 @@ function put({ clock, log, random }: HubDeps, store: Store, genesis: Uint8Array)
 		return turns.until(() => CHANNELS.every(isUsable), READY_MS);
 	}
 
-	const up: Hub = {
-		wallets,
-		ready,
-		onChange(name, changed) {
-			listeners[name].add(changed);
-			return () => listeners[name].delete(changed);
-		},
-		async stop() {
-			stopTicking();
-			turns.end();
-			await Promise.all(all().map(({ wire }) => wire.close()));
-			store.close();
-		},
-	};
+	async function stop(): Promise<void> {
+		stopTicking();
+		turns.end();
+		await Promise.all(all().map(({ wire }) => wire.close()));
+		store.close();
+	}
+
 	return {
-		up,
+		ready,
+		stop,
+		begin: (): Hub => ({
+			wallets,
+			stakeMsat: turns.take(() => store.stake(() => wallets.market.balance().outMsat)),
+			ready,
+			onChange(name, changed) {
+				listeners[name].add(changed);
+				return () => listeners[name].delete(changed);
+			},
+			stop,
+		}),
 		nodes: [...nodes],
 		open(found: ReadonlyMap<NodeName, number>) {
 			ports = found;

@@ -61,7 +61,7 @@ export function makeLightningRail(hub: Hub): Rail {
 		balance: () =>
 			ask(() => {
 				const { outMsat, sendingMsat } = market.balance();
-				return { spendable: outMsat, pending: sendingMsat };
+				return { spendable: outMsat, pending: sendingMsat, stake: hub.stakeMsat };
 			}),
 		async check() {
 			const up = await ask(() => undefined);

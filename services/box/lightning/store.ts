@@ -25,6 +25,8 @@ const MIGRATIONS = [
 		expires_ms INTEGER NOT NULL, at_ms INTEGER NOT NULL, says TEXT NOT NULL, PRIMARY KEY (node, way, id)
 	) STRICT;
 	CREATE INDEX payment_hash ON payment (node, way, hash);`,
+	// what the market's channels were opened with: whoever has no note of it yet reckons it from the payments
+	"ALTER TABLE world ADD COLUMN stake_msat INTEGER CHECK (stake_msat >= 0)",
 ];
 
 /** The market, somebody who pays it, somebody whom it pays. */
@@ -78,6 +80,8 @@ export type NodeStore = {
 /** The file. */
 export type Store = {
 	readonly chain: ChainStore;
+	/** What the market's node had before anything was paid, kept once: what it has now, less what came and with what went. In a turn. */
+	stake(nowMsat: () => bigint): bigint;
 	node(name: NodeName, freshSeed: () => Uint8Array): NodeStore;
 	/** Begins a turn's transaction, unless one is begun. */
 	begin(): void;
@@ -92,6 +96,10 @@ const UPDATES_MAX = 100;
 /** The one network that there is here. */
 export const NETWORK = "regtest";
 
+/** What the market's payments brought, less what they took; one that is under way has left already. */
+const MOVED = `SELECT coalesce(sum(CASE way WHEN 'in' THEN msat ELSE -msat - fee_msat END), 0) AS msat FROM payment
+	WHERE node = 'market' AND (state = 'done' OR way = 'out' AND state = 'sending')`;
+
 type Row = Record<string, SQLOutputValue>;
 const bytesOf = (row: Row | undefined, column: string): Uint8Array => row?.[column] as Uint8Array;
 
@@ -100,7 +108,7 @@ export function openStore(path: string, genesis: Uint8Array): Store | Problem {
 	const database = openDatabase({ path, kind: "lightning", migrations: MIGRATIONS, bigints: true });
 	if (isProblem(database)) return database;
 	const world = database.prepare("SELECT network, genesis FROM world").get();
-	if (!world) database.prepare("INSERT INTO world VALUES (?, ?)").run(NETWORK, genesis);
+	if (!world) database.prepare("INSERT INTO world (network, genesis) VALUES (?, ?)").run(NETWORK, genesis);
 	else if (world.network !== NETWORK || Buffer.compare(bytesOf(world, "genesis"), genesis) !== 0) {
 		database.close();
 		return problem("usage", `${path} is of the network ${world.network}: these nodes are for ${NETWORK} alone.`);
@@ -109,6 +117,14 @@ export function openStore(path: string, genesis: Uint8Array): Store | Problem {
 	return {
 		chain: chainIn(database),
 		node: (name, freshSeed) => nodeIn(database, name, freshSeed),
+		stake(nowMsat) {
+			const kept = database.prepare("SELECT stake_msat FROM world").get()?.stake_msat;
+			if (typeof kept === "bigint") return kept;
+			const moved = database.prepare(MOVED).get()?.msat as bigint;
+			const stake = nowMsat() - moved;
+			database.prepare("UPDATE world SET stake_msat = ?").run(stake);
+			return stake;
+		},
 		begin() {
 			if (!begun) database.exec("BEGIN IMMEDIATE");
 			begun = true;

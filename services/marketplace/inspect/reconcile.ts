@@ -238,7 +238,13 @@ async function holdBalance(sums: Tally, own: bigint, find: Find): Promise<RailSu
 	const said = await rail.balance();
 	const provider = isProblem(said) ? undefined : said;
 	if (isProblem(said)) find(rail.name, { explained: false, says: `What it holds could not be asked: ${said.detail}` });
-	const there = provider && provider.spendable + provider.pending;
+	const stake = provider?.stake ?? 0n;
+	if (stake > 0n)
+		find(rail.name, {
+			explained: true,
+			says: `${inUnit(rail.unit, stake)} of what it holds were there before anything moved.`,
+		});
+	const there = provider && provider.spendable + provider.pending - stake;
 	const beyond = there === undefined ? undefined : there - (cameIn - wentOut + own);
 	if (beyond !== undefined) {
 		const held = explainBalance(sums, beyond);

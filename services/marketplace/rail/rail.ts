@@ -98,7 +98,12 @@ export type PaymentState =
 	| { readonly state: "failed"; readonly why: string };
 
 /** What a rail has with its provider, in its unit, for reconciling: undefined where it cannot be asked. */
-export type RailBalance = { readonly spendable: bigint; readonly pending: bigint };
+export type RailBalance = {
+	readonly spendable: bigint;
+	readonly pending: bigint;
+	/** what of it was there before anything moved, where the rail knows that itself: its owner's, and nobody's balance */
+	readonly stake?: bigint;
+};
 
 /** Somebody who wants to be paid out by a provider that must know who they are. */
 export type SignUpOrder = {

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import { isProblem } from "#contracts/problem";
 import { systemClock } from "#host/clock";
@@ -7,7 +6,7 @@ import { openNwc } from "#marketplace/rail/nwc";
 import type { PayOrder, Rail } from "#marketplace/rail/rail";
 import { railAcceptance } from "#test/acceptance/rail";
 import { makeInvoice } from "#test/support/lightning/invoice";
-import { Purse } from "#test/support/lightning/purse";
+import { Purse, purseBench } from "#test/support/lightning/purse";
 import { KIND, startWallet } from "#test/support/lightning/wallet";
 import { fine } from "#test/support/market";
 
@@ -19,24 +18,7 @@ railAcceptance("of a wallet by Nostr Wallet Connect", async () => {
 	const purse = new Purse();
 	const wallet = await startWallet(purse);
 	const rail = openRail(wallet.connection);
-	return {
-		rail,
-		amounts: { in: 20_000_000n, out: 7_654_321n },
-		feeMax: 50_000n,
-		nowMs: () => Date.now(),
-		payIn: async ({ pay }) => {
-			assert.ok(pay.kind === "invoice");
-			purse.receive(pay.invoice);
-		},
-		destination: async (amount) => purse.destination(amount),
-		arrived: async (to) => purse.arrived(to),
-		nowhere: [makeInvoice({ prefix: "bc", amountMsat: 7_654_321n }), purse.invoice(7_654_321n).invoice],
-		strange: createHash("sha256").update("strange").digest("hex"),
-		close: async () => {
-			await rail.close();
-			await wallet.close();
-		},
-	};
+	return purseBench(purse, rail, 7_654_321n, () => wallet.close());
 });
 
 describe("the rail of a wallet by Nostr Wallet Connect", () => {

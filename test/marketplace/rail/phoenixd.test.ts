@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { isProblem } from "#contracts/problem";
 import { systemClock } from "#host/clock";
@@ -8,7 +7,7 @@ import type { PayOrder, Rail } from "#marketplace/rail/rail";
 import { railAcceptance } from "#test/acceptance/rail";
 import { makeInvoice } from "#test/support/lightning/invoice";
 import { PASSWORD, startPhoenixd } from "#test/support/lightning/phoenixd";
-import { Purse } from "#test/support/lightning/purse";
+import { Purse, purseBench } from "#test/support/lightning/purse";
 import { fine } from "#test/support/market";
 
 const RANGE = { min: 1_000n, max: 1_000_000_000n };
@@ -24,25 +23,8 @@ railAcceptance("of phoenixd", async () => {
 	const purse = new Purse();
 	const double = await startPhoenixd(purse);
 	const rail = openRail(double.url);
-	return {
-		rail,
-		// its balance is told in whole satoshi
-		amounts: { in: 20_000_000n, out: 7_500_000n },
-		feeMax: 50_000n,
-		nowMs: () => Date.now(),
-		payIn: async ({ pay }) => {
-			assert.ok(pay.kind === "invoice");
-			purse.receive(pay.invoice);
-		},
-		destination: async (amount) => purse.destination(amount),
-		arrived: async (to) => purse.arrived(to),
-		nowhere: [makeInvoice({ prefix: "bc", amountMsat: 7_654_000n }), purse.invoice(7_654_000n).invoice],
-		strange: createHash("sha256").update("strange").digest("hex"),
-		close: async () => {
-			await rail.close();
-			await double.close();
-		},
-	};
+	// its balance is told in whole satoshi
+	return purseBench(purse, rail, 7_500_000n, () => double.close());
 });
 
 describe("the rail of phoenixd", () => {

@@ -1,6 +1,10 @@
 /** A wallet of nothing but records, and the world that it pays and is paid by: what a provider's double stands on. */
 
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readInvoice } from "#marketplace/rail/bolt11";
+import type { Rail } from "#marketplace/rail/rail";
+import type { RailBench } from "#test/acceptance/rail";
 import { fine } from "#test/support/market";
 import { makeInvoice, secretPair } from "./invoice.ts";
 
@@ -27,7 +31,21 @@ export type Outgoing = {
 	endedMs?: number;
 };
 
-export class Purse {
+/** What a provider's double stands on: a purse, or a node that really pays (`node.ts`). */
+export type Holdings = {
+	readonly balanceMsat: bigint;
+	/** by payment hash */
+	readonly incoming: { get(hash: string): Incoming | undefined };
+	readonly outgoing: { get(hash: string): Outgoing | undefined };
+	/** Calls back with what came. */
+	onPaid(listener: (came: Incoming) => void): () => void;
+	/** An invoice of the wallet's own. */
+	invoice(amountMsat: bigint, more: { text?: string; expiryS?: number; label?: string }): Incoming;
+	/** Pays an invoice; a hash that was begun is not begun again. A reason when it cannot be paid. */
+	pay(invoice: string, amountMsat?: bigint): Promise<Outgoing | string>;
+};
+
+export class Purse implements Holdings {
 	balanceMsat = 10_000_000_000n;
 	readonly incoming = new Map<string, Incoming>();
 	readonly outgoing = new Map<string, Outgoing>();
@@ -47,7 +65,6 @@ export class Purse {
 		return () => this.listeners.delete(listener);
 	}
 
-	/** An invoice of the wallet's own. */
 	invoice(amountMsat: bigint, more: { text?: string; expiryS?: number; label?: string } = {}): Incoming {
 		const { preimage, hash } = secretPair();
 		const { text = "", expiryS, label = "" } = more;
@@ -78,7 +95,6 @@ export class Purse {
 		return this.world.get(fine(readInvoice(invoice)).paymentHash)?.got ?? 0n;
 	}
 
-	/** Pays an invoice; a hash that was begun is not begun again. A reason when it cannot be paid. */
 	async pay(invoice: string, amountMsat?: bigint): Promise<Outgoing | string> {
 		const { paymentHash: hash, amountMsat: asked } = fine(readInvoice(invoice));
 		const amount = asked ?? amountMsat;
@@ -99,4 +115,26 @@ export class Purse {
 		this.balanceMsat -= amount + feeMsat;
 		return out;
 	}
+}
+
+/** The bench of a rail whose provider stands on a purse. `out`: what is paid out, in as fine a unit as the provider's balance is told in. */
+export function purseBench(purse: Purse, rail: Rail, out: bigint, close: () => Promise<void>): RailBench {
+	return {
+		rail,
+		amounts: { in: 20_000_000n, out },
+		feeMax: 50_000n,
+		nowMs: () => Date.now(),
+		payIn: async ({ pay }) => {
+			assert.ok(pay.kind === "invoice");
+			purse.receive(pay.invoice);
+		},
+		destination: async (amount) => purse.destination(amount),
+		arrived: async (to) => purse.arrived(to),
+		nowhere: [makeInvoice({ prefix: "bc", amountMsat: out }), purse.invoice(out).invoice],
+		strange: createHash("sha256").update("strange").digest("hex"),
+		close: async () => {
+			await rail.close();
+			await close();
+		},
+	};
 }

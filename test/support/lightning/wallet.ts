@@ -1,11 +1,11 @@
-/** A wallet that speaks Nostr Wallet Connect, on a purse, and the Nostr relay between: all of it in memory, on loopback. */
+/** A wallet that speaks Nostr Wallet Connect, on a purse or a node, and the Nostr relay between: all of it in memory, on loopback. */
 
 import { randomBytes } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { NWCWalletService, NWCWalletServiceKeyPair } from "@getalby/sdk/nwc";
 import { finalizeEvent, getPublicKey, matchFilters, nip44 } from "nostr-tools";
 import { type WebSocket, WebSocketServer } from "ws";
-import type { Incoming, Outgoing, Purse } from "./purse.ts";
+import type { Holdings, Incoming, Outgoing } from "./purse.ts";
 
 type Event = Parameters<typeof matchFilters>[1];
 type Filter = Parameters<typeof matchFilters>[0][number];
@@ -59,7 +59,7 @@ async function startRelay() {
 export const KIND = { request: 23_194, response: 23_195, notification: 23_197 } as const;
 
 /** Starts a wallet and its relay. `refuse` answers a payment with an error of NIP-47; `twist` changes what is looked up. */
-export async function startWallet(purse: Purse, network = "regtest") {
+export async function startWallet(purse: Holdings, network = "regtest") {
 	const [walletSecret, clientSecret] = [randomBytes(32), randomBytes(32)];
 	const [wallet, client] = [getPublicKey(walletSecret), getPublicKey(clientSecret)];
 	const relay = await startRelay();
