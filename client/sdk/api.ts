@@ -84,13 +84,27 @@ export type RailJson = { rail: string; quote: QuoteJson | null; refused: string 
 /** A deposit as its account sees it. */
 export type DepositJson = {
 	id: string;
-	state: "starting" | "waiting" | "expired" | "credited" | "ended";
+	/** `monthly`: it is paid every month, each month as a deposit of its own. */
+	state: "starting" | "waiting" | "expired" | "credited" | "ended" | "monthly";
 	quote: QuoteJson;
 	startedMs: number;
 	payUntilMs: number;
 	/** How to pay; null when nobody should (any more). */
 	pay: { kind: "invoice"; invoice: string } | { kind: "link"; url: string } | { kind: "nothing" } | null;
-	came: { units: string; fee: string; credited: Nanos; atMs: number; backUntilMs: number | null } | null;
+	came: {
+		units: string;
+		fee: string;
+		credited: Nanos;
+		atMs: number;
+		/** Until when who paid can take it back. */
+		backUntilMs: number | null;
+		/** What was given back to the card at its owner's wish, or is on its way there. */
+		refund: { amount: Nanos; state: "sending" | "sent" | "failed" } | null;
+	} | null;
+	/** What is said of a deposit that comes every month. `url` is where a month that failed can be mended. */
+	monthly: { months: number; isFailing: boolean; url: string | null; isStopped: boolean; isOver: boolean } | null;
+	/** The deposit that this is a month of. */
+	of: string | null;
 	/** Why it ended, for people. */
 	says: string | null;
 };
@@ -167,14 +181,21 @@ export type MarketApi = {
 		list: Query<(Page<Hex> & { live?: boolean | undefined }) | undefined, { tabs: TabJson[]; next: Hex | null }>;
 	};
 	funding: {
-		rails: Query<{ amount: Nanos }, { rails: RailJson[] }>;
+		rails: Query<{ amount: Nanos; monthly?: boolean | undefined }, { rails: RailJson[] }>;
 		quote: Query<{ rail: string; amount: Nanos }, QuoteJson>;
-		start: Mutation<{ id: string; rail: string; amount: Nanos }, DepositJson>;
+		start: Mutation<{ id: string; rail: string; amount: Nanos; monthly?: boolean | undefined }, DepositJson>;
+		refund: Mutation<{ id: string; amount: Nanos }, DepositJson>;
+		stop: Mutation<{ id: string }, DepositJson>;
 		status: Query<{ id: string }, DepositJson>;
 		list: Query<Page<string> | undefined, { deposits: DepositJson[]; next: string | null }>;
 		play: Mutation<{ id: string; amount: Nanos }, { balance: Nanos }>;
 	};
 	operator: {
+		/** An account at a rail's provider to be paid out to; `url` is where the provider is told what it still wants to know. */
+		signUp: Mutation<
+			{ rail: string; country: string; email: string },
+			{ to: string; ready: boolean; url: string | null }
+		>;
 		earnings: Query<void, { earned: Nanos; waiting: Nanos; leaving: Nanos; paidOut: Nanos }>;
 		payout: {
 			show: Query<void, PayoutPlanJson>;

@@ -42,10 +42,27 @@ export type Funding = {
 	/** How to pay; undefined when nobody should (any more). */
 	readonly pay: NonNullable<DepositJson["pay"]> | undefined;
 	readonly credited: Amount | undefined;
+	/** What the rail kept of it, in the quote's unit. */
+	readonly fee: bigint | undefined;
+	/** What was given back to the card, or is on its way there. */
+	readonly refund: { readonly amount: Amount; readonly state: "sending" | "sent" | "failed" } | undefined;
+	/** What is said of a deposit that comes every month; each month is a deposit of its own, `of` this one. */
+	readonly monthly: FundingMonthly | undefined;
+	readonly of: string | undefined;
 	/** Until when who paid can take it back. */
 	readonly backUntilMs: number | undefined;
 	/** Why it ended. */
 	readonly says: string | undefined;
+};
+
+/** How it stands with a deposit that comes every month: how often it came, and whether it is to end or has. */
+export type FundingMonthly = {
+	readonly months: number;
+	/** The newest month could not be had yet; at `url`, where there is one, its payer can mend that. */
+	readonly isFailing: boolean;
+	readonly url: string | undefined;
+	readonly isStopped: boolean;
+	readonly isOver: boolean;
 };
 
 /** How often a waiting app asks. */
@@ -71,9 +88,10 @@ export class Deposits {
 		return `${time}-${toHex(this.#device.crypto.random(ID_BYTES))}`;
 	}
 
-	/** Every way to have so much on the balance, with what it costs. */
-	async rails(amount: Amount): Promise<FundingRail[]> {
-		const { rails } = await this.#ask((api) => api.funding.rails.query({ amount: formatAmount(amount) }));
+	/** Every way to have so much on the balance, once or every month, with what it costs. */
+	async rails(amount: Amount, monthly = false): Promise<FundingRail[]> {
+		const asked = { amount: formatAmount(amount), monthly };
+		const { rails } = await this.#ask((api) => api.funding.rails.query(asked));
 		return rails.map(({ rail, quote, refused }) => ({
 			rail,
 			quote: quote === null ? undefined : readQuote(quote),
@@ -81,11 +99,26 @@ export class Deposits {
 		}));
 	}
 
-	/** Begins a deposit. The same `id` again answers the same deposit: whoever heard no answer asks again by it. */
-	async start(order: { readonly rail: string; readonly amount: Amount; readonly id?: string }): Promise<Funding> {
-		const { rail, id = this.newId() } = order;
+	/** Begins a deposit, once or every month. The same `id` again answers the same deposit: whoever heard no answer asks again by it. */
+	async start(order: {
+		readonly rail: string;
+		readonly amount: Amount;
+		readonly id?: string;
+		readonly monthly?: boolean;
+	}): Promise<Funding> {
+		const { rail, id = this.newId(), monthly = false } = order;
 		const amount = formatAmount(order.amount);
-		return readDeposit(await this.#ask((api) => api.funding.start.mutate({ id, rail, amount })));
+		return readDeposit(await this.#ask((api) => api.funding.start.mutate({ id, rail, amount, monthly })));
+	}
+
+	/** Gives so much of a deposit back to the card that paid it, once: asking again answers what became of it. */
+	async refund(id: string, amount: Amount): Promise<Funding> {
+		return readDeposit(await this.#ask((api) => api.funding.refund.mutate({ id, amount: formatAmount(amount) })));
+	}
+
+	/** Ends what comes every month. */
+	async stop(id: string): Promise<Funding> {
+		return readDeposit(await this.#ask((api) => api.funding.stop.mutate({ id })));
 	}
 
 	/** What became of a deposit. */
@@ -148,7 +181,7 @@ function readQuote(quote: QuoteJson): FundingQuote {
 }
 
 function readDeposit(deposit: DepositJson): Funding {
-	const { id, state, quote, payUntilMs, pay, came, says } = deposit;
+	const { id, state, quote, payUntilMs, pay, came, says, monthly, of } = deposit;
 	return {
 		id,
 		state,
@@ -156,6 +189,10 @@ function readDeposit(deposit: DepositJson): Funding {
 		payUntilMs,
 		pay: pay === null ? undefined : readPay(pay),
 		credited: came === null ? undefined : money(came.credited),
+		fee: came === null ? undefined : units(came.fee),
+		refund: came?.refund ? { ...came.refund, amount: money(came.refund.amount) } : undefined,
+		monthly: monthly ? { ...monthly, url: readLink(monthly.url) } : undefined,
+		of: of ?? undefined,
 		backUntilMs: came?.backUntilMs ?? undefined,
 		says: says === null ? undefined : plainDetail(says),
 	};
@@ -165,8 +202,12 @@ function readDeposit(deposit: DepositJson): Funding {
 function readPay(pay: NonNullable<DepositJson["pay"]>): NonNullable<DepositJson["pay"]> {
 	if (pay.kind === "nothing") return { kind: "nothing" };
 	if (pay.kind === "invoice" && /^[a-z0-9]{1,8000}$/i.test(pay.invoice)) return pay;
-	if (pay.kind === "link" && /^https?:\/\/[!-~]{1,8000}$/.test(pay.url)) return pay;
+	if (pay.kind === "link" && readLink(pay.url)) return pay;
 	throw new FarelayError(problem("malformed", "The market's way to pay is none.", { spent: "no" }));
+}
+
+function readLink(url: string | null): string | undefined {
+	return url !== null && /^https?:\/\/[!-~]{1,8000}$/.test(url) ? url : undefined;
 }
 
 function money(text: string): Amount {

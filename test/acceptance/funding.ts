@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { isProblem } from "#contracts/problem";
 import { systemClock } from "#host/clock";
 import { openSilentLog } from "#host/log";
 import { type Deposit, depositKey } from "#marketplace/funding/deposit";
@@ -80,6 +81,14 @@ export function fundingAcceptance(name: string, open: () => Promise<RailBench>):
 				await new Promise((resolve) => setTimeout(resolve, 20));
 			}
 		}
+
+		it("come every month by a rail that can have that, and by another it is refused before it hears of it", async () => {
+			const asked = creditFor(rail.unit, bench.amounts.in, rates.rate)?.credited;
+			assert(asked);
+			const begun = await startDeposit(market, ADA, { id: "monthly", rail: rail.name, asked, monthly: true });
+			if (rail.monthly) assert.equal(fine(begun).state, "waiting");
+			else assert(isProblem(begun) && begun.problem === "rail-closed" && /every month/.test(begun.detail));
+		});
 
 		it("threat 16: credit what the rail says came, once, however often and wrongly it hints", async () => {
 			const [transfers, before] = [await book.count(), await held()];

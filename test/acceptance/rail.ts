@@ -17,6 +17,11 @@ export type RailBench = {
 	nowMs(): number;
 	/** somebody pays what `start` answered; undefined where nobody has to */
 	readonly payIn?: (started: Started) => Promise<void>;
+	/** somebody agrees to pay every month, and pays the first; another month later: references of what was paid. For a rail that has `monthly` */
+	readonly months?: {
+		first(started: Started): Promise<void>;
+		next(started: Started): Promise<void>;
+	};
 	/** a place that takes a payment out of this amount; undefined for a rail that pays nothing out */
 	readonly destination?: (amount: bigint) => Promise<string>;
 	/** what has arrived there, in the rail's unit */
@@ -146,6 +151,33 @@ export function railAcceptance(name: string, open: () => Promise<RailBench>): vo
 			await bench.payIn?.(one.started);
 			await paid(one.started.reference);
 			if (bench.payIn) assert.equal((await deposit(other.started.reference)).state, "waiting");
+		});
+
+		it("what comes every month waits for somebody who agrees, is each month a deposit of its own, and is over when it was stopped", async () => {
+			const { rail, months } = bench;
+			if (!rail.monthly || !months) return assert.equal(rail.monthly, months, "it has both, or neither");
+			const asked = order();
+			const started = fine(await rail.monthly.start(asked));
+			assert.equal(fine(await rail.monthly.start(asked)).reference, started.reference, "begun again it is the same");
+			assert.deepEqual(await deposit(started.reference), { state: "waiting" });
+			await months.first(started);
+			await months.next(started);
+			const running = await deposit(started.reference);
+			assert.ok(running.state === "monthly" && !running.isOver && !running.isFailing, JSON.stringify(running));
+			assert.equal(new Set(running.months).size, 2);
+			for (const month of running.months) {
+				const came = await paid(month);
+				assert.ok(came.state === "paid" && came.amount === asked.amount);
+			}
+			for (const _ of "twice") {
+				const stopped: DepositState = fine(await rail.monthly.stop(started.reference));
+				assert.deepEqual(stopped, { ...running, isOver: true });
+			}
+			const other = fine(await rail.monthly.start(order()));
+			assert.deepEqual(await rail.monthly.stop(other.reference), { state: "ended" }, "before anybody agreed");
+			assert.deepEqual(await rail.monthly.stop(bench.strange), { state: "absent" });
+			for (const amount of [0n, -1n, (rail.ranges.in?.max ?? 0n) + 1n])
+				assert.ok(isProblem(await rail.monthly.start(order({ amount }))), String(amount));
 		});
 
 		it("threat 18: an amount of nothing, below or above what it takes begins no deposit", async () => {

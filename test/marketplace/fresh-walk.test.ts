@@ -12,11 +12,11 @@ import { isProblem } from "#contracts/problem";
 import { bill } from "#contracts/tab";
 import { NO_TOTALS } from "#contracts/voucher";
 import { openSilentLog } from "#host/log";
-import { refundDeposit } from "#marketplace/funding/giveback";
 import { releaseLate } from "#marketplace/funding/late";
 import { fundRisk } from "#marketplace/funding/risk";
 import { startDeposit } from "#marketplace/funding/start";
 import { openWatch } from "#marketplace/funding/watch";
+import { refundDeposit } from "#marketplace/funding/wish";
 import { type Book, BookFailure } from "#marketplace/ledger/book";
 import {
 	COMMONS,

@@ -30,6 +30,10 @@ railAcceptance("card, with a double of Stripe", async () => {
 			const { body, headers } = stripe.posted(stripe.event("checkout.session.completed"));
 			await rail.receive?.(body, headers);
 		},
+		months: {
+			first: async ({ reference }) => void stripe.pay(reference),
+			next: async ({ reference }) => void stripe.renew(stripe.world.sessions.get(reference)?.subscription as string),
+		},
 		destination: async () => {
 			const id = newId("acct").slice(0, 21);
 			const active = { stripe_balance: { stripe_transfers: { status: "active", status_details: [] } } };

@@ -5,15 +5,17 @@ import { amount, formatAmount } from "#contracts/amount";
 import { isProblem, problem } from "#contracts/problem";
 import { type Deposit, depositKey, idOf, readDeposit } from "#marketplace/funding/deposit";
 import { creditFor } from "#marketplace/funding/exchange";
-import { refundDeposit } from "#marketplace/funding/giveback";
 import { fundPlay } from "#marketplace/funding/play";
 import { type Quote, quoteDeposit, railFor } from "#marketplace/funding/quote";
 import { depositOf, startDeposit } from "#marketplace/funding/start";
+import { refundDeposit, stopMonthly } from "#marketplace/funding/wish";
 import { money, pageLimit } from "./input.ts";
 import { accept, refusal, router, signed } from "./trpc.ts";
 
 const railName = z.string().regex(/^[a-z0-9-]{1,32}$/);
-const depositId = z.string().regex(/^[\w-]{1,32}$/);
+const newId = z.string().regex(/^[\w-]{1,32}$/);
+/** Also one month of what comes every month: behind a point. */
+const depositId = z.string().regex(/^[\w-]{1,32}(?:\.[0-9a-f]{8})?$/);
 
 const page = z.strictObject({ after: depositId.optional(), limit: pageLimit }).prefault({});
 
@@ -40,7 +42,7 @@ function showQuote({ unit, units, fee, rate, ...quote }: Quote) {
 
 /** A deposit as its account sees it. */
 function showDeposit(deposit: Deposit) {
-	const { state, quote, came, pay, says, startedMs, payUntilMs } = deposit;
+	const { state, quote, came, pay, says, startedMs, payUntilMs, monthly, of } = deposit;
 	return {
 		id: idOf(deposit),
 		state,
@@ -61,24 +63,38 @@ function showDeposit(deposit: Deposit) {
 					refund: came.refund ? { amount: formatAmount(came.refund.nanos), state: came.refund.state } : null,
 				}
 			: null,
+		/** it comes every month: how often it came, what is wrong with the newest month and where that can be mended, and whether it is to end or has */
+		monthly: monthly
+			? {
+					months: monthly.months,
+					isFailing: monthly.isFailing,
+					url: monthly.url ?? null,
+					isStopped: monthly.isStopped,
+					isOver: monthly.overMs !== undefined || state === "ended",
+				}
+			: null,
+		/** it is a month of that deposit */
+		of: of === undefined ? null : idOf({ key: of }),
 		says: says ?? null,
 	};
 }
 
 export const funding = router({
 	/** Every rail by which money can come in, with what it would cost there to have so much on the balance. */
-	rails: signed.input(z.strictObject({ amount: money })).query(async ({ ctx: { market }, input }) => ({
-		rails: await Promise.all(
-			market.rails
-				.filter((rail) => rail.ranges.in)
-				.map(async (rail) => {
-					const quote = await quoteDeposit(market, rail, input.amount);
-					return isProblem(quote)
-						? { rail: rail.name, quote: null, refused: quote.detail }
-						: { rail: rail.name, quote: showQuote(quote), refused: null };
-				}),
-		),
-	})),
+	rails: signed
+		.input(z.strictObject({ amount: money, monthly: z.boolean().default(false) }))
+		.query(async ({ ctx: { market }, input }) => ({
+			rails: await Promise.all(
+				market.rails
+					.filter((rail) => rail.ranges.in && (rail.monthly || !input.monthly))
+					.map(async (rail) => {
+						const quote = await quoteDeposit(market, rail, input.amount);
+						return isProblem(quote)
+							? { rail: rail.name, quote: null, refused: quote.detail }
+							: { rail: rail.name, quote: showQuote(quote), refused: null };
+					}),
+			),
+		})),
 
 	/** The same of one rail. */
 	quote: signed
@@ -87,11 +103,11 @@ export const funding = router({
 			showQuote(accept(await quoteDeposit(market, accept(railFor(market, input.rail)), input.amount))),
 		),
 
-	/** Begins a deposit under an id of the caller's choice; the same id again answers the same deposit. */
+	/** Begins a deposit under an id of the caller's choice, once or every month; the same id again answers the same deposit. */
 	start: signed
-		.input(z.strictObject({ id: depositId, rail: railName, amount: money }))
+		.input(z.strictObject({ id: newId, rail: railName, amount: money, monthly: z.boolean().default(false) }))
 		.mutation(async ({ ctx, input }) => {
-			const order = { id: input.id, rail: input.rail, asked: input.amount };
+			const order = { id: input.id, rail: input.rail, asked: input.amount, monthly: input.monthly };
 			return showDeposit(accept(await startDeposit(ctx.market, ctx.account, order)));
 		}),
 
@@ -101,6 +117,11 @@ export const funding = router({
 		.mutation(async ({ ctx, input }) =>
 			showDeposit(accept(await refundDeposit(ctx.market, ctx.account, input.id, input.amount))),
 		),
+
+	/** Ends what comes every month. */
+	stop: signed
+		.input(z.strictObject({ id: depositId }))
+		.mutation(async ({ ctx, input }) => showDeposit(accept(await stopMonthly(ctx.market, ctx.account, input.id)))),
 
 	/** What became of a deposit. */
 	status: signed.input(z.strictObject({ id: depositId })).query(async ({ ctx, input }) => {

@@ -115,7 +115,10 @@ function rest(deposit: Deposit): Step {
 }
 
 /** When to ask the rail again; undefined when it was asked for long enough. */
-function nextLookMs({ startedMs, payUntilMs }: Deposit, nowMs: number): number | undefined {
+export function nextLookMs(
+	{ startedMs, payUntilMs }: Pick<Deposit, "startedMs" | "payUntilMs">,
+	nowMs: number,
+): number | undefined {
 	if (nowMs < payUntilMs) {
 		const waitMs = Math.min(Math.max(LOOK_MS, (nowMs - startedMs) / 8), LOOK_MS_MAX);
 		return Math.ceil(Math.min(nowMs + waitMs, payUntilMs));
@@ -155,7 +158,7 @@ function credit(deposit: Deposit, said: Paid, nowMs: number, world: RailWorld, r
 	};
 	const id = `deposit:${quote.rail}:${reference}${came ? `:${said.amount}` : ""}`;
 	const transfer = move(
-		{ id, cause: `Deposit by ${quote.rail}`, atMs: nowMs },
+		{ id, cause: `${deposit.of === undefined ? "Deposit" : "Monthly deposit"} by ${quote.rail}`, atMs: nowMs },
 		[{ account: world, nanos: amount(credited + spread) }],
 		[
 			// one purse for money that is theirs for good, one for money that may be taken back

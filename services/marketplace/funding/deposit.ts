@@ -14,8 +14,24 @@ import type { Quote } from "./quote.ts";
  * - `expired`: it should not be paid any more; the rail is still asked, for what is on its way arrives late
  * - `credited`: money came and was credited
  * - `ended`: nothing came. Should something come after all, the rail's hint has it credited.
+ * - `monthly`: it is paid every month, each month as a deposit of its own; then `expired` and `ended`, when no more will come
  */
-export type DepositPhase = "starting" | "waiting" | "expired" | "credited" | "ended";
+export type DepositPhase = "starting" | "waiting" | "expired" | "credited" | "ended" | "monthly";
+
+/** What is said of a deposit that comes every month. */
+export type Monthly = {
+	/** where its money goes */
+	readonly into: "balance";
+	/** its owner wants it to end: the rail is told until it says that it has */
+	readonly isStopped: boolean;
+	/** the newest month could not be had yet; `url` is where its payer can mend that */
+	readonly isFailing: boolean;
+	readonly url?: string | undefined;
+	/** months that came */
+	readonly months: number;
+	/** when no more could come, by the rail's own word */
+	readonly overMs?: number | undefined;
+};
 
 /** What came in, all payments of the deposit together. */
 export type Came = {
@@ -62,6 +78,10 @@ export type Deposit = {
 	readonly reference: string | undefined;
 	readonly pay: Started["pay"] | undefined;
 	readonly came: Came | undefined;
+	/** it comes every month */
+	readonly monthly?: Monthly | undefined;
+	/** one month of that deposit, by its key */
+	readonly of?: string | undefined;
 	/** how often in a row the rail could not be asked */
 	readonly fails: number;
 	/** why it ended, for people */

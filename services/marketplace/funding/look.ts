@@ -5,6 +5,7 @@ import { ATTEMPTS_MAX, problemOfRefusal } from "#marketplace/market";
 import { decide, end, needsRate, postpone, type Step } from "./decide.ts";
 import { type Deposit, readDeposit, referenceKey } from "./deposit.ts";
 import { stepBack } from "./fresh.ts";
+import { stepMonthly } from "./monthly.ts";
 import { rateFor } from "./quote.ts";
 import type { FundingMarket } from "./start.ts";
 
@@ -50,6 +51,7 @@ async function stepOf(market: FundingMarket, deposit: Deposit): Promise<Step> {
 	const rail = market.rails.find((one) => one.name === quote.rail);
 	const said = rail && (await rail.deposit(reference));
 	if (!said || isProblem(said)) return postpone(deposit, nowMs());
+	if (deposit.monthly) return await stepMonthly(market, deposit, deposit.monthly, said, rail);
 	const back = await stepBack(market, deposit, said, rail);
 	if (back) return back;
 	if (said.state !== "paid" || !needsRate(deposit, said)) return decide(deposit, said, nowMs(), rail.world);

@@ -12,6 +12,7 @@ import type { Started } from "#marketplace/rail/rail";
 import { end, LOOK_MS } from "./decide.ts";
 import { type Deposit, depositKey, ROOM, readDeposit, WAITING_MAX, writeDeposit, writeReference } from "./deposit.ts";
 import { lookAt } from "./look.ts";
+import { MONTHLY_ID_CHARS_MAX, NOT_YET_MONTHLY } from "./monthly.ts";
 import { refusePlay } from "./play.ts";
 import { quoteDeposit, railFor } from "./quote.ts";
 
@@ -24,6 +25,8 @@ export type DepositOrder = {
 	readonly id: string;
 	readonly rail: string;
 	readonly asked: Amount;
+	/** so much every month, until it is stopped */
+	readonly monthly?: boolean;
 };
 
 /** 128 bits: nobody guesses another's order at the rail. */
@@ -47,7 +50,8 @@ export async function startDeposit(
 			if (isProblem(written)) return written;
 			continue;
 		}
-		if (before.quote.rail !== order.rail || before.quote.asked !== order.asked)
+		const same = before.quote.rail === order.rail && before.quote.asked === order.asked;
+		if (!same || Boolean(order.monthly) !== (before.monthly !== undefined))
 			return problem("conflict", "This id was used for another deposit.");
 		const begun = before.state === "starting" ? await begin(market, before) : before;
 		if (begun === "again") continue;
@@ -70,10 +74,13 @@ async function writeDown(
 	market: FundingMarket,
 	account: string,
 	key: string,
-	{ rail: name, asked }: DepositOrder,
+	{ id, rail: name, asked, monthly }: DepositOrder,
 ): Promise<Problem | undefined> {
 	const rail = railFor(market, name);
 	if (isProblem(rail)) return rail;
+	if (monthly && !rail.monthly) return problem("rail-closed", `Nothing can be had every month by ${name}.`);
+	if (monthly && id.length > MONTHLY_ID_CHARS_MAX)
+		return problem("malformed", `The id of what comes every month has at most ${MONTHLY_ID_CHARS_MAX} characters.`);
 	const refused = rail.world === "world:play" ? await refusePlay(market, account, asked) : undefined;
 	if (refused) return refused;
 	const quote = await quoteDeposit(market, rail, asked);
@@ -93,6 +100,7 @@ async function writeDown(
 		came: undefined,
 		fails: 0,
 		says: undefined,
+		...(monthly && { monthly: NOT_YET_MONTHLY }),
 	};
 	const written = await apply(market, [{ ...writeDeposit(deposit), most: ROOM }]);
 	if (written === "full")
@@ -112,8 +120,9 @@ async function begin(market: FundingMarket, deposit: Deposit): Promise<Deposit |
 		const ended = await apply(market, end(deposit, "It was not begun in time.").change?.rows ?? []);
 		return isProblem(ended) ? ended : "again";
 	}
-	const text = `Farelay: ${formatDollars(quote.asked)}`;
-	const started = await rail.start({ id: order, amount: quote.units, text, expiresAtMs: quote.untilMs });
+	const text = `Farelay: ${formatDollars(quote.asked)}${deposit.monthly ? " every month" : ""}`;
+	const asked = { id: order, amount: quote.units, text, expiresAtMs: quote.untilMs };
+	const started = await (deposit.monthly && rail.monthly ? rail.monthly.start(asked) : rail.start(asked));
 	// whatever the rail did, nobody was told how to pay it
 	if (isProblem(started)) return { ...started, spent: "no" };
 	const wrong = wrongWith(started);

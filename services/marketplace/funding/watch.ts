@@ -25,8 +25,8 @@ const FAILS_MAX = 3;
 /** Hints that wait; more are dropped, and a round finds what they meant. */
 export const HINTS_MAX = 10_000;
 
-/** The states in which a deposit comes to be due: of what was credited, what was paid in part or hinted at when the rail could not be asked. */
-const DUE_STATES = ["starting", "waiting", "expired", "credited"];
+/** The states in which a deposit comes to be due: of what was credited, what was paid in part or hinted at when the rail could not be asked. Months behind what they are of. */
+const DUE_STATES = ["monthly", "starting", "waiting", "expired", "credited"];
 
 /** Whoever watches. */
 export interface Watch {

@@ -20,7 +20,11 @@ export type Held = {
 const IN_FLIGHT_MS = 3_600_000;
 
 /** What differs between a deposit and its rail's word; undefined when nothing does. */
-export function holdDeposit(deposit: Deposit, said: DepositState | Problem, nowMs: number): Held | undefined {
+export function holdDeposit(
+	deposit: Pick<Deposit, "came" | "state">,
+	said: DepositState | Problem,
+	nowMs: number,
+): Held | undefined {
 	const { came, state } = deposit;
 	if (isProblem(said)) return wrong(`The rail could not be asked about it: ${said.detail}`);
 	if (said.state === "returned") return came && holdReturned(said, came.back, nowMs);

@@ -5,8 +5,9 @@
 
 import { type Amount, formatDollars } from "#contracts/amount";
 import { isProblem, type Problem } from "#contracts/problem";
-import { type Deposit, readDeposit } from "#marketplace/funding/deposit";
+import { type Deposit, readDeposit, referenceKey } from "#marketplace/funding/deposit";
 import { creditFor } from "#marketplace/funding/exchange";
+import { MONTHLY_LOOK_MS } from "#marketplace/funding/monthly";
 import type { Book, RecordRow, RecordTable } from "#marketplace/ledger/book";
 import { billOfPayout, orderOf, type Payout, readPayout } from "#marketplace/payout/payout";
 import type { Rail, RailBalance, RailUnit } from "#marketplace/rail/rail";
@@ -70,7 +71,7 @@ const FAILS_MAX = 3;
  */
 const CHANNEL_FEE_MSAT = 10_000_000n;
 
-const DEPOSIT_STATES = ["starting", "waiting", "expired", "credited", "ended"];
+const DEPOSIT_STATES = ["starting", "waiting", "expired", "monthly", "credited", "ended"];
 const PAYOUT_STATES = ["queued", "reserved", "sending", "unknown", "sent", "failed"];
 
 /** Units of a satoshi that a rail may round a movement by: some wallets know no parts of one. */
@@ -151,8 +152,19 @@ async function holdDeposits(order: ReconcileOrder, watched: Map<string, Tally>, 
 		if (reference === undefined || endedBefore(deposit, order.sinceMs)) return;
 		const said = await ask(sums, () => sums.rail.deposit(reference));
 		if (said) note(sums, holdDeposit(deposit, said, order.nowMs), `Deposit ${short(reference)}`, find);
+		if (said && !isProblem(said) && said.state === "monthly") await holdMonths(order, sums, said.months, find);
 	});
 	return sayGone(gone, "deposits", find);
+}
+
+/** Months that were paid and that no deposit here is of yet. */
+async function holdMonths(order: ReconcileOrder, sums: Tally, months: readonly string[], find: Find): Promise<void> {
+	for (const month of months) {
+		if (await order.ledger.record("references", referenceKey(sums.rail.name, month))) continue;
+		const said = await ask(sums, () => sums.rail.deposit(month));
+		const nothing = { came: undefined, state: "waiting" } as const;
+		if (said) note(sums, holdDeposit(nothing, said, order.nowMs - MONTHLY_LOOK_MS), `Month ${short(month)}`, find);
+	}
 }
 
 async function holdPayouts(order: ReconcileOrder, watched: Map<string, Tally>, find: Find): Promise<number> {

@@ -56,9 +56,18 @@ export type Started = {
  * - `ended`: nothing came and nothing can come any more
  * - `returned`: it came and was taken back (`amount` of it), by whoever paid or by us
  * - `absent`: the rail does not know the reference
+ * - `monthly`: who pays agreed to pay every month (`Rail.monthly`). `months` are what was paid, each the reference of a deposit of its own; `isFailing`: the newest
+ *   could not be had yet, and `url` is where its payer can mend that; `isOver`: no more will come
  */
 export type DepositState =
 	| { readonly state: "waiting" | "ended" | "absent" }
+	| {
+			readonly state: "monthly";
+			readonly months: readonly string[];
+			readonly isFailing: boolean;
+			readonly isOver: boolean;
+			readonly url?: string | undefined;
+	  }
 	| {
 			readonly state: "paid";
 			readonly amount: bigint;
@@ -145,6 +154,13 @@ export interface Rail {
 		readonly reference: string;
 		readonly amount: bigint;
 	}) => Promise<PaymentState>;
+	/** Money that comes every month by itself until it is stopped; undefined: not by this rail. What became of it `deposit` says, and of each month. */
+	readonly monthly?: {
+		/** Begins it, like {@link Rail.start}: who pays agrees to it once. */
+		start(order: StartOrder): Promise<Started | Problem>;
+		/** Ends it, and says what it is then: a problem, or not yet over, is to be stopped again. */
+		stop(reference: string): Promise<DepositState | Problem>;
+	};
 	/** Opens an account to be paid out to; undefined where nobody needs one. */
 	readonly signUp?: (order: SignUpOrder) => Promise<SignedUp | Problem>;
 	/** Takes what the provider posts to the market's door. A problem when it is forged, stale or nonsense; what it says becomes a hint. */

@@ -3,36 +3,25 @@
  * Only cards: other ways of paying at Stripe can be taken back for longer than {@link FRESH_MS}.
  */
 
-import type Stripe from "stripe";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { DepositState, PaymentState, Rail, Started, StartOrder } from "./rail.ts";
 import { ask, askFor, centsFor, centsOf, idOf, isOurs, isRefused, type StripeParts } from "./stripe-client.ts";
+import { isInvoice, monthlyOf, paymentOfMonth } from "./stripe-monthly.ts";
+import { linesOf, pageOf, sessionOf, startedOf } from "./stripe-page.ts";
 
 /** How long card money is fresh: most of what comes back is on its way by then (money.md, "Cards come back"). */
 export const FRESH_MS = 14 * 86_400_000;
 
-/** Stripe keeps a session open for half an hour at least, counted from when it hears of it. */
-const OPEN_MS_MIN = 30 * 60_000;
-
 /** Begins a top-up. Everything that is sent follows from the order, so that the same order again is the same request. */
 export async function startDeposit(parts: StripeParts, order: StartOrder): Promise<Started | Problem> {
-	const { stripe, options } = parts;
 	const session = await ask(() =>
-		stripe.checkout.sessions.create(
+		parts.stripe.checkout.sessions.create(
 			{
+				...pageOf(parts, order),
 				mode: "payment",
-				client_reference_id: order.id,
 				metadata: { deposit: order.id },
-				line_items: [lineOf(order)],
-				allowed_payment_method_types: ["card"],
-				// the bank asks who pays: a stolen card is then its loss and not the market's
-				payment_method_options: { card: { request_three_d_secure: "any" } },
-				// one currency from the card to the ledger, and back
-				adaptive_pricing: { enabled: false },
+				line_items: linesOf(order),
 				payment_intent_data: { capture_method: "automatic", metadata: { deposit: order.id } },
-				expires_at: Math.ceil((order.expiresAtMs + OPEN_MS_MIN) / 1_000),
-				success_url: options.returnUrl,
-				cancel_url: options.returnUrl,
 			},
 			{ idempotencyKey: order.id },
 		),
@@ -40,41 +29,24 @@ export async function startDeposit(parts: StripeParts, order: StartOrder): Promi
 	return startedOf(session);
 }
 
-/** What is bought, as Stripe's page shows it. */
-export function lineOf(order: Pick<StartOrder, "amount" | "text">): Stripe.Checkout.SessionCreateParams.LineItem {
-	return {
-		quantity: 1,
-		price_data: {
-			currency: "usd",
-			unit_amount: centsFor(order.amount),
-			product_data: { name: order.text || "Farelay" },
-		},
-	};
-}
-
-/** A new session as what can be paid now. */
-export function startedOf(session: Awaited<ReturnType<typeof ask<Stripe.Checkout.Session>>>): Started | Problem {
-	if (isProblem(session)) return session;
-	if (isRefused(session)) return problem("rail-closed", `Stripe began no payment (${session.refused}).`);
-	if (!session.url) return problem("unavailable", "Stripe gave no page to pay on.");
-	return {
-		reference: session.id,
-		pay: { kind: "link", url: session.url },
-		expiresAtMs: session.expires_at * 1_000,
-	};
-}
-
-/** Asks what became of a top-up: of a session, or of the payment that a monthly invoice was paid by. */
+/** Asks what became of a top-up, of a month, or of what comes every month. */
 export async function depositOf(parts: StripeParts, reference: string): Promise<DepositState | Problem> {
-	if (!/^cs_[0-9A-Za-z_]{1,200}$/.test(reference)) return { state: "absent" };
-	const session = await askFor(() => parts.stripe.checkout.sessions.retrieve(reference));
+	const payment = await paymentOf(parts, reference);
+	return typeof payment === "string" ? await intentOf(parts, payment) : payment;
+}
+
+/** The payment intent that a reference was paid by; a state where there is none. */
+async function paymentOf(parts: StripeParts, reference: string): Promise<string | DepositState | Problem> {
+	if (isInvoice(reference)) return await paymentOfMonth(parts, reference);
+	const session = await sessionOf(parts, reference);
 	if (isProblem(session)) return session;
+	if (session?.mode === "subscription") return await monthlyOf(parts, session);
 	// the market's Stripe account may sell other things too
 	if (!session?.metadata?.deposit || session.mode !== "payment" || !isOurs(parts, session)) return { state: "absent" };
 	if (session.status === "expired") return { state: "ended" };
 	const intent = idOf(session.payment_intent);
 	if (session.status !== "complete" || session.payment_status !== "paid" || !intent) return { state: "waiting" };
-	return await intentOf(parts, intent);
+	return intent;
 }
 
 /** What a payment intent's charge says: paid, on its way, or taken back. */
@@ -158,11 +130,9 @@ export async function giveBack(
 	order: Parameters<NonNullable<Rail["giveBack"]>>[0],
 ): Promise<PaymentState> {
 	const { stripe } = parts;
-	const session = await askFor(() => stripe.checkout.sessions.retrieve(order.reference));
-	if (isProblem(session)) return unknown(session);
-	const intent = idOf(session?.payment_intent);
-	if (!session?.metadata?.deposit || !intent)
-		return { state: "failed", why: "Stripe knows no such payment of this market's." };
+	const intent = await paymentOf(parts, order.reference);
+	if (isProblem(intent)) return unknown(intent);
+	if (typeof intent !== "string") return { state: "failed", why: "Stripe knows no such payment of this market's." };
 	const before = await askFor(() => stripe.refunds.list({ payment_intent: intent, limit: 100 }));
 	if (isProblem(before)) return unknown(before);
 	const found = before?.data.find((refund) => refund.metadata?.refund === order.id);

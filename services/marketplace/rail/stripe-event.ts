@@ -73,21 +73,47 @@ async function referencesOf(
 	const object = event.data.object as unknown as Anything;
 	if (type.startsWith("checkout.session.")) return wordsOf(object.id);
 	if (type.startsWith("transfer.")) return wordsOf(object.transfer_group);
-	if (type === "invoice.paid") return wordsOf(object.id);
+	if (type.startsWith("customer.subscription.")) return await sessionsOf(parts, "subscription", word(object.id));
+	if (type.startsWith("invoice.")) return await monthsOf(parts, object);
 	if (type.startsWith("charge.") || type.startsWith("refund.")) {
-		// a charge, a dispute and a refund all name the payment that they are of
-		const intent = idOf(object.payment_intent as string | { id: string } | null | undefined);
-		return intent && wordsOf(intent).length > 0 ? await sessionsOf(parts, intent) : [];
+		// a charge, a dispute and a refund all name the payment that they are of: of a top-up's session, or of a month's invoice
+		const intent = word(idOf(object.payment_intent as string | { id: string } | null | undefined));
+		const sessions = await sessionsOf(parts, "payment_intent", intent);
+		return isProblem(sessions) || sessions.length > 0 ? sessions : await invoicesOf(parts, intent);
 	}
 	return [];
 }
 
-async function sessionsOf(parts: StripeParts, intent: string): Promise<readonly string[] | Problem> {
-	const found = await askFor(() => parts.stripe.checkout.sessions.list({ payment_intent: intent, limit: 10 }));
-	return isProblem(found) ? found : (found?.data ?? []).flatMap(({ id }) => wordsOf(id));
+/** A month, and the session in which it was agreed to: one that is new here is found by that. */
+async function monthsOf(parts: StripeParts, invoice: Anything): Promise<readonly string[] | Problem> {
+	const parent = invoice.parent as Stripe.Invoice.Parent | null | undefined;
+	const subscription = word(idOf(parent?.subscription_details?.subscription));
+	const sessions = await sessionsOf(parts, "subscription", subscription);
+	return isProblem(sessions) ? sessions : [...sessions, ...wordsOf(invoice.id)];
+}
+
+async function sessionsOf(
+	parts: StripeParts,
+	by: "payment_intent" | "subscription",
+	id: string | undefined,
+): Promise<readonly string[] | Problem> {
+	if (!id) return [];
+	const found = await askFor(() => parts.stripe.checkout.sessions.list({ [by]: id, limit: 10 }));
+	return isProblem(found) ? found : (found?.data ?? []).flatMap(({ id: session }) => wordsOf(session));
+}
+
+async function invoicesOf(parts: StripeParts, intent: string | undefined): Promise<readonly string[] | Problem> {
+	if (!intent) return [];
+	const payment = { type: "payment_intent", payment_intent: intent } as const;
+	const found = await askFor(() => parts.stripe.invoicePayments.list({ payment, limit: 10 }));
+	return isProblem(found) ? found : (found?.data ?? []).flatMap(({ invoice }) => wordsOf(idOf(invoice)));
 }
 
 /** What can be a reference or an id; the rest is nobody's. */
 function wordsOf(found: unknown): readonly string[] {
 	return typeof found === "string" && /^[\w:-]{1,200}$/.test(found) ? [found] : [];
+}
+
+function word(found: unknown): string | undefined {
+	return wordsOf(found)[0];
 }

@@ -5,11 +5,12 @@
 
 import type Stripe from "stripe";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import type { Rail, RailBalance } from "./rail.ts";
+import type { Rail, RailBalance, StartOrder } from "./rail.ts";
 import { signUp } from "./stripe-account.ts";
 import { askFor, CENTS_MAX, centsOf, openClient, type StripeOptions, type StripeParts } from "./stripe-client.ts";
 import { depositOf, giveBack, startDeposit } from "./stripe-deposit.ts";
 import { eventDoor } from "./stripe-event.ts";
+import { startMonthly, stopMonthly } from "./stripe-monthly.ts";
 import { payOut, payoutOf, payoutQuote, type Sent } from "./stripe-payout.ts";
 
 /** Under five dollars a card payment loses too much to its fee; the most is what the market is ready to lose to one stolen card. */
@@ -28,6 +29,10 @@ export async function openStripe(options: StripeOptions): Promise<Rail | Problem
 	const hints = new Set<(reference: string) => void>();
 	const sent: Sent = { sinceMs: parts.clock.nowMs(), last: new Map() };
 	const topUp = options.topUp ?? TOP_UP;
+	const refuse = ({ amount }: StartOrder): Problem | undefined =>
+		amount < topUp.min || amount > topUp.max
+			? problem("malformed", `A card pays ${topUp.min} to ${topUp.max} cents at once.`)
+			: undefined;
 	return {
 		name: "card",
 		world: "world:card",
@@ -38,10 +43,10 @@ export async function openStripe(options: StripeOptions): Promise<Rail | Problem
 			if (amount < min || amount > max) return problem("malformed", `By card it is ${min} to ${max} cents at once.`);
 			return way === "in" ? { fee: cardFee(amount), isAbout: true } : await payoutQuote(parts, amount, to);
 		},
-		start: async (order) => {
-			if (order.amount < topUp.min || order.amount > topUp.max)
-				return problem("malformed", `A card pays ${topUp.min} to ${topUp.max} cents at once.`);
-			return await startDeposit(parts, order);
+		start: async (order) => refuse(order) ?? (await startDeposit(parts, order)),
+		monthly: {
+			start: async (order) => refuse(order) ?? (await startMonthly(parts, order)),
+			stop: (reference) => stopMonthly(parts, reference),
 		},
 		onEvent: (hint) => {
 			hints.add(hint);

@@ -49,6 +49,14 @@ export interface StripeDouble {
 	refundFails(refund: string): void;
 	/** The next month of a subscription is paid: the invoice's id. */
 	renew(subscription: string): string;
+	/** The card does not pay the next month: the invoice's id. */
+	decline(subscription: string): string;
+	/** Tried again later, it does. Answers the payment intent's id. */
+	retry(invoice: string): string;
+	/** Stripe, or whoever owns the account there, ends a subscription. */
+	endSubscription(subscription: string): void;
+	/** The payment that an invoice was paid by. */
+	intentOf(invoice: string): string;
 	/** An operator told Stripe all that it must know. */
 	activate(account: string): void;
 	reverse(transfer: string, cents: number): void;
@@ -155,40 +163,57 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 		return get(world.charges, get(world.intents, intent).latest_charge as string);
 	}
 
-	function invoice(subscription: Json): Json {
-		const cents = subscription.cents as number;
-		const intent = makePayment(world, cents, {});
+	/** A month's invoice that is open yet. */
+	function bill(subscription: Json): Json {
 		const id = newId("in");
 		const made: Json = {
 			id,
 			object: "invoice",
-			amount_paid: cents,
+			amount_paid: 0,
+			attempt_count: 0,
 			created: world.nowS(),
 			currency: "usd",
+			hosted_invoice_url: `https://invoice.stripe.test/i/${id}`,
 			livemode: false,
 			parent: {
 				quote_details: null,
 				subscription_details: { metadata: subscription.metadata, subscription: subscription.id },
 				type: "subscription_details",
 			},
-			payments: {
-				object: "list",
-				data: [
-					{
-						id: newId("inpay"),
-						object: "invoice_payment",
-						payment: { payment_intent: intent.id, type: "payment_intent" },
-						status: "paid",
-					},
-				],
-				has_more: false,
-				url: "/v1/invoice_payments",
-			},
-			status: "paid",
+			payments: { object: "list", data: [], has_more: false, url: "/v1/invoice_payments" },
+			status: "open",
 		};
 		world.invoices.set(id, made);
-		emit("invoice.paid", made);
+		subscription.latest_invoice = id;
 		return made;
+	}
+
+	/** The card pays it. Answers the payment intent's id. */
+	function payBill(made: Json, settle = true): string {
+		const subscription = subscriptionOf(made);
+		const cents = subscription.cents as number;
+		const intent = makePayment(world, cents, {}, settle);
+		const payment: Json = {
+			id: newId("inpay"),
+			object: "invoice_payment",
+			created: world.nowS(),
+			invoice: made.id,
+			payment: { payment_intent: intent.id, type: "payment_intent" },
+			status: "paid",
+		};
+		world.invoicePayments.set(payment.id as string, payment);
+		(made.payments as { data: Json[] }).data.push(payment);
+		made.amount_paid = cents;
+		made.status = "paid";
+		if (subscription.status !== "canceled") subscription.status = "active";
+		emit("charge.succeeded", chargeOf(intent.id as string));
+		emit("invoice.paid", made);
+		return intent.id as string;
+	}
+
+	function subscriptionOf(made: Json): Json {
+		const { subscription_details: details } = made.parent as { subscription_details: { subscription: string } };
+		return get(world.subscriptions, details.subscription);
 	}
 
 	return {
@@ -211,13 +236,16 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 					id: newId("sub"),
 					object: "subscription",
 					cents: session.amount_total,
+					latest_invoice: null,
 					livemode: false,
 					metadata: pending?.subscription ?? {},
 					status: "active",
 				};
 				world.subscriptions.set(subscription.id as string, subscription);
 				session.subscription = subscription.id;
-				session.invoice = invoice(subscription).id;
+				const made = bill(subscription);
+				session.invoice = made.id;
+				payBill(made, settle);
 				emit("checkout.session.completed", session);
 				return subscription.id as string;
 			}
@@ -275,7 +303,30 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 			charge.amount_refunded = (charge.amount_refunded as number) - (refund.amount as number);
 			emit("refund.failed", refund);
 		},
-		renew: (id) => invoice(get(world.subscriptions, id)).id as string,
+		renew: (id) => {
+			const made = bill(get(world.subscriptions, id));
+			payBill(made);
+			return made.id as string;
+		},
+		decline: (id) => {
+			const subscription = get(world.subscriptions, id);
+			const made = bill(subscription);
+			made.attempt_count = 1;
+			subscription.status = "past_due";
+			emit("invoice.payment_failed", made);
+			emit("customer.subscription.updated", subscription);
+			return made.id as string;
+		},
+		retry: (id) => payBill(get(world.invoices, id)),
+		endSubscription: (id) => {
+			const subscription = get(world.subscriptions, id);
+			subscription.status = "canceled";
+			emit("customer.subscription.deleted", subscription);
+		},
+		intentOf: (id) => {
+			const [payment] = (get(world.invoices, id).payments as { data: { payment: Json }[] }).data;
+			return payment?.payment.payment_intent as string;
+		},
 		activate: (id) => {
 			const transfers = transfersOf(get(world.accounts, id));
 			transfers.status = "active";

@@ -243,7 +243,52 @@ export const ENDPOINTS: readonly Endpoint[] = [
 		/^\/v1\/transfers$/,
 		(world, { fields }) => listed(world.transfers, "/v1/transfers", fields, ["transfer_group", "destination"]),
 	],
-	["GET", /^\/v1\/invoices\/([^/]+)$/, (world, asked) => retrieved(world, world.invoices, "invoice", asked)],
+	[
+		"POST",
+		/^\/v1\/checkout\/sessions\/([^/]+)\/expire$/,
+		(world, { id }, emit) => {
+			const found = world.sessions.get(id);
+			if (!found) return missing("checkout.session", id);
+			if (found.status !== "open")
+				return refuse(400, undefined, 'Only Checkout Sessions with a status in ["open"] can be expired.');
+			found.status = "expired";
+			emit("checkout.session.expired", found);
+			return ok(structuredClone(found));
+		},
+	],
+	[
+		"GET",
+		/^\/v1\/invoices$/,
+		(world, { fields }) => {
+			const { subscription, ...rest } = fields;
+			const own = [...world.invoices].filter(([, { parent }]) => {
+				const { subscription_details: details } = parent as { subscription_details: Json };
+				return subscription === undefined || details.subscription === subscription;
+			});
+			return listed(new Map(own), "/v1/invoices", rest, ["status"]);
+		},
+	],
+	[
+		"GET",
+		/^\/v1\/invoice_payments$/,
+		(world, { fields }) => {
+			const intent = (fields.payment as Json | undefined)?.payment_intent;
+			const own = [...world.invoicePayments].filter(
+				([, { payment }]) => intent === undefined || (payment as Json).payment_intent === intent,
+			);
+			return listed(new Map(own), "/v1/invoice_payments", {}, []);
+		},
+	],
+	[
+		"GET",
+		/^\/v1\/invoices\/([^/]+)$/,
+		(world, asked) => {
+			const answer = retrieved(world, world.invoices, "invoice", asked);
+			// only whoever asks for them is told the payments
+			if (!(asked.fields.expand as string[] | undefined)?.includes("payments")) delete answer.body.payments;
+			return answer;
+		},
+	],
 	[
 		"GET",
 		/^\/v1\/subscriptions\/([^/]+)$/,
@@ -252,10 +297,12 @@ export const ENDPOINTS: readonly Endpoint[] = [
 	[
 		"DELETE",
 		/^\/v1\/subscriptions\/([^/]+)$/,
-		(world, { id }) => {
+		(world, { id }, emit) => {
 			const found = world.subscriptions.get(id);
-			if (!found) return missing("subscription", id);
+			// what was canceled before is not found any more by who would cancel it
+			if (!found || found.status === "canceled") return missing("subscription", id);
 			found.status = "canceled";
+			emit("customer.subscription.deleted", found);
 			return ok(structuredClone(found));
 		},
 	],

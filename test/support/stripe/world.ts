@@ -16,6 +16,7 @@ export type StripeWorld = {
 	readonly transfers: Map<string, Json>;
 	readonly subscriptions: Map<string, Json>;
 	readonly invoices: Map<string, Json>;
+	readonly invoicePayments: Map<string, Json>;
 	readonly accounts: Map<string, Json>;
 	readonly events: Json[];
 	available: number;
@@ -35,6 +36,7 @@ export function makeWorld(nowMs: () => number): StripeWorld {
 		transfers: new Map(),
 		subscriptions: new Map(),
 		invoices: new Map(),
+		invoicePayments: new Map(),
 		accounts: new Map(),
 		events: [],
 		available: 0,
@@ -148,6 +150,10 @@ function wholeOf(world: StripeWorld, name: string, at: Json): unknown {
 	}
 	if (typeof found !== "string") return found;
 	const whole =
-		world.charges.get(found) ?? world.settled.get(found) ?? world.intents.get(found) ?? world.subscriptions.get(found);
+		world.charges.get(found) ??
+		world.settled.get(found) ??
+		world.intents.get(found) ??
+		world.subscriptions.get(found) ??
+		world.invoices.get(found);
 	return whole ? structuredClone(whole) : found;
 }
