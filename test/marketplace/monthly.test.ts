@@ -9,7 +9,6 @@ import { type Deposit, depositKey, readDeposit } from "#marketplace/funding/depo
 import { MONTHLY_LOOK_MS } from "#marketplace/funding/monthly";
 import { fundRisk } from "#marketplace/funding/risk";
 import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
-import { countWaiting } from "#marketplace/funding/waiting";
 import { openWatch, ROUND_MS, type Watch } from "#marketplace/funding/watch";
 import { refundDeposit, stopMonthly } from "#marketplace/funding/wish";
 import { reconcile } from "#marketplace/inspect/reconcile";
@@ -56,8 +55,7 @@ beforeEach(async () => {
 		}),
 	);
 	const book = openMemoryBook();
-	const parts = { book, clock, crypto, log: openSilentLog(), rails: [rail], rates: heldRates() };
-	market = { ...parts, waiting: await countWaiting(book) };
+	market = { book, clock, crypto, log: openSilentLog(), rails: [rail], rates: heldRates() };
 	await fundRisk(market, amount(100n * DOLLAR));
 	watch = openWatch(market);
 });

@@ -3,6 +3,7 @@
  * Only cards: other ways of paying at Stripe can be taken back for longer than {@link FRESH_MS}.
  */
 
+import type Stripe from "stripe";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { DepositState, PaymentState, Rail, Started, StartOrder } from "./rail.ts";
 import { ask, askFor, centsFor, centsOf, idOf, isOurs, isRefused, type StripeParts } from "./stripe-client.ts";
