@@ -127,6 +127,16 @@ export function verifyGrant(crypto: Crypto, grant: Grant, keys: readonly MarketK
 	return undefined;
 }
 
+/** Grants in one question of a relay whether the market made them: as much as a batch of claims is long. */
+export const GRANTS_ASKED_MAX = 64;
+
+/** Reads the market's answer to `POST /v1/granted` about so many grants, in the order asked; undefined when it is none. */
+export function readGranted(json: unknown, count: number): readonly boolean[] | undefined {
+	const { granted } = (json ?? {}) as { granted?: unknown };
+	if (!Array.isArray(granted) || granted.length !== count) return undefined;
+	return granted.every((said) => typeof said === "boolean") ? granted : undefined;
+}
+
 /** Whether a relay may take new traffic on a grant: its own, and not within two minutes of its end. */
 export function admitGrant(grant: Terms, relay: Uint8Array, nowMs: number): Problem | undefined {
 	if (!same(grant.relay, relay)) return problem("grant-other-relay");

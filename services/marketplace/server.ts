@@ -121,6 +121,7 @@ const ROUTES = [
 	"/.well-known/farelay.json",
 	"/v1/listing",
 	"/v1/redeem",
+	"/v1/granted",
 	"/card",
 	"/v1/card",
 	"/v1/card/read",

@@ -12,6 +12,7 @@ import type { RelayLimits } from "./limit.ts";
 import { Desk } from "./mailbox/desk.ts";
 import { MarketKeys } from "./market/market.ts";
 import { Redeemer } from "./market/redeemer.ts";
+import { Trust } from "./market/trust.ts";
 import { Counts, openMetrics } from "./metrics.ts";
 import type { CapsBook } from "./operator/caps.ts";
 import { Gate, Operator } from "./operator/operator.ts";
@@ -65,9 +66,11 @@ export function assemble(
 	};
 	const desk: Desk = new Desk({ store, tags, clock, limits, log, onDisk });
 	const router: Router = new Router(desk, clock, limits, counts, deps.part?.far);
-	const tabs = new Tabs({ crypto, till, relay }, limits);
+	const { marketUrl, unconfirmedNanos } = config;
+	const trust = new Trust({ ...deps, limits, market, marketUrl, unconfirmedNanos });
+	const tabs = new Tabs({ crypto, till, relay, trust }, limits);
 	const owns = (id: Uint8Array): boolean => deps.part?.owns(id) ?? true;
-	const greeter = new Greeter({ crypto, relay, clock, market, limits, owns });
+	const greeter = new Greeter({ crypto, relay, clock, market, tabs, trust, limits, owns });
 	const newcomers = new Newcomers(limits.newMailboxesPerHourMax, clock.elapsedMs);
 	const newTabs = new Newcomers(limits.newTabsPerHourMax, clock.elapsedMs);
 	const gate = new Gate();
@@ -103,6 +106,7 @@ export function assemble(
 		tabs,
 		till,
 		counts,
+		trust,
 		everyMs: config.redeemEveryMs,
 	});
 	const strangers = (): number => port.unknown;

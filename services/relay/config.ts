@@ -36,6 +36,8 @@ export type RelayConfig = {
 	readonly bandwidthMbit: number;
 	readonly diskGb: number;
 	readonly trafficGbMonth: number;
+	/** What tabs of one market key may use together before the market has confirmed any of them: the most that whoever steals the key takes here. */
+	readonly unconfirmedNanos: bigint;
 	readonly redeemEveryMs: number;
 	readonly announceEveryMs: number;
 	readonly helloMs: number;
@@ -60,6 +62,7 @@ export const RELAY_DEFAULTS = {
 	bandwidthMbit: 0,
 	diskGb: 10,
 	trafficGbMonth: 0,
+	unconfirmedNanos: 5_000_000_000n,
 	redeemEveryMs: 60_000,
 	announceEveryMs: 60_000,
 	helloMs: LIMIT.helloMs,
@@ -99,6 +102,7 @@ export const RELAY_SETTINGS = {
 	bandwidthMbit: whole(RELAY_DEFAULTS.bandwidthMbit, 0, CAP_MAX.bandwidthMbit),
 	diskGb: whole(RELAY_DEFAULTS.diskGb, 0, CAP_MAX.diskGb),
 	trafficGbMonth: whole(RELAY_DEFAULTS.trafficGbMonth, 0, CAP_MAX.trafficGbMonth),
+	unconfirmedNanos: nanos(RELAY_DEFAULTS.unconfirmedNanos),
 	redeemEveryMs: whole(RELAY_DEFAULTS.redeemEveryMs, 100, 86_400_000),
 	announceEveryMs: whole(RELAY_DEFAULTS.announceEveryMs, 1_000, LIMIT.listingMsMax),
 	trustProxy: text(RELAY_DEFAULTS.trustProxy),

@@ -42,9 +42,12 @@ function joined(tabs: Tabs) {
 	return tab;
 }
 
+/** Believes everybody. */
+const trust = { credit: () => undefined, count: () => {}, forget: () => {} };
+
 suite("the tabs of a relay", () => {
 	test("threat 14: what is owed is asked for past its deadline too, which the market moves by its own absence", async () => {
-		const tabs = new Tabs({ crypto, till: openMemoryTill(), relay }, RELAY_LIMITS);
+		const tabs = new Tabs({ crypto, till: openMemoryTill(), relay, trust }, RELAY_LIMITS);
 		const tab = joined(tabs);
 		await tab.offer(voucherFor(1_000n));
 		tab.charge(700, 0);
@@ -57,7 +60,7 @@ suite("the tabs of a relay", () => {
 	});
 
 	test("a tab that is paid up is forgotten once its grant cannot open it again", async () => {
-		const tabs = new Tabs({ crypto, till: openMemoryTill(), relay }, RELAY_LIMITS);
+		const tabs = new Tabs({ crypto, till: openMemoryTill(), relay, trust }, RELAY_LIMITS);
 		const tab = joined(tabs);
 		await tab.offer(voucherFor(1_000n));
 		tabs.leave(tab);
@@ -71,14 +74,14 @@ suite("the tabs of a relay", () => {
 		const disk = Promise.withResolvers<void>();
 		const memory = openMemoryTill();
 		const till: Till = { ...memory, put: (row) => disk.promise.then(() => memory.put(row)) };
-		const tabs = new Tabs({ crypto, till, relay }, RELAY_LIMITS);
+		const tabs = new Tabs({ crypto, till, relay, trust }, RELAY_LIMITS);
 		const tab = joined(tabs);
 		const credit = tab.offer(voucherFor(1_000n));
 		tabs.leave(tab);
 		disk.resolve();
 		assert.deepEqual(await credit, { advanced: true });
 		await tabs.stop();
-		const next = new Tabs({ crypto, till: memory, relay }, RELAY_LIMITS).get(tab.id);
+		const next = new Tabs({ crypto, till: memory, relay, trust }, RELAY_LIMITS).get(tab.id);
 		assert.equal(next?.voucher?.bytes, 1_000n);
 		assert.equal(next?.claim(), undefined, "paid ahead is not carried");
 	});

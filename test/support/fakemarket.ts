@@ -6,7 +6,7 @@ import { amount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { type Grant, signGrant } from "#contracts/grant";
 import type { KeyPair } from "#contracts/identity";
-import { signMarketKey } from "#contracts/market";
+import { signKeyEnd, signMarketKey } from "#contracts/market";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { type Claim, readBatch, signReceipt } from "#contracts/redemption";
 import { price, type Tariff } from "#contracts/tariff";
@@ -27,9 +27,14 @@ export class FakeMarket {
 	keys: string[] = [];
 	url = "";
 	/** What it answers redemptions with: "away" cuts the connection. */
-	mood: "pays" | "away" | "refuses" | "forges" | "shortens" = "pays";
+	mood: "pays" | "away" | "refuses" | "forges" | "shortens" | "knows-own" = "pays";
 	readonly listings: string[] = [];
 	readonly batches: Claim[][] = [];
+	/** Ends of keys that it publishes. */
+	ended: string[] = [];
+	/** Grants that it made, and the questions of relays whether it did. */
+	readonly granted = new Set<string>();
+	readonly questions: string[][] = [];
 	/** Paid so far, by tab in hex. */
 	readonly paid = new Map<string, Totals>();
 	private readonly tariffs = new Map<string, Tariff>();
@@ -63,6 +68,20 @@ export class FakeMarket {
 
 	/** A grant on a new tab for a relay. */
 	grant(relay: Uint8Array, session: Uint8Array, wish: GrantWish = {}): Grant {
+		const grant = this.forge(relay, session, wish);
+		this.granted.add(toHex(grant.bytes));
+		return grant;
+	}
+
+	/** Ends the key that it has, and publishes another. */
+	endKey(atMs = Date.now()): void {
+		this.ended.unshift(toHex(signKeyEnd(crypto, this.root, this.online.publicKey, atMs).bytes));
+		this.online = crypto.keyPair(crypto.random(32));
+		this.certify();
+	}
+
+	/** The same by whoever stole its key: it knows nothing of it. */
+	forge(relay: Uint8Array, session: Uint8Array, wish: GrantWish & { by?: KeyPair } = {}): Grant {
 		const issuedAtMs = wish.issuedAtMs ?? Date.now() - 1_000;
 		const expiresAtMs = issuedAtMs + (wish.lifeMs ?? 7 * DAY_MS);
 		const tab = crypto.random(16);
@@ -79,7 +98,7 @@ export class FakeMarket {
 			expiresAtMs,
 			redeemByMs: expiresAtMs + DAY_MS,
 		};
-		return signGrant(crypto, terms, this.online);
+		return signGrant(crypto, terms, wish.by ?? this.online);
 	}
 
 	async stop(): Promise<void> {
@@ -93,10 +112,16 @@ export class FakeMarket {
 			this.listings.push((body as { listing: string }).listing);
 			return { ok: true };
 		}
+		if (url === "/v1/granted") {
+			const { grants } = body as { grants: string[] };
+			this.questions.push(grants);
+			return { granted: grants.map((hex) => this.granted.has(hex)) };
+		}
 		return {
 			protocol: "farelay/1",
 			market: toHex(this.root.publicKey),
 			keys: this.keys,
+			ended: this.ended,
 			fees: { marketPpm: 20_000, solidarityPpm: 20_000 },
 			limits: { grantMsMax: 7 * DAY_MS, redeemGraceMs: DAY_MS, batchVouchersMax: 300 },
 			rails: ["play"],
@@ -113,8 +138,13 @@ export class FakeMarket {
 		return { results };
 	}
 
+	private knows(tab: Uint8Array): boolean {
+		return [...this.granted].some((hex) => hex.includes(toHex(tab)));
+	}
+
 	private pay(claim: Claim, relay: Uint8Array): { moved: string; receipt: string } | Problem {
 		if (this.mood === "refuses") return problem("redeem-late");
+		if (this.mood === "knows-own" && !this.knows(claim.tab)) return problem("not-found");
 		const tab = toHex(claim.tab);
 		const nanos = price(this.tariffs.get(tab) ?? TARIFF, claim.used) ?? amount(0n);
 		const moved = nanos - (this.paid.get(tab)?.nanos ?? 0n);

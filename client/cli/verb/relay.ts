@@ -104,6 +104,7 @@ export const verb: Verb = {
 		"  --traffic-gb-month N      what may pass in a month, both ways together, in GB (0: no cap)",
 		"  --disk-gb N               what kept mail may take of the disk, in GB (10; 0: no cap)",
 		"  --bandwidth-mbit N        what may pass a second, each way, in Mbit (0: no cap)",
+		"  --unconfirmed-nanos N     what new tabs may use together before the market has confirmed any of them (5000000000, five dollars)",
 		"  --redeem-every-ms N       how often it redeems (60000)",
 		"  --announce-every-ms N     how often it tells the market that it is there (60000)",
 		"  --workers N               processes that share the work, one a core (1)",

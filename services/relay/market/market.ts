@@ -5,8 +5,17 @@
 
 import { join } from "node:path";
 import { fromHex, same, toHex } from "#contracts/bytes";
-import { type Crypto, KEY_BYTES, type KeyPair } from "#contracts/identity";
-import { MARKET_KEY_BYTES, type MarketKey, readMarketInfo, readMarketKey } from "#contracts/market";
+import { type Crypto, KEY_BYTES, type KeyPair, keyId } from "#contracts/identity";
+import {
+	KEY_END_BYTES,
+	type KeyEnd,
+	MARKET_KEY_BYTES,
+	type MarketKey,
+	readKeyEnd,
+	readMarketInfo,
+	readMarketKey,
+	withEnds,
+} from "#contracts/market";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import type { Log } from "#host/log";
@@ -63,6 +72,8 @@ export class MarketKeys {
 	last: Asked | undefined;
 	private rootKey: Uint8Array | undefined;
 	private known: MarketKey[] = [];
+	/** Ends of keys that are known: kept for good, also when the market does not say them any more. */
+	private ends: KeyEnd[] = [];
 	private askedAtMs = Number.NEGATIVE_INFINITY;
 	private asking: Promise<Problem | undefined> | undefined;
 
@@ -83,6 +94,12 @@ export class MarketKeys {
 
 	isRoot(market: Uint8Array): boolean {
 		return this.rootKey !== undefined && same(this.rootKey, market);
+	}
+
+	/** Whether the root has ended the key of this id. */
+	hasEnded(id: Uint8Array): boolean {
+		const { crypto } = this.deps;
+		return this.known.some(({ key, endedAtMs }) => endedAtMs !== undefined && same(keyId(crypto, key), id));
 	}
 
 	/** Whether it is time to ask again. */
@@ -126,16 +143,24 @@ export class MarketKeys {
 		this.rootKey = read.market;
 		const fresh = read.keys.map(({ bytes }) => toHex(bytes));
 		const old = this.known.filter(({ bytes }) => !fresh.includes(toHex(bytes)));
-		const changed = old.length + fresh.length > this.known.length;
-		this.known = [...read.keys, ...old].slice(0, KEYS_MAX);
+		const newEnds = read.ends.filter((end) => !this.ends.some(({ bytes }) => same(bytes, end.bytes)));
+		const changed = old.length + fresh.length > this.known.length || newEnds.length > 0;
+		this.learn([...read.keys, ...old], [...newEnds, ...this.ends]);
 		if (changed) await this.keep();
 		return undefined;
+	}
+
+	/** Takes up keys and ends; an end is kept as long as its key. */
+	private learn(keys: readonly MarketKey[], ends: readonly KeyEnd[]): void {
+		const kept = keys.slice(0, KEYS_MAX);
+		this.ends = ends.filter((end) => kept.some(({ key }) => same(key, end.key)));
+		this.known = withEnds(kept, this.ends);
 	}
 
 	private async keep(): Promise<void> {
 		const { folder, log } = this.deps;
 		if (folder === undefined || !this.rootKey) return;
-		const kept = { market: toHex(this.rootKey), keys: this.known.map(({ bytes }) => toHex(bytes)) };
+		const kept = { market: toHex(this.rootKey), keys: this.known.map(toBytes), ended: this.ends.map(toBytes) };
 		try {
 			await writeJson(join(folder, FILE), kept);
 		} catch (error) {
@@ -151,7 +176,7 @@ export class MarketKeys {
 		const { folder, crypto, pin } = this.deps;
 		if (folder === undefined) return undefined;
 		const path = join(folder, FILE);
-		let json: { market?: unknown; keys?: unknown } | null | undefined;
+		let json: { market?: unknown; keys?: unknown; ended?: unknown } | null | undefined;
 		try {
 			json = (await readJson(path)) as typeof json;
 		} catch (error) {
@@ -168,11 +193,21 @@ export class MarketKeys {
 		}
 		if (this.rootKey && !same(this.rootKey, root)) return undefined;
 		this.rootKey = root;
-		for (const hex of json.keys.slice(0, KEYS_MAX)) {
-			const bytes = fromHex(hex, MARKET_KEY_BYTES);
-			const key = bytes && readMarketKey(crypto, bytes);
-			if (key && !isProblem(key) && same(key.market, root)) this.known.push(key);
-		}
+		const read = <T extends { readonly market: Uint8Array }>(
+			list: readonly unknown[],
+			length: number,
+			reader: (crypto: Crypto, bytes: Uint8Array) => T | Problem,
+		): T[] =>
+			list.slice(0, KEYS_MAX).flatMap((hex) => {
+				const one = reader(crypto, fromHex(hex, length) ?? new Uint8Array(0));
+				return isProblem(one) || !same(one.market, root) ? [] : [one];
+			});
+		const ended: readonly unknown[] = Array.isArray(json.ended) ? json.ended : [];
+		this.learn(read(json.keys, MARKET_KEY_BYTES, readMarketKey), read(ended, KEY_END_BYTES, readKeyEnd));
 		return undefined;
 	}
+}
+
+function toBytes({ bytes }: { readonly bytes: Uint8Array }): string {
+	return toHex(bytes);
 }

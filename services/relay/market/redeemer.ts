@@ -14,6 +14,7 @@ import type { Tabs } from "#relay/tab/tabs";
 import type { Till } from "#relay/till/till";
 import { type Asked, askMarket } from "./ask.ts";
 import type { PosterDeps } from "./market.ts";
+import type { Trust } from "./trust.ts";
 
 /** The first wait after a market that did not answer; doubled each time, up to the usual interval. */
 const BACKOFF_MS = 1_000;
@@ -25,6 +26,7 @@ export type RedeemerDeps = PosterDeps & {
 	readonly tabs: Tabs;
 	readonly till: Till;
 	readonly counts: Counts;
+	readonly trust: Trust;
 };
 
 /** Posts what was earned. */
@@ -116,11 +118,12 @@ export class Redeemer {
 
 	/** Notes what the market said of one claim. Only a signed receipt counts. */
 	private async note(claim: Claim, result: RedeemResult | Problem): Promise<Problem | undefined> {
-		const { crypto, relay, market, clock, tabs, till, log } = this.deps;
+		const { crypto, relay, market, clock, tabs, till, trust, log } = this.deps;
 		const tab = tabs.get(toHex(claim.tab));
 		if (!tab) return undefined;
 		if (isProblem(result)) {
 			log.warn({ problem: result.problem }, "the market refused a claim");
+			if (result.problem === "not-found") trust.deny(tab.grant);
 			tab.retryAtMs = clock.nowMs() + (result.retry ? BACKOFF_MS : REFUSED_EVERY_MS);
 			return undefined;
 		}
@@ -144,6 +147,7 @@ export class Redeemer {
 		const more = receipt.paid.nanos - tab.redeemed.nanos;
 		if (more > 0n) this.deps.counts.paidNanos += more;
 		tab.redeemed = receipt.paid;
+		trust.confirm(tab);
 		return undefined;
 	}
 }

@@ -12,7 +12,9 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import type { RelayLimits } from "#relay/limit";
 import type { MarketKeys } from "#relay/market/market";
+import type { Trust } from "#relay/market/trust";
 import type { Tab } from "#relay/tab/tab";
+import type { Tabs } from "#relay/tab/tabs";
 
 /** Nonces seen within the clock's window both ways: three generations of one window each, so none is forgotten early. */
 class Nonces {
@@ -49,6 +51,8 @@ export type GreeterDeps = {
 	readonly relay: KeyPair;
 	readonly clock: Clock;
 	readonly market: MarketKeys;
+	readonly tabs: Pick<Tabs, "get">;
+	readonly trust: Trust;
 	readonly limits: RelayLimits;
 	readonly owns: (id: Uint8Array) => boolean;
 };
@@ -119,13 +123,16 @@ export class Greeter {
 
 	/** Why a grant is not one to work on; undefined when it is. */
 	admit(grant: Grant): Problem | undefined {
-		const { crypto, relay, clock, market, owns } = this.deps;
+		const { crypto, relay, clock, market, owns, tabs, trust } = this.deps;
 		// its count, its vouchers and its hellos are another worker's
 		if (!owns(grant.tab)) return shardWrong(grant.tab);
 		const refused = admitGrant(grant, relay.publicKey, clock.nowMs());
 		if (refused) return refused;
 		const unknown = verifyGrant(crypto, grant, market.keys);
-		if (unknown?.problem !== "grant-unknown-market" || !market.isRoot(grant.market)) return unknown;
+		if (!unknown) return trust.admit(grant, tabs.get(toHex(grant.tab)));
+		if (unknown.problem !== "grant-unknown-market" || !market.isRoot(grant.market)) return unknown;
+		// asking again does not help: what was signed after the key's end is nobody's
+		if (market.hasEnded(grant.keyId)) return unknown;
 		// our market, but a key that we have not heard of: ask, and let the client try again
 		void market.refreshSoon();
 		return { ...unknown, retry: true, retryAfterMs: 2_000 };

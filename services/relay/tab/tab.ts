@@ -5,7 +5,7 @@
 
 import type { Grant } from "#contracts/grant";
 import type { Crypto, KeyPair } from "#contracts/identity";
-import { type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import { type Claim, signUsage, type Usage } from "#contracts/redemption";
 import { type Traffic, within } from "#contracts/tariff";
 import { advances, NO_TOTALS, type Totals, type Voucher, verifyVoucher } from "#contracts/voucher";
@@ -17,7 +17,22 @@ import { Meter } from "./meter.ts";
 export type Credit = { readonly advanced: boolean } | Problem;
 
 /** What a tab needs of its relay. */
-export type TabDeps = { readonly crypto: Crypto; readonly till: Till; readonly relay: KeyPair };
+export type TabDeps = {
+	readonly crypto: Crypto;
+	readonly till: Till;
+	readonly relay: KeyPair;
+	readonly trust: TabTrust;
+};
+
+/** How far tabs are believed before the market has confirmed them (market/trust.ts). */
+export type TabTrust = {
+	/** Before a voucher counts: undefined when it may, why not, or the market's answer to wait for. */
+	credit(tab: Tab, nanos: bigint): Problem | Promise<Problem | undefined> | undefined;
+	/** Counts what a tab may use by now that nobody has confirmed. */
+	count(tab: Tab, nanos: bigint): void;
+	/** A tab that is no more here counts no more. */
+	forget(tab: Tab): void;
+};
 
 /** A tab. */
 export class Tab {
@@ -28,6 +43,8 @@ export class Tab {
 	connections = 0;
 	/** What the market has confirmed as paid. */
 	redeemed: Totals = NO_TOTALS;
+	/** Whether the market has paid on it, or said that it granted it. */
+	granted: boolean;
 	/** When its claim may be posted again after the market refused it. */
 	retryAtMs = 0;
 	private readonly deps: TabDeps;
@@ -47,6 +64,8 @@ export class Tab {
 		this.deps = deps;
 		this.durable = row?.voucher;
 		this.redeemed = row?.redeemed ?? NO_TOTALS;
+		this.granted = row?.receipt !== undefined;
+		if (!this.granted && row?.voucher) deps.trust.count(this, row.voucher.nanos);
 		const paid = row?.voucher ?? NO_TOTALS;
 		// after a crash nobody knows: what was paid ahead counts as used, at most a step
 		const used = row?.used && within(row.used, paid) ? row.used : paid;
@@ -122,19 +141,30 @@ export class Tab {
 		if (this.finished) return problem("tab-finished");
 		const refused = verifyVoucher(this.deps.crypto, this.grant, voucher);
 		if (refused) return refused;
+		const doubt = this.granted ? undefined : this.deps.trust.credit(this, voucher.nanos);
+		if (isProblem(doubt)) return doubt;
 		this.offered = voucher;
-		this.commit = this.put(voucher);
+		this.commit = doubt ? doubt.then((refusal) => this.putUnless(refusal, voucher)) : this.put(voucher);
 		return this.commit;
+	}
+
+	private putUnless(refusal: Problem | undefined, voucher: Voucher): Promise<Credit> | Credit {
+		if (!refusal) return this.put(voucher);
+		this.noMoreUnderWay(voucher);
+		return refusal;
+	}
+
+	private noMoreUnderWay(voucher: Voucher): void {
+		if (this.offered !== voucher) return;
+		this.offered = undefined;
+		this.commit = undefined;
 	}
 
 	private async put(voucher: Voucher): Promise<Credit> {
 		passFaultPoint("relay:before-till");
 		const answer = await this.deps.till.put(this.row(voucher, undefined, false)).catch(() => "disk" as const);
 		passFaultPoint("relay:after-till");
-		if (this.offered === voucher) {
-			this.offered = undefined;
-			this.commit = undefined;
-		}
+		this.noMoreUnderWay(voucher);
 		if (answer === "disk") return problem("disk", "The voucher could not be written down, so it does not count.");
 		if (advances(voucher, this.durable ?? NO_TOTALS)) {
 			this.durable = voucher;

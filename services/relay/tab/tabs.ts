@@ -93,7 +93,10 @@ export class Tabs {
 	/** Forgets tabs that are settled, or so long past their deadline that no market pays for them. */
 	async forget(nowMs: number): Promise<void> {
 		const done = [...this.tabs.values()].filter((tab) => tab.done(nowMs, LATE_MS));
-		for (const tab of done) this.tabs.delete(tab.id);
+		for (const tab of done) {
+			this.tabs.delete(tab.id);
+			this.deps.trust.forget(tab);
+		}
 		const kept = done.filter((tab) => this.deps.till.rows.has(tab.id)).map((tab) => tab.id);
 		if (kept.length > 0) await this.deps.till.drop(kept);
 	}
@@ -115,6 +118,7 @@ export class Tabs {
 			if (this.forgottenNanos + nanos > FORGOTTEN_NANOS_MAX) break;
 			this.forgottenNanos += nanos;
 			this.tabs.delete(tab.id);
+			this.deps.trust.forget(tab);
 			gone.push(tab.id);
 		}
 		if (gone.length > 0) void this.deps.till.drop(gone.filter((id) => this.deps.till.rows.has(id)));

@@ -104,7 +104,12 @@ async function start(
 		termsOf: (worker) => ({
 			share: { worker, workers },
 			// all workers work with the market that the first answer showed
-			config: { ...config, data: folders[worker], marketKey: market.root },
+			config: {
+				...config,
+				data: folders[worker],
+				marketKey: market.root,
+				unconfirmedNanos: config.unconfirmedNanos / BigInt(workers),
+			},
 			folder: config.data,
 			url,
 			caps: sharesOf(caps.now, states)[worker] ?? caps.now,
