@@ -53,7 +53,9 @@ describe("an operator's payouts at the market's door", () => {
 	const newest = async () => (await payouts().show.query()).newest;
 	beforeEach(async () => {
 		rail = new DoubleRail();
-		market = await startTestMarket({}, { rails: [rail], rates: testRates, lightning: new DoubleLightning() });
+		const clock = heldClock();
+		const lightning = new DoubleLightning(() => clock.nowMs());
+		market = await startTestMarket({}, { clock, rails: [rail], rates: testRates, lightning });
 		relay = new TestRelay(market);
 		await earn(market, relay, 10n);
 	});

@@ -104,7 +104,7 @@ async function firstProcess(till: Till, fuse: Fuse, by: "click" | "schedule", cl
 		frozen: new Set<string>(),
 		book: fuse.through(till.book, BOOK),
 		rails: [fuse.through(till.rail, ["quote", "pay", "payment"])],
-		lightning: fuse.through(new DoubleLightning(), ["invoiceFrom"]),
+		lightning: fuse.through(new DoubleLightning(() => clock.nowMs()), ["invoiceFrom"]),
 	};
 	const payouts = makePayouts(parts);
 	try {

@@ -234,7 +234,9 @@ describe("threat 19: a payout", () => {
 	it("is retried after a time-out: the same name is the same payout, and nothing is sent again", async () => {
 		const till = await ready();
 		till.rail.fates.push("sends, and the answer is lost");
-		till.rail.away = true;
+		till.rail.onPay = () => {
+			till.rail.away = true;
+		};
 		const payout = await till.click({ name: "first" });
 		assert.equal(payout.course.state, "unknown");
 		assert.equal((await till.click({ name: "first" })).id, payout.id);
@@ -249,6 +251,22 @@ describe("threat 19: a payout", () => {
 		await holds(till, ended);
 	});
 
+	it("is not begun while the rail is away: it waits, or its money is back, and nothing has to be found out", async () => {
+		const till = await ready();
+		till.rail.away = true;
+		const payout = await till.click({ name: "first" });
+		assert.deepEqual([payout.course.state, payout.course.why], ["reserved", "The node is away."]);
+		till.rail.away = false;
+		assert.equal((await till.end(payout.id)).course.state, "sent");
+		assert.equal(till.rail.told.length, 1);
+		till.rail.away = true;
+		const second = await till.end((await till.click({ name: "second" })).id);
+		assert.deepEqual([second.course.state, second.course.why], ["failed", "The node is away."]);
+		assert.equal(till.rail.told.length, 1);
+		assert.equal((await till.money()).leaving, 0n);
+		await till.audit();
+	});
+
 	it("hangs at the rail: it is asked about after a minute, and not sent again", async () => {
 		const till = await ready();
 		till.rail.onPay = () => new Promise(() => {});
@@ -258,7 +276,7 @@ describe("threat 19: a payout", () => {
 		assert.equal((await payoutOf(till, id))?.course.state, "sending");
 		till.rail.hint(id);
 		for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
-		assert.equal(till.rail.asked, 0, "nobody asks about what is being told");
+		assert.equal(till.rail.asked, 1, "it is asked before it is told, and not while it is");
 		await till.clock.advance(60_000);
 		assert.equal((await going).course.state, "unknown");
 		const ended = await till.end(id);
@@ -393,6 +411,8 @@ describe("threat 19: a payout", () => {
 		assert.equal(refused(none).problem, "malformed");
 		const ended = till.lightning.invoice(1_000_000n, till.clock.nowMs() + 30_000);
 		assert.match(refused(await askPayout(till, OPERATOR, { name: "fourth", invoice: ended })).detail, /about to/);
+		const endless = till.lightning.invoice(1_000_000n, till.clock.nowMs() + 32 * DAY_MS);
+		assert.equal(refused(await askPayout(till, OPERATOR, { name: "endless", invoice: endless })).problem, "malformed");
 		const own = till.lightning.invoice(1_000_000n);
 		const { paymentHash } = fine(till.lightning.readInvoice(own));
 		const row = {

@@ -143,7 +143,9 @@ describe("a rail and the ledger", () => {
 
 	it("differ by a payout of which nobody knows what became", async () => {
 		out.fates.push("sends, and the answer is lost");
-		out.away = true;
+		out.onPay = () => {
+			out.away = true;
+		};
 		const { course } = await payout();
 		assert.equal(course.state, "unknown");
 		out.away = false;

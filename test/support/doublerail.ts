@@ -147,9 +147,14 @@ export class DoubleLightning implements Lightning {
 	/** by how much their invoices are over another amount */
 	wrongBy = 0n;
 	#made = 0;
+	readonly #nowMs: () => number;
 
-	/** An invoice over so much. */
-	invoice(amountMsat: bigint, expiresAtMs = Number.MAX_SAFE_INTEGER): string {
+	constructor(nowMs: () => number = Date.now) {
+		this.#nowMs = nowMs;
+	}
+
+	/** An invoice over so much; without an end of its own it always has an hour left. */
+	invoice(amountMsat: bigint, expiresAtMs = 0): string {
 		this.#made += 1;
 		return `lntest.${this.#made}.${amountMsat}.${expiresAtMs}`;
 	}
@@ -160,7 +165,7 @@ export class DoubleLightning implements Lightning {
 		return {
 			amountMsat: BigInt(found[1] ?? 0),
 			paymentHash: createHash("sha256").update(text).digest("hex"),
-			expiresAtMs: Number(found[2]),
+			expiresAtMs: Number(found[2]) || this.#nowMs() + 3_600_000,
 		};
 	}
 

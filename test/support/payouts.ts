@@ -51,7 +51,7 @@ export function openTill(
 ): Till {
 	const clock = given.clock ?? heldClock();
 	const rail = given.rail ?? new DoubleRail();
-	const lightning = new DoubleLightning();
+	const lightning = new DoubleLightning(() => clock.nowMs());
 	const book = given.book ?? openMemoryBook();
 	const parts = {
 		book,

@@ -32,7 +32,7 @@ const TELL_MS = 60_000;
 const ASK_MS = 30_000;
 /** Steps of one payout in one go: reserved, told, asked, and again those that somebody else took. */
 const STEPS_MAX = 12;
-/** How often setting money aside is tried while an address or a rate cannot be had: a quarter of an hour, then its owner is told. */
+/** How often a payout is tried while an address, a rate or the rail cannot be had: a quarter of an hour, then its owner is told. */
 const TRIES_MAX = 6;
 /** How long after the first try the next one comes, doubling. */
 const TRY_AGAIN_MS = 30_000;
@@ -133,11 +133,11 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 		if ((await write(decided)) === "short") await refuse(payout, problem("balance-short"));
 	}
 
-	/** What cannot go: tried again for a while when that may help and nothing was moved yet. */
+	/** What cannot go: tried again for a while when that may help; the rail was not told. */
 	async function refuse(payout: Payout, refused: Problem): Promise<void> {
 		const atMs = clock.nowMs();
 		const tries = payout.tries + 1;
-		if (refused.retry && refused.problem !== "destination-waits" && tries < TRIES_MAX && !payout.terms) {
+		if (refused.retry && refused.problem !== "destination-waits" && tries < TRIES_MAX) {
 			const dueMs = atMs + TRY_AGAIN_MS * 2 ** payout.tries;
 			const course = { ...payout.course, why: refused.detail };
 			await write({ rows: [writePayout({ ...payout, tries, dueMs, course })] });
@@ -149,13 +149,18 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 	async function send(payout: Payout, rail: Rail): Promise<void> {
 		const destination = await refuseGoing(parts, payout);
 		if (isProblem(destination)) return refuse(payout, destination);
+		const order = orderOf(payout);
+		// a rail that is away is not told: it would not be known what it made of that until the invoice had ended
+		const before = await answered(() => rail.payment(order), ASK_MS);
+		if (stopping) return;
+		if (isProblem(before)) return refuse(payout, before);
 		const begunAtMs = clock.nowMs();
 		const begun = happen(payout, { is: "begun", atMs: begunAtMs }, { atMs: begunAtMs, dueMs: begunAtMs + TELL_MS });
 		// the destination is written too, as it is: whoever changes it at this moment is either before this payout or after it, never beside it
 		const rows = [...(begun.change.rows ?? []), writeDestination(destination)];
 		if ((await write({ rows })) !== "done") return;
 		if (!mayTell(clock.nowMs() - begunAtMs)) return;
-		const says = await answered(() => rail.pay(orderOf(payout)), TELL_MS);
+		const says = await answered(() => rail.pay(order), TELL_MS);
 		const atMs = clock.nowMs();
 		await write(happen(begun.payout, { is: "told", says }, { atMs, dueMs: atMs }).change);
 	}

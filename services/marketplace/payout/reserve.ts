@@ -28,6 +28,8 @@ export type Parts = {
 
 /** An invoice that ends sooner than this is not paid: the payment needs a while on its way. */
 const INVOICE_LEFT_MS = 60_000;
+/** One that ends later is not paid either: an order that got lost on its way holds its money back until its invoice has ended. */
+const INVOICE_LEFT_MS_MAX = 31 * 86_400_000;
 
 /** Where an account is paid. */
 export async function destinationOf({ book }: Pick<Parts, "book">, account: string): Promise<Destination | undefined> {
@@ -96,8 +98,10 @@ export function readBrought(
 	if (isProblem(read)) return read;
 	const { amountMsat, paymentHash, expiresAtMs } = read;
 	if (amountMsat === undefined) return problem("malformed", "The invoice must say over how much it is.");
-	if (expiresAtMs - clock.nowMs() < INVOICE_LEFT_MS)
-		return problem("malformed", "The invoice has ended or is about to; bring a new one.");
+	const leftMs = expiresAtMs - clock.nowMs();
+	if (leftMs < INVOICE_LEFT_MS) return problem("malformed", "The invoice has ended or is about to; bring a new one.");
+	if (leftMs > INVOICE_LEFT_MS_MAX)
+		return problem("malformed", "The invoice can be paid for more than a month; bring one that ends sooner.");
 	return { amountMsat, paymentHash };
 }
 
