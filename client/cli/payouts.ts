@@ -34,7 +34,9 @@ export function sayPayout(payout: PayoutJson): string {
 	const [all, arrived, market, rail] = [gross, net, marketFee, railFee].map((nanos) =>
 		formatDollars(BigInt(nanos ?? "0")),
 	);
-	return `${arrived} arrived at ${whereOf(payout)}: ${all} less ${market} for the market's exchange and ${rail} for the rail`;
+	const over = BigInt(payout.over ?? "0");
+	const more = over > 0n ? ` (the market bore ${formatDollars(over)} more that the rail took beyond its ceiling)` : "";
+	return `${arrived} arrived at ${whereOf(payout)}: ${all} less ${market} for the market's exchange and ${rail} for the rail${more}`;
 }
 
 export const payoutHeads = [

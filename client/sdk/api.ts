@@ -126,6 +126,8 @@ export type PayoutJson = {
 	marketFee: Nanos | null;
 	railFee: Nanos | null;
 	net: Nanos | null;
+	/** Taken by the rail beyond its ceiling: the market bore it, and it is no part of gross. */
+	over: Nanos | null;
 	proof: string | null;
 	endedAtMs: number | null;
 	/** Why it failed, or what it waits for. */

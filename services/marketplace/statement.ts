@@ -10,6 +10,7 @@ import {
 	leavingAccount,
 	MARKET_FEES,
 	MARKET_RATE,
+	OVERRUN,
 	owedAccount,
 	payerAccount,
 	RISK,
@@ -42,6 +43,7 @@ const MARKET_PURSES: Purses = {
 	commons: COMMONS,
 	risk: RISK,
 	lent: RISK_LENT,
+	overrun: OVERRUN,
 };
 
 /** One page of an account's lines with positions above `after`: `limit` transfers at most. The next page begins after the last line's position. */
@@ -49,7 +51,7 @@ export function linesOf(ledger: Ledger, account: string, after: number, limit: n
 	return pageOf(ledger, pursesOf(account), after, limit);
 }
 
-/** The same for the market. `gross` is what came to the purse; a fee's own purse shows it as `net`, not as a fee again. */
+/** The same for the market. `gross` is what came to the purse; a fee's own purse shows it as `net`, not as a fee again; a rail's fee is what it took beyond its ceiling. */
 export function marketLinesOf(ledger: Ledger, after: number, limit: number): Promise<StatementLine[]> {
 	return pageOf(ledger, MARKET_PURSES, after, limit);
 }
@@ -95,7 +97,8 @@ function linesOfTransfer(
 	return own.map((part) => {
 		const [marketFee, solidarityFee, exchangeFee] =
 			part === main ? [kept(MARKET_FEES), kept(COMMONS), kept(MARKET_RATE)] : [0n, 0n, 0n];
-		const railFee = part === main && !("commons" in purses) ? taken : 0n;
+		const beyond = part.purse === "overrun" ? -part.net : 0n;
+		const railFee = "overrun" in purses ? beyond : part === main ? taken : 0n;
 		const gross = part.net + marketFee + solidarityFee + exchangeFee + railFee;
 		return { position, atMs, id, cause, ...part, gross, marketFee, solidarityFee, exchangeFee, railFee };
 	});

@@ -11,6 +11,7 @@ import { readTarget } from "#marketplace/payout/destination";
 import { openLightning } from "#marketplace/payout/lightning";
 import { billOfPayout, type Payout } from "#marketplace/payout/payout";
 import { makePayouts, type Payouts } from "#marketplace/payout/payouts";
+import { nanosOfMsat } from "#marketplace/rate/rate";
 import { heldClock } from "#test/support/clock";
 import { DoubleRail } from "#test/support/doublerail";
 import { makeInvoice } from "#test/support/lightning/invoice";
@@ -51,9 +52,9 @@ function atBegin(till: Till, leave: (go: () => Promise<Outcome[]>) => Promise<Ou
 /** Ten dollars are there or on their way, or what is missing was paid once. */
 async function holds(till: Till, payout: Payout): Promise<void> {
 	await till.audit();
-	const { earned, leaving, out, rate } = await till.money();
+	const { earned, leaving, out, rate, overrun } = await till.money();
 	assert.equal(leaving, 0n);
-	assert.equal(earned + out + rate, usd(10));
+	assert.equal(earned + out + rate + overrun, usd(10));
 	assert.equal(till.rail.paid.length, payout.course.state === "sent" ? 1 : 0);
 	if (payout.course.state !== "sent") assert.equal(earned, usd(10), "all of it is back");
 }
@@ -122,14 +123,30 @@ describe("a payout", () => {
 		assert.equal((await till.click({ name: "second" })).course.state, "sent");
 	});
 
-	it("charges the operator no more than the ceiling when a rail takes more than it may", async () => {
+	it("charges the operator no more than the ceiling when a rail takes more than it may: the market's owner owes the rest", async () => {
 		const till = await ready();
 		till.rail.fee = 10n ** 9n;
 		const payout = await till.click({ name: "first" });
 		const bill = billOfPayout(payout) ?? assert.fail();
-		assert.equal(bill.rest, 0n);
-		assert.equal(bill.over, 10n ** 9n - (payout.terms?.feeMax ?? 0n));
+		const { exchange, feeMax, reserved } = payout.terms ?? assert.fail();
+		assert(exchange.unit === "msat");
+		const beyond = 10n ** 9n - feeMax;
+		assert.equal(bill.over, nanosOfMsat(beyond, { ...exchange.rate, spreadPpm: 0 }, "out"));
+		assert.deepEqual([bill.gross, bill.rest], [reserved, 0n]);
+		assert.equal(bill.gross, bill.net + bill.railFee + bill.marketFee, "no part of it is the operator's");
+		const { overrun, rate, out } = await till.money();
+		assert.deepEqual([overrun, rate], [-bill.over, bill.marketFee], "what the spread brought is not touched");
+		assert.equal(out, bill.net + bill.railFee + bill.over, "the world has all that left");
 		await holds(till, payout);
+	});
+
+	it("of which the rail says that it took a hundred times as much is not believed: somebody must look at it", async () => {
+		const till = await ready();
+		till.rail.fee = 10n ** 15n;
+		const payout = await till.click({ name: "first" });
+		assert.equal(payout.course.state, "unknown");
+		assert.match(payout.course.why ?? "", /a fee that can be none/);
+		assert.equal((await till.money()).overrun, 0n);
 	});
 
 	it("by a rail that only makes small payments comes in several, one after the other", async () => {

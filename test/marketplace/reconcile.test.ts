@@ -43,6 +43,7 @@ beforeEach(async () => {
 	lies = new Map();
 	rail = scriptedRail({
 		ranges: { in: { min: 1_000n, max: 10n ** 12n }, out: { min: 1_000n, max: 10n ** 12n } },
+		quote: async (way) => ({ fee: 0n, isAbout: way === "out" }),
 		pay: (order) => out.pay(order),
 		payment: async (order) => lies.get(order.id) ?? (await out.payment(order)),
 		balance: async () => {
@@ -139,6 +140,16 @@ describe("a rail and the ledger", () => {
 		assert(said?.state === "paid");
 		rail.said.set(reference, { ...said, fee: 700n });
 		only(await look(), true, /A fee: the rail took 700 for it, and the ledger counted 0/);
+	});
+
+	it("agree on a fee beyond its ceiling, which the ledger has too: it is said, and that the market bore it", async () => {
+		await deposit();
+		out.fee = 700_000n;
+		const { terms } = await payout();
+		assert.ok(terms && terms.feeMax < out.fee);
+		const found = await look();
+		only(found, true, /An overrun: the rail took 700000 for it, of \d+ allowed/);
+		assert.deepEqual([found.explained, found.rails[0]?.beyond], [1, 0n]);
 	});
 
 	it("differ by a payout of which nobody knows what became", async () => {

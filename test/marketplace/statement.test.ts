@@ -78,6 +78,28 @@ describe("a statement", () => {
 		assert.deepEqual([net(lines, "earned"), net(lines, "leaving")], [earned, leaving]);
 	});
 
+	it("of an overrun: the operator's shows the ceiling, and the market's what the rail took beyond it, once", async () => {
+		till.rail.fee = 1_000_000_000n;
+		await till.earn(usd(10));
+		await till.goTo();
+		const payout = await till.click({ name: "first" });
+		const bill = billOfPayout(payout);
+		assert(bill && bill.over > 0n);
+		const own = await all();
+		holds(own);
+		const sent = own.find(({ id, purse }) => id === `payout:${payout.id}:sent` && purse === "leaving");
+		assert.deepEqual([sent?.exchangeFee, sent?.railFee], [bill.marketFee, bill.railFee]);
+		const lines = await marketLinesOf(till.book, 0, 200);
+		holds(lines);
+		assert.deepEqual(
+			lines.map(({ purse, gross, railFee, net: nanos }) => [purse, gross, railFee, nanos]),
+			[
+				["exchange", bill.marketFee, 0n, bill.marketFee],
+				["overrun", 0n, bill.over, -bill.over],
+			],
+		);
+	});
+
 	it("of a payer shows what the spread kept of a Lightning deposit", async () => {
 		await deposit({}, 0n);
 		const [line, ...more] = await all(ADA);

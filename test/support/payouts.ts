@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { amount } from "#contracts/amount";
 import { openSilentLog } from "#host/log";
 import type { Book } from "#marketplace/ledger/book";
-import { earnedAccount, leavingAccount, MARKET_RATE, WORLD_PLAY } from "#marketplace/ledger/chart";
+import { earnedAccount, leavingAccount, MARKET_RATE, OVERRUN, WORLD_PLAY } from "#marketplace/ledger/chart";
 import { openMemoryBook } from "#marketplace/ledger/memory";
 import { type Ask, askPayout, payoutOf, setWishes } from "#marketplace/payout/ask";
 import { checkPayouts } from "#marketplace/payout/check";
@@ -34,8 +34,8 @@ export type Till = Parts & {
 	click(ask: Ask): Promise<Payout>;
 	/** lets time pass until a payout has ended */
 	end(id: string): Promise<Payout>;
-	/** what stands where: earned, leaving, and what is out in the world */
-	money(account?: string): Promise<{ earned: bigint; leaving: bigint; out: bigint; rate: bigint }>;
+	/** what stands where: earned, leaving, what is out in the world, and what of it a rail took beyond its ceiling */
+	money(account?: string): Promise<{ earned: bigint; leaving: bigint; out: bigint; rate: bigint; overrun: bigint }>;
 	/** proves the book */
 	audit(): Promise<void>;
 };
@@ -101,8 +101,10 @@ export function openTill(
 				"world:lightning",
 				"world:card",
 				MARKET_RATE,
+				OVERRUN,
 			]);
-			return { earned, leaving, out: (out[0] ?? 0n) + (out[1] ?? 0n), rate: out[2] ?? 0n };
+			const [lightning = 0n, card = 0n, rate = 0n, overrun = 0n] = out;
+			return { earned, leaving, out: lightning + card, rate, overrun };
 		},
 		audit: async () => {
 			const report = await book.audit([checkPayouts]);

@@ -58,6 +58,8 @@ function showPayout(payout: Payout) {
 		marketFee: nanos(bill?.marketFee),
 		railFee: nanos(bill?.railFee),
 		net: nanos(bill?.net),
+		/** taken by the rail beyond its ceiling: the market bore it */
+		over: nanos(bill?.over),
 		/** a payment's preimage, a transfer's id */
 		proof: course.paid?.proof ?? null,
 		endedAtMs: course.paid?.atMs ?? null,

@@ -87,7 +87,7 @@ export function holdPayout({ course, terms }: Payout, said: PaymentState | Probl
 					"Another amount left at the rail than the ledger paid out.",
 					off > 0n ? { less: off } : { more: -off },
 				);
-			return feeOf(said.fee, course.paid?.fee ?? 0n);
+			return feeOf(said.fee, course.paid?.fee ?? 0n) ?? beyondCeiling(said.fee, terms?.feeMax ?? said.fee);
 		}
 		case "sending":
 		case "unknown":
@@ -120,6 +120,15 @@ function feeOf(now: bigint, counted: bigint): Held | undefined {
 	if (now === counted) return undefined;
 	const says = `A fee: the rail took ${now} for it, and the ledger counted ${counted}.`;
 	return { explained: true, says, ...(now > counted ? { less: now - counted } : { more: counted - now }) };
+}
+
+/** A fee beyond what the rail was allowed. It is in the ledger, and the market bore it. */
+function beyondCeiling(fee: bigint, most: bigint): Held | undefined {
+	if (fee <= most) return undefined;
+	return {
+		explained: true,
+		says: `An overrun: the rail took ${fee} for it, of ${most} allowed; the market bore the rest.`,
+	};
 }
 
 function wrong(says: string, by: { more?: bigint; less?: bigint } = {}): Held {

@@ -9,7 +9,7 @@ import { type Deposit, readDeposit, referenceKey } from "#marketplace/funding/de
 import { creditFor } from "#marketplace/funding/exchange";
 import { MONTHLY_LOOK_MS } from "#marketplace/funding/monthly";
 import type { Book, RecordRow, RecordTable } from "#marketplace/ledger/book";
-import { billOfPayout, orderOf, type Payout, readPayout } from "#marketplace/payout/payout";
+import { billOfPayout, leftOf, orderOf, type Payout, readPayout } from "#marketplace/payout/payout";
 import type { Rail, RailBalance, RailUnit } from "#marketplace/rail/rail";
 import { type Held, holdDeposit, holdPayout } from "./hold.ts";
 import { holdWorlds } from "./worlds.ts";
@@ -181,7 +181,7 @@ async function holdPayouts(order: ReconcileOrder, watched: Map<string, Tally>, f
 			sums.payouts += 1;
 			sums.wentOut += terms.amount + course.paid.fee;
 			const bill = billOfPayout(payout);
-			sums.nanos -= bill ? bill.net + bill.railFee : 0n;
+			sums.nanos -= bill ? leftOf(bill) : 0n;
 		}
 		if (!terms || payout.to === undefined || paidBefore(payout, order.sinceMs)) return;
 		const said = await ask(sums, () => sums.rail.payment(orderOf(payout)));

@@ -4,7 +4,7 @@ import { formatDollars } from "#contracts/amount";
 import { readDeposit, referenceKey } from "#marketplace/funding/deposit";
 import type { Book } from "#marketplace/ledger/book";
 import type { KeptTransfer } from "#marketplace/ledger/transfer";
-import { billOfPayout, readPayout } from "#marketplace/payout/payout";
+import { billOfPayout, leftOf, readPayout } from "#marketplace/payout/payout";
 import type { Rail } from "#marketplace/rail/rail";
 
 type Reads = Pick<Book, "transfers" | "record">;
@@ -59,7 +59,7 @@ async function whyMoved(
 		const row = await ledger.record("payouts", payoutId);
 		const bill = row && billOfPayout(readPayout(row));
 		if (!bill) return `${size} left by transfer ${id}, and no payout of that id was sent.`;
-		const paid = bill.net + bill.railFee;
+		const paid = leftOf(bill);
 		return moved === paid
 			? undefined
 			: `${size} left by transfer ${id}, and its payout came to ${formatDollars(paid)}.`;

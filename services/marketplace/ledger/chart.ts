@@ -14,6 +14,11 @@ export const CHART: readonly Line[] = [
 	{ name: "world:lightning", mayOwe: true, says: "what came in and went out by Lightning" },
 	{ name: "world:card", mayOwe: true, says: "what came in by card and went out to bank accounts" },
 	{ name: "world:owed:<account>", mayOwe: true, says: "what an account owes after a payment was taken back" },
+	{
+		name: "world:overrun",
+		mayOwe: true,
+		says: "what rails took for payouts beyond their ceiling: the market's owner owes it",
+	},
 	{ name: "payer:<account>", mayOwe: false, says: "what an account can spend" },
 	{ name: "payer:<account>:fresh", mayOwe: false, says: "the same, by a card whose payment can still be taken back" },
 	{ name: "hold:<tab>", mayOwe: false, says: "reserved for a tab: what is left of its cap and fees" },
@@ -47,6 +52,9 @@ export const WORLD_CARD = "world:card";
 export const RISK = "risk";
 /** What of it stands in for what accounts owe. */
 export const RISK_LENT = "risk:lent";
+
+/** What rails took for payouts beyond their ceiling: at or below nothing. */
+export const OVERRUN = "world:overrun";
 
 /** What an account owes: at or below nothing. */
 export function owedAccount(account: string): string {

@@ -30,6 +30,8 @@ export const TELL_WITHIN_MS = 60_000;
 /** How long after a question the next one comes: doubling from the first, up to the last. */
 const LOOK_FIRST_MS = 5_000;
 const LOOK_LAST_MS = 15 * 60_000;
+/** A fee of more than so many times the payment is no fee: a rail that says so is mistaken, and a person looks at it. */
+const FEE_TIMES_MAX = 100n;
 /** What is kept of a rail's reasons: a line for a person. */
 const WHY_CHARS_MAX = 200;
 
@@ -147,6 +149,8 @@ function asked(course: Course, { says, amount, atMs }: Event & { is: "asked" }):
 		case "sent":
 			if (says.amount !== amount)
 				return { course: { ...open, state: "unknown", why: "The rail says that it sent another amount." } };
+			if (says.fee > amount * FEE_TIMES_MAX)
+				return { course: { ...open, state: "unknown", why: "The rail says that it took a fee that can be none." } };
 			return {
 				course: { ...open, state: "sent", paid: { fee: says.fee, proof: says.proof, atMs: says.atMs } },
 				move: "spend",

@@ -4,7 +4,7 @@ import { hash } from "node:crypto";
 import { type Amount, amount, formatAmount, parseAmount } from "#contracts/amount";
 import { problem } from "#contracts/problem";
 import { BookFailure, type Change, type RecordRow, type RowChange } from "#marketplace/ledger/book";
-import { earnedAccount, leavingAccount, MARKET_RATE } from "#marketplace/ledger/chart";
+import { earnedAccount, leavingAccount, MARKET_RATE, OVERRUN } from "#marketplace/ledger/chart";
 import { move } from "#marketplace/ledger/post";
 import type { Transfer } from "#marketplace/ledger/transfer";
 import type { PayOrder, RailWorld } from "#marketplace/rail/rail";
@@ -54,6 +54,11 @@ export function billOfPayout({ course, terms }: Payout): Bill | undefined {
 	return course.paid && terms && billOf(terms, course.paid.fee);
 }
 
+/** What left the market by it, in nano-dollars. */
+export function leftOf({ net, railFee, over }: Bill): bigint {
+	return net + railFee + over;
+}
+
 /** A payout after something happened to it, and the change that makes it so: record and money together. */
 export function happen(
 	payout: Payout,
@@ -85,11 +90,16 @@ function transferOf(payout: Payout, { move: kind }: Step, atMs: number): Transfe
 		]);
 	const bill = billOfPayout(payout);
 	if (!bill) throw new Error("a payout was sent that nobody paid");
-	return move(label("sent", `Paid out ${SAYS[target.kind]}`), reserved, [
-		{ account: world, nanos: amount(bill.net + bill.railFee) },
-		{ account: MARKET_RATE, nanos: bill.marketFee },
-		{ account: earned, nanos: bill.rest },
-	]);
+	return move(
+		label("sent", `Paid out ${SAYS[target.kind]}`),
+		// an overrun is a debt of the owner's and not taken from what the spread brought: that may be less, and what was sent must be written
+		[...reserved, { account: OVERRUN, nanos: bill.over }],
+		[
+			{ account: world, nanos: amount(leftOf(bill)) },
+			{ account: MARKET_RATE, nanos: bill.marketFee },
+			{ account: earned, nanos: bill.rest },
+		],
+	);
 }
 
 const SAYS = { lightning: "to a Lightning address", invoice: "by an invoice", stripe: "to a Stripe account" } as const;

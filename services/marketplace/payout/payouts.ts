@@ -174,7 +174,8 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 		log.info({ payout: payout.id, rail: rail.name, state: looked.payout.course.state }, "a payout ended");
 		if (looked.payout.course.paid) await lookSoon(parts, looked.payout);
 		const over = billOfPayout(looked.payout)?.over ?? 0n;
-		if (over > 0n) log.warn({ payout: payout.id, rail: rail.name, over: `${over}` }, "a rail took more than its limit");
+		if (over > 0n)
+			log.warn({ payout: payout.id, rail: rail.name, nanos: `${over}` }, "a rail took more than its ceiling");
 	}
 
 	/** An answer in time, or that there was none; a rail that throws has said nothing. */

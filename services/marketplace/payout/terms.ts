@@ -30,8 +30,8 @@ export type Bill = {
 	readonly net: Amount;
 	/** of what was reserved, what goes back */
 	readonly rest: Amount;
-	/** what the rail took over its limit, in its unit: the market bears it */
-	readonly over: bigint;
+	/** what the rail took beyond its ceiling: the market bears it, and it is no part of gross */
+	readonly over: Amount;
 };
 
 /** Wallets and addresses know no parts of a satoshi. */
@@ -83,7 +83,7 @@ export function billOf({ exchange, reserved, amount: units, feeMax }: Terms, fee
 	const marketFee = exchange.unit === "msat" ? spreadOfMsat(units + charged, exchange.rate, "out") : amount(0n);
 	const net = worthOf(units, exchange);
 	const railFee = amount(gross - marketFee - net);
-	return { gross, marketFee, railFee, net, rest: amount(reserved - gross), over: fee - charged };
+	return { gross, marketFee, railFee, net, rest: amount(reserved - gross), over: worthOf(fee - charged, exchange) };
 }
 
 function outside({ range, exactly }: Wish, exchange: Exchange): Problem {
