@@ -11,6 +11,8 @@ function whereOf({ kind, to }: Pick<PayoutJson, "kind" | "to">): string {
 	return to === "" ? "invoices that you bring" : `${to.slice(0, 16)}…`;
 }
 
+const WAYS = { lightning: "Lightning addresses", invoice: "invoices", stripe: "Stripe accounts" } as const;
+
 /** How somebody is paid. */
 export function planLines(plan: PayoutPlanJson): string[] {
 	const { destination, schedule, threshold, feeMaxPpm, leaving, newest, ways } = plan;
@@ -23,7 +25,8 @@ export function planLines(plan: PayoutPlanJson): string[] {
 	lines.push(`at most     ${feeMaxPpm / 10_000} % for the rail`);
 	if (BigInt(leaving) > 0n) lines.push(`on its way  ${formatDollars(BigInt(leaving))}`);
 	if (newest) lines.push(`newest      ${sayPayout(newest)}`);
-	lines.push(`this market pays ${ways.length > 0 ? `by ${ways.join(", ")}` : "nothing out now"}`);
+	const open = ways.map(({ kind, rail }) => `${WAYS[kind]} by ${rail}`);
+	lines.push(`this market pays ${open.length > 0 ? `to ${open.join(", to ")}` : "nothing out now"}`);
 	return lines;
 }
 
@@ -36,7 +39,7 @@ export function sayPayout(payout: PayoutJson): string {
 	);
 	const over = BigInt(payout.over ?? "0");
 	const more = over > 0n ? ` (the market bore ${formatDollars(over)} more that the rail took beyond its ceiling)` : "";
-	return `${arrived} arrived at ${whereOf(payout)}: ${all} less ${market} for the market's exchange and ${rail} for the rail${more}`;
+	return `${arrived} arrived at ${whereOf(payout)} by ${payout.rail}: ${all} less ${market} for the market's exchange and ${rail} for the rail${more}`;
 }
 
 export const payoutHeads = [
@@ -44,6 +47,7 @@ export const payoutHeads = [
 	"payout",
 	"state",
 	"to",
+	"rail",
 	"gross",
 	"market fee",
 	"rail fee",
@@ -60,6 +64,7 @@ export function payoutRow(payout: PayoutJson): string[] {
 		payout.payout.slice(0, 8),
 		payout.state,
 		whereOf(payout),
+		payout.rail,
 		...[gross, marketFee, railFee, net].map(money),
 		payout.state === "sent" ? "" : (payout.why ?? ""),
 	];

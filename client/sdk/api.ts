@@ -146,8 +146,8 @@ export type PayoutPlanJson = {
 	dueMs: number;
 	leaving: Nanos;
 	newest: PayoutJson | null;
-	/** How this market pays out now. */
-	ways: PayoutKind[];
+	/** How this market pays out now, and the rail that does. */
+	ways: { kind: PayoutKind; rail: string }[];
 };
 
 /** A page's place and length. */

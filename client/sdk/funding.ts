@@ -38,6 +38,7 @@ export type Funding = {
 	readonly id: string;
 	readonly state: DepositJson["state"];
 	readonly quote: FundingQuote;
+	readonly startedMs: number;
 	readonly payUntilMs: number;
 	/** How to pay; undefined when nobody should (any more). */
 	readonly pay: NonNullable<DepositJson["pay"]> | undefined;
@@ -181,18 +182,19 @@ function readQuote(quote: QuoteJson): FundingQuote {
 }
 
 function readDeposit(deposit: DepositJson): Funding {
-	const { id, state, quote, payUntilMs, pay, came, says, monthly, of } = deposit;
+	const { id, state, quote, startedMs, payUntilMs, pay, came, says, monthly, of } = deposit;
 	return {
-		id,
+		id: plainDetail(id),
 		state,
 		quote: readQuote(quote),
+		startedMs,
 		payUntilMs,
 		pay: pay === null ? undefined : readPay(pay),
 		credited: came === null ? undefined : money(came.credited),
 		fee: came === null ? undefined : units(came.fee),
 		refund: came?.refund ? { ...came.refund, amount: money(came.refund.amount) } : undefined,
 		monthly: monthly ? { ...monthly, url: readLink(monthly.url) } : undefined,
-		of: of ?? undefined,
+		of: of ? plainDetail(of) : undefined,
 		backUntilMs: came?.backUntilMs ?? undefined,
 		says: says === null ? undefined : plainDetail(says),
 	};

@@ -51,7 +51,7 @@ suite("farelay fund", () => {
 		const ran = await place.run(["fund", "1"], at("ada"));
 		assert.equal(ran.code, 2, ran.out + ran.err);
 		assert.match(ran.out, /scripted +1005\.026 sat +\$0\.00 +\$0\.00502513 +\$1\.00000087/);
-		assert.match(ran.out, /cards +\$1\.59 +about \$0\.59 +\$0\.00 +\$1\.00/);
+		assert.match(ran.out, /cards +\$1\.59 +about \$0\.59 +\$0\.00 +about \$1\.00/);
 		assert.match(ran.err, /choose one: farelay fund 1 --rail NAME/);
 		const listed = await place.done(["fund", "1", "--list"], at("ada"));
 		assert.equal((listed.rails as object[]).length, 2);

@@ -60,11 +60,11 @@ suite("farelay payout", () => {
 		assert.equal(paid.code, 0, paid.err);
 		assert.match(
 			paid.out,
-			/^\$0\.9\d+ arrived at olga@wallet\.example: \$0\.9\d+ less \$0\.0\d+ for the market's exchange/,
+			/^\$0\.9\d+ arrived at olga@wallet\.example by [a-z-]+: \$0\.9\d+ less \$0\.0\d+ for the market's exchange/,
 		);
 		const list = await run("list");
-		assert.match(list.out, /gross +market fee +rail fee +net/);
-		assert.match(list.out, /sent +olga@wallet\.example +\$0\.9\d+ +\$0\.0\d+ +\$0\.00 +\$0\.9\d+/);
+		assert.match(list.out, /rail +gross +market fee +rail fee +net/);
+		assert.match(list.out, /sent +olga@wallet\.example +[a-z-]+ +\$0\.9\d+ +\$0\.0\d+ +\$0\.00 +\$0\.9\d+/);
 		assert.match((await place.run(["earnings"], { home: "olga", market: market.url })).out, /^paid out {2}\$0\.9/m);
 	});
 

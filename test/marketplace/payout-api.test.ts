@@ -65,7 +65,7 @@ describe("an operator's payouts at the market's door", () => {
 		const fresh = await payouts().show.query();
 		assert.deepEqual(
 			[fresh.destination, fresh.threshold, fresh.feeMaxPpm, fresh.schedule, fresh.ways],
-			[null, "1000000000", 10_000, "daily", ["lightning", "invoice"]],
+			[null, "1000000000", 10_000, "daily", ["lightning", "invoice"].map((kind) => ({ kind, rail: "double" }))],
 		);
 		assert.equal((await refusedBy(payouts().now.mutate({ id: "a" }))).problem, "not-found");
 		const set = await payouts().set.mutate({ destination: { kind: "lightning", to: "Olga@Wallet.Example" } });

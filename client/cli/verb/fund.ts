@@ -1,20 +1,24 @@
-/** `farelay fund AMOUNT`: puts money on your account, by any of the ways that the market has open. */
+/** `farelay fund AMOUNT`: puts money on your account, once or every month, by any of the ways that the market has open; ends what comes every month; gives a payment back to its card. */
 
+import { cameLine, historyLines, monthlyLine, payLines, railLines, refundLine } from "#cli/deposits";
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
 import { openPerson } from "#cli/person";
 import { qrLines } from "#cli/qr";
-import { table } from "#cli/screen";
 import { type Call, textOf, type Verb } from "#cli/verb";
-import { type Amount, formatDollars, parseDollars } from "#contracts/amount";
+import { type Amount, parseDollars } from "#contracts/amount";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Client } from "#sdk/client";
 import { FarelayError } from "#sdk/error";
-import type { Funding, FundingQuote, FundingRail } from "#sdk/funding";
+import type { Funding, FundingRail } from "#sdk/funding";
 
 export const verb: Verb = {
 	summary: "puts money on your account, by Lightning, card or play money, whatever the market has open",
 	usage: [
 		"farelay fund DOLLARS [--rail NAME] [options]",
+		"farelay fund DOLLARS --monthly [--rail NAME]    so much every month, by card, until you end it",
+		"farelay fund --stop ID                          ends what comes every month",
+		"farelay fund --refund ID [DOLLARS]              gives a payment back to the card that paid it, all of it or so much, once",
+		"farelay fund --history                          every payment with its id, what came of it and what went back",
 		"",
 		"  --rail NAME      how to pay; without it play money is taken where there is some, or the only way that there is",
 		"  --list           shows the ways to pay and what each costs, and begins nothing",
@@ -28,43 +32,65 @@ export const verb: Verb = {
 		rail: { type: "string" },
 		list: { type: "boolean" },
 		"no-wait": { type: "boolean" },
+		monthly: { type: "boolean" },
+		stop: { type: "string" },
+		refund: { type: "string" },
+		history: { type: "boolean" },
 	}),
 	words: true,
 	async run(call) {
-		const amount = call.words.length === 1 ? parseDollars(call.words[0] ?? "") : undefined;
-		if (amount === undefined || amount === 0n)
-			return problem("usage", "Say how much, in dollars: farelay fund 5, or farelay fund 0.25.");
+		const asked = readAsked(call);
+		if (isProblem(asked)) return asked;
 		const person = await openPerson(call);
 		if (isProblem(person)) return person;
 		try {
-			return await fund(call, person.client, amount);
+			return await asked(person.client);
 		} catch (error) {
 			if (!(error instanceof FarelayError)) throw error;
 			const { problem: refused } = error;
-			if (refused.problem !== "rail-closed" || call.screen.json) return refused;
+			if (refused.problem !== "rail-closed" || call.screen.json || !call.words[0]) return refused;
 			return { ...refused, detail: `${refused.detail} farelay fund ${call.words[0]} --list shows the ways.` };
 		}
 	},
 };
 
+type Asked = (client: Client) => Promise<Problem | undefined>;
+
+/** One thing of those that the verb does. */
+function readAsked(call: Call): Asked | Problem {
+	const [stop, refund] = [textOf(call, "stop"), textOf(call, "refund")];
+	const { history, monthly, rail, list, id } = call.options;
+	const others = [stop, refund, history].filter((one) => one !== undefined && one !== false);
+	const [dollars, ...more] = call.words;
+	if (others.length > 1 || (others.length > 0 && (monthly || rail || list || id)) || more.length > 0)
+		return problem("usage", "These do not go together. farelay fund --help says what does.");
+	const amount = dollars === undefined ? undefined : parseDollars(dollars);
+	if (dollars !== undefined && !amount) return problem("usage", "Say how much, in dollars above nothing: 5, or 0.25.");
+	if (refund !== undefined) return (client) => giveBack(call, client, refund, amount);
+	if (others.length > 0) {
+		if (amount) return problem("usage", `"${dollars}" says nothing here. farelay fund --help says how.`);
+		return stop === undefined ? (client) => showHistory(call, client) : (client) => end(call, client, stop);
+	}
+	if (!amount) return problem("usage", "Say how much, in dollars: farelay fund 5, or farelay fund 0.25.");
+	return (client) => fund(call, client, amount);
+}
+
 async function fund(call: Call, client: Client, amount: Amount): Promise<Problem | undefined> {
 	const named = textOf(call, "rail");
-	if (named === undefined || call.options.list) {
-		const rails = await client.deposits.rails(amount);
-		if (call.options.list) {
-			call.screen.answer({ amount, rails }, listed(rails));
-			return undefined;
-		}
-		const chosen = choose(rails);
-		if (chosen !== undefined) return await pay(call, client, amount, chosen);
-		for (const line of listed(rails)) call.screen.line(line);
-		const says = rails.some(({ quote }) => quote)
-			? `There are several ways to pay; choose one: farelay fund ${call.words[0]} --rail NAME.`
-			: "There is no way to pay that here.";
-		// beside the problem, so that a program sees what to choose from
-		return { ...problem("usage", says), ...{ rails } };
+	if (named !== undefined && !call.options.list) return await pay(call, client, amount, named);
+	const rails = await client.deposits.rails(amount, call.options.monthly === true);
+	if (call.options.list) {
+		call.screen.answer({ amount, rails }, railLines(rails));
+		return undefined;
 	}
-	return await pay(call, client, amount, named);
+	const chosen = choose(rails);
+	if (chosen !== undefined) return await pay(call, client, amount, chosen);
+	for (const line of railLines(rails)) call.screen.line(line);
+	const again = `farelay fund ${call.words[0]}${call.options.monthly ? " --monthly" : ""} --rail NAME`;
+	const none = call.options.monthly ? "Nothing can be paid every month here." : "There is no way to pay that here.";
+	const says = rails.some(({ quote }) => quote) ? `There are several ways to pay; choose one: ${again}.` : none;
+	// beside the problem, so that a program sees what to choose from
+	return { ...problem("usage", says), ...{ rails } };
 }
 
 /** The way that needs no choice: made-up money, or the only one. */
@@ -75,25 +101,29 @@ function choose(rails: readonly FundingRail[]): string | undefined {
 
 async function pay(call: Call, client: Client, amount: Amount, rail: string): Promise<Problem | undefined> {
 	const { screen, stop } = call;
+	const monthly = call.options.monthly === true;
 	const id = textOf(call, "id") ?? client.deposits.newId();
-	const begun = await client.deposits.start({ rail, amount, id });
-	const again = `farelay fund ${call.words[0]} --rail ${rail} --id ${id}`;
+	const begun = await client.deposits.start({ rail, amount, id, monthly });
+	const again = `farelay fund ${call.words[0]}${monthly ? " --monthly" : ""} --rail ${rail} --id ${id}`;
 	if (begun.pay && begun.state === "waiting") {
-		const lines = howToPay(begun, begun.pay);
+		const lines = payLines(begun, begun.pay);
 		if (call.options["no-wait"]) {
 			screen.answer({ ...begun, amount }, lines);
 			return undefined;
 		}
 		for (const line of lines) screen.line(line);
 		showCode(call, begun.pay);
-		screen.line(`Waiting until it has come. If you stop here: ${again} goes on.`);
+		screen.line(`Waiting until ${monthly ? "it is agreed to" : "it has come"}. If you stop here: ${again} goes on.`);
 	}
 	const deposit = begun.state === "waiting" ? await client.deposits.settled(id, stop) : begun;
+	if (deposit.state === "monthly" && deposit.monthly) {
+		screen.answer({ ...deposit, amount }, [monthlyLine(id, deposit, deposit.monthly)]);
+		return undefined;
+	}
 	if (deposit.state !== "credited") return { ...notCome(deposit, again, stop.aborted), ...{ id, deposit } };
 	const balance = await client.balance();
-	screen.answer({ id, amount, rail, credited: deposit.credited ?? null, balance }, [
-		`Funded with ${formatDollars(deposit.credited ?? 0n)} by ${rail}; the balance is ${formatDollars(balance)}.`,
-	]);
+	const said = { id, amount, rail, credited: deposit.credited ?? null, fee: deposit.fee ?? null, balance };
+	screen.answer(said, [cameLine(deposit, balance)]);
 	return undefined;
 }
 
@@ -103,30 +133,6 @@ function notCome(deposit: Funding, again: string, stopped: boolean): Problem {
 		return problem("unpaid", `Nothing has come yet. ${again} goes on waiting.`, { spent: "unknown" });
 	const late = "What was paid all the same is credited when it arrives, at the rate of that moment.";
 	return problem("unpaid", `${deposit.says ?? "It was not paid in time."} ${late}`, { spent: "no" });
-}
-
-/** The ways to pay as a table. */
-function listed(rails: readonly FundingRail[]): string[] {
-	if (rails.length === 0) return ["This market has no way to pay open."];
-	const cells = rails.map(({ rail, quote, refused }) =>
-		quote
-			? [rail, sayUnits(quote), sayFee(quote), formatDollars(quote.spread), formatDollars(quote.credited), ""]
-			: [rail, "-", "-", "-", "-", refused ?? ""],
-	);
-	return table(["rail", "you pay", "its fee", "rate's spread", "arrives", ""], cells);
-}
-
-function howToPay(deposit: Funding, pay: NonNullable<Funding["pay"]>): string[] {
-	const { quote, payUntilMs } = deposit;
-	const where = pay.kind === "invoice" ? pay.invoice : pay.kind === "link" ? pay.url : "";
-	return [
-		`Pay ${sayUnits(quote)} by ${quote.rail} until ${sayTime(payUntilMs)}: ${formatDollars(quote.credited)} arrive.`,
-		`Its fee is ${sayFee(quote)}, the rate's spread ${formatDollars(quote.spread)}${quote.rateSays ? ` (${quote.rateSays})` : ""}.`,
-		...(quote.rateSays ? [`The rate holds until ${sayTime(quote.untilMs)}.`] : []),
-		"",
-		where,
-		"",
-	];
 }
 
 /** The invoice or link as a code, where a person looks on and it fits. */
@@ -139,18 +145,36 @@ function showCode({ screen }: Call, pay: NonNullable<Funding["pay"]>): void {
 	screen.line();
 }
 
-/** What is to be paid, as people say it. */
-function sayUnits({ unit, units }: FundingQuote): string {
-	if (unit === "nano") return formatDollars(units);
-	if (unit === "cent") return `$${units / 100n}.${(units % 100n).toString().padStart(2, "0")}`;
-	const rest = (units % 1_000n).toString().padStart(3, "0");
-	return `${units / 1_000n}${rest === "000" ? "" : `.${rest}`} sat`;
+async function end({ screen }: Call, client: Client, id: string): Promise<Problem | undefined> {
+	const deposit = await client.deposits.stop(id);
+	screen.answer(deposit, [deposit.monthly ? monthlyLine(id, deposit, deposit.monthly) : "It has ended."]);
+	return undefined;
 }
 
-function sayFee({ feeNanos, feeIsAbout }: FundingQuote): string {
-	return `${feeIsAbout ? "about " : ""}${formatDollars(feeNanos)}`;
+/** Gives a payment back: all of it, unless so much was said, or something is on its way back already. */
+async function giveBack(
+	{ screen }: Call,
+	client: Client,
+	id: string,
+	dollars: Amount | undefined,
+): Promise<Problem | undefined> {
+	const before = await client.deposits.status(id);
+	const amount = dollars ?? before.refund?.amount ?? before.credited;
+	if (amount === undefined)
+		return problem("conflict", "Nothing came of this payment, so nothing can go back.", { spent: "no" });
+	const deposit = await client.deposits.refund(id, amount);
+	if (deposit.refund?.state === "failed")
+		return problem("unavailable", `${refundLine(deposit)} ${deposit.says ?? ""} It is on your balance.`, {
+			spent: "no",
+		});
+	screen.answer(deposit, [refundLine(deposit)]);
+	return undefined;
 }
 
-function sayTime(atMs: number): string {
-	return `${new Date(atMs).toISOString().slice(11, 16)} UTC`;
+async function showHistory({ screen }: Call, client: Client): Promise<undefined> {
+	const deposits: Funding[] = [];
+	for (let page = await client.deposits.list(); page.length > 0; page = await client.deposits.list(page.at(-1)?.id))
+		deposits.push(...page);
+	deposits.sort((a, b) => a.startedMs - b.startedMs);
+	screen.answer({ deposits }, historyLines(deposits));
 }

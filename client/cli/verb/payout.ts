@@ -113,12 +113,44 @@ async function list(call: Call, person: Person): Promise<Problem | undefined> {
 	return undefined;
 }
 
+/** An account at Stripe, as it names them. */
+const ACCOUNT = /^acct_[0-9A-Za-z]{1,64}$/;
+
+/** Opens an account that can be paid out to, or goes on with the one that was opened. */
+async function signUp(call: Call, person: Person): Promise<Problem | undefined> {
+	const [country, email] = [textOf(call, "country")?.toLowerCase(), textOf(call, "email")];
+	if (!country || !email || !/^[a-z]{2}$/.test(country))
+		return problem("usage", "Say who you are to Stripe: farelay payout sign-up --country US --email you@example.com.");
+	const rail = textOf(call, "rail") ?? "card";
+	const signed = await askMarket(person, (api) => api.operator.signUp.mutate({ rail, country, email }));
+	if (isProblem(signed)) return signed;
+	const { to, ready, url } = signed;
+	// a market is not trusted with a terminal
+	if (!ACCOUNT.test(to) || (url !== null && !/^https?:\/\/[!-~]{1,8000}$/.test(url)))
+		return problem("malformed", "The market's answer names no account at Stripe.", { spent: "no" });
+	const set = `farelay payout set --to ${to}`;
+	call.screen.answer(
+		signed,
+		ready
+			? [`${to} can be paid out to. If you have not said so yet: ${set}`]
+			: [
+					`${to} is your account at Stripe. Tell Stripe here what it wants to know; the link holds for some minutes:`,
+					"",
+					url ?? "",
+					"",
+					`Then: ${set}. The same again (sign-up) says whether anything is missing, with a new link.`,
+				],
+	);
+	return undefined;
+}
+
 export const verb: Verb = {
 	summary: "pays out what your relays earned: where to, from how much on, how often, or now",
 	usage: [
 		"farelay payout [options]                        where payouts go, from how much on, how often",
 		"farelay payout set --to WHERE [--threshold DOLLARS] [--fee PERCENT] [--every daily|weekly|never]",
 		"farelay payout now [DOLLARS] [--invoice INVOICE] [--id ID]     pays out at once, at most so much",
+		"farelay payout sign-up --country US --email YOU@EXAMPLE.COM    opens an account at Stripe to be paid out to",
 		"farelay payout list                             every payout: gross, market fee, rail fee, net",
 		"",
 		"  --to WHERE            a Lightning address (you@example.com), a Stripe account (acct_...), or the word invoice: then each",
@@ -128,6 +160,8 @@ export const verb: Verb = {
 		"  --fee PERCENT         the most that the rail may take of a payout (1 by Lightning, 5 by Stripe)",
 		"  --every HOW-OFTEN     daily, weekly or never (daily)",
 		"  --invoice INVOICE     a BOLT11 invoice over what is to be paid out",
+		"  --country, --email    where you are, in two letters, and an address, for Stripe; the market keeps neither",
+		"  --rail NAME           the market's rail that the account is for (card)",
 		"  --id ID               names this payout, so that asking again pays nothing twice (a new one unless given)",
 		...HOME_USAGE,
 	],
@@ -139,19 +173,23 @@ export const verb: Verb = {
 		every: { type: "string" },
 		invoice: { type: "string" },
 		id: { type: "string" },
+		country: { type: "string" },
+		email: { type: "string" },
+		rail: { type: "string" },
 	}),
 	words: true,
 	async run(call) {
 		const [asked, dollars, ...more] = call.words;
 		const extra = asked === "now" ? more[0] : dollars;
 		if (extra !== undefined) return problem("usage", `"${extra}" says nothing here. farelay payout --help says how.`);
-		if (asked !== undefined && asked !== "set" && asked !== "now" && asked !== "list")
-			return problem("usage", `A payout has no "${asked}": it has set, now and list.`);
+		if (asked !== undefined && !["set", "now", "list", "sign-up"].includes(asked))
+			return problem("usage", `A payout has no "${asked}": it has set, now, sign-up and list.`);
 		const person = await openPerson(call);
 		if (isProblem(person)) return person;
 		if (asked === "set") return set(call, person);
 		if (asked === "now") return now(call, person, dollars);
 		if (asked === "list") return list(call, person);
+		if (asked === "sign-up") return signUp(call, person);
 		return shown(call, await askMarket(person, (api) => api.operator.payout.show.query()));
 	},
 };

@@ -95,8 +95,11 @@ async function show(market: Market, account: string) {
 		/** reserved for a payout that is on its way */
 		leaving: formatAmount(amount(leaving)),
 		newest: newest ? showPayout(newest) : null,
-		/** how this market pays out now */
-		ways: KINDS.filter((kind) => railFor(market.rails, kind)),
+		/** how this market pays out now, and the rail that does */
+		ways: KINDS.flatMap((kind) => {
+			const rail = railFor(market.rails, kind);
+			return rail ? [{ kind, rail: rail.name }] : [];
+		}),
 	};
 }
 
