@@ -36,7 +36,7 @@ export const MARKET_SETTINGS = {
 	requestsPerMinute: whole(1_200, 1, 10_000_000),
 	/** cards that one address may publish in an hour */
 	cardsPerHour: whole(120, 1, 10_000_000),
-	/** deposits that one address may begin in an hour */
+	/** deposits, payouts and sign-ups that one address may begin in an hour, all together */
 	depositsPerHour: whole(120, 1, 10_000_000),
 	/** proxies in front whose `X-Forwarded-For` is believed; 0: none */
 	proxies: whole(0, 0, 8),

@@ -69,7 +69,7 @@ export function makeServer({ market, config, reach }: Door): Express {
 	app.use(relayRoutes(market));
 	app.use(cardRoutes(market, config));
 	app.use(eventRoutes(market));
-	app.use("/trpc", limitDeposits(config), trpc(market));
+	app.use("/trpc", limitBeginnings(config), trpc(market));
 	app.use((_request, response) => sendProblem(response, problem("not-found")));
 	app.use(fail(market));
 	return app;
@@ -165,25 +165,28 @@ function proceduresOf(path: string): string[] {
 
 const HOUR_MS = 3_600_000;
 
+/** What is written down for good, and asked of a provider, by whoever comes: an account costs nothing. */
+const BEGINNINGS = ["funding.start", "operator.signUp", "operator.payout.now"];
+
 /**
- * What one address may begin in an hour: an account costs nothing, and a deposit that nobody pays takes a place among all that wait. Whoever asks from this
- * machine is not counted.
+ * What one address may begin in an hour: a deposit that nobody pays takes a place among all that wait, somebody who signs up opens an account at a provider in the
+ * market's name, and a payout that cannot go is a record all the same. Whoever asks from this machine is not counted.
  */
-function limitDeposits(config: MarketplaceConfig): RequestHandler {
-	const starts = (request: IncomingMessage & { path: string }): number =>
-		proceduresOf(request.path).filter((name) => name === "funding.start").length;
+function limitBeginnings(config: MarketplaceConfig): RequestHandler {
+	const begun = (request: IncomingMessage & { path: string }): number =>
+		proceduresOf(request.path).filter((name) => BEGINNINGS.includes(name)).length;
 	const limit = rateLimit({
 		windowMs: HOUR_MS,
 		limit: config.depositsPerHourMax,
 		standardHeaders: false,
 		legacyHeaders: false,
-		skip: (request) => starts(request) === 0 || isFromHere(request),
+		skip: (request) => begun(request) === 0 || isFromHere(request),
 		handler: (_request, response) =>
-			sendTrpc(response, problem("too-many", "Too many deposits were begun from there.", { retryAfterMs: HOUR_MS })),
+			sendTrpc(response, problem("too-many", "Too much was begun from there.", { retryAfterMs: HOUR_MS })),
 	});
 	return (request, response, next) =>
-		starts(request) > 1
-			? sendTrpc(response, problem("malformed", "One request begins one deposit."))
+		begun(request) > 1
+			? sendTrpc(response, problem("malformed", "One request begins one deposit or payout."))
 			: limit(request, response, next);
 }
 

@@ -158,6 +158,8 @@ describe("funding over HTTP", () => {
 				assert.equal(await from("203.0.113.5", path), 429, path);
 			assert.equal(await from("203.0.113.6", "funding.start,funding.start?batch=1"), 400);
 			assert.equal(await from("203.0.113.6"), 200);
+			for (const path of ["operator.signUp", "operator.payout.now"]) assert.equal(await from("203.0.113.5", path), 429);
+			assert.equal(await from("203.0.113.6", "funding.start,operator.payout.now?batch=1"), 400);
 			assert.equal(await from("203.0.113.6", "%E0%A4%A"), 400, "a path that is none");
 		} finally {
 			await crowd.end();
