@@ -123,6 +123,8 @@ export type MarketInfo = {
 	readonly limits: { readonly grantMsMax: number; readonly redeemGraceMs: number; readonly batchVouchersMax: number };
 	/** The rails that are open, by name. */
 	readonly rails: readonly string[];
+	/** Its newest commitment and the certificate of the key that signed it, hex; null before the first. Whoever reads it keeps it. */
+	readonly head: { readonly key: string; readonly commitment: string } | null;
 	/** The market's clock when it answered, Unix milliseconds. */
 	readonly nowMs: number;
 };
@@ -132,6 +134,18 @@ const MARKET_KEYS_MAX = 16;
 
 /** Ends of keys likewise: one for each. */
 const KEY_ENDS_MAX = MARKET_KEYS_MAX;
+
+/** A commitment with sixteen rails whose names are as long as may be has 1.3 KiB. */
+const HEAD_BYTES_MAX = 2_048;
+
+/** Reads the newest commitment's bytes, unchecked: what it says is for whoever keeps it (`contracts/proof.ts`). */
+function readHead(head: MarketInfo["head"] | undefined): MarketInfo["head"] | undefined {
+	// a market from before there were commitments has none
+	if (head === undefined || head === null) return null;
+	const { key, commitment } = head;
+	const bytes = fromHex(commitment);
+	return fromHex(key, MARKET_KEY_BYTES) && bytes && bytes.length <= HEAD_BYTES_MAX ? { key, commitment } : undefined;
+}
 
 /** Rails a market may name. */
 const RAILS_MAX = 16;
@@ -178,6 +192,8 @@ export function readMarketInfo(
 		if (!same(end.market, market)) return problem("signature-bad", "A key's end is signed by another root.");
 		ends.push(end);
 	}
+	const head = readHead(said.head);
+	if (head === undefined) return problem("malformed", "The market's newest commitment is none.");
 	// Built anew from what was checked: whatever else the answer held goes no further.
 	const info: MarketInfo = {
 		protocol: "farelay/1",
@@ -191,6 +207,7 @@ export function readMarketInfo(
 			batchVouchersMax: limits.batchVouchersMax,
 		},
 		rails: [...rails],
+		head,
 		nowMs,
 	};
 	return { info, market, keys: withEnds(keys, ends), ends };

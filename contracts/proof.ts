@@ -59,7 +59,8 @@ export const CHAIN_MAX = 400;
 export const PURSES_MAX = 80;
 
 type LinkJson = { key: string; commitment: string };
-const linkJson = ({ key, commitment }: Link): LinkJson => ({ key: toHex(key), commitment: toHex(commitment) });
+/** A link as JSON has it. */
+export const linkJson = ({ key, commitment }: Link): LinkJson => ({ key: toHex(key), commitment: toHex(commitment) });
 
 /** Writes the one text of these parts. */
 export function writeProof({ chain, account, purses }: ProofParts): string {
@@ -100,7 +101,8 @@ function parse(text: string): unknown {
 	}
 }
 
-function readLink(json: unknown): Link | undefined {
+/** Reads a link's bytes, unchecked; undefined for what is none. */
+export function readLink(json: unknown): Link | undefined {
 	const { key, commitment } = (json ?? {}) as Partial<Record<keyof LinkJson, unknown>>;
 	const keyBytes = fromHex(key, MARKET_KEY_BYTES);
 	const bytes = fromHex(commitment);

@@ -161,6 +161,8 @@ export type MarketApi = {
 	account: {
 		balance: Query<void, { balance: Nanos }>;
 		statement: Query<Page<number> | undefined, { lines: StatementLineJson[]; next: number | null }>;
+		/** The newest commitment, the certificate of its key, and the account's own balances in it. */
+		proof: Query<void, { key: Hex; commitment: Hex; proofs: Hex[] }>;
 	};
 	tab: {
 		open: Mutation<

@@ -9,6 +9,7 @@ import type { Market } from "./market.ts";
 import { MARK_MS } from "./outage.ts";
 import { askDue } from "./payout/ask.ts";
 import { ROUND_MS as PAYOUTS_MS } from "./payout/payouts.ts";
+import { PROOF_MS } from "./proof/proofs.ts";
 import { SWEEP_MS, sweep } from "./tab/sweep.ts";
 
 /** How often the folder of keys is looked at: a certificate that was brought is published soon, and a stolen key's end at once. */
@@ -17,7 +18,7 @@ const KEYS_MS = 10_000;
 /** How often their owner is told in the log what is not well with them. */
 const KEYS_WARN_MS = 6 * 3_600_000;
 
-/** Starts the chores: marks that the market is there, ends tabs that are due, renews its key, asks rails. One run at a time of each. */
+/** Starts the chores: marks that the market is there, ends tabs that are due, renews its key, asks rails, commits to what it owes. One run at a time of each. */
 export function startChores(market: Market, watch: Watch, stopping: Stopping): void {
 	const { cards, clock, health, log, outages } = market;
 	warnOfKeys(market);
@@ -28,6 +29,7 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 		{ name: "payouts-planned", everyMs: PAYOUTS_MS, run: () => payPlanned(market) },
 		{ name: "deposits-due", everyMs: DEPOSITS_MS, run: () => watch.round() },
 		{ name: "late-earnings", everyMs: LATE_ROUND_MS, run: () => releaseLate(market) },
+		{ name: "proof", everyMs: PROOF_MS, run: () => market.proofs.run() },
 		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
 		{ name: "keys", everyMs: KEYS_MS, run: () => renewKeys(market) },
 		{ name: "keys-warning", everyMs: KEYS_WARN_MS, run: () => warnOfKeys(market) },

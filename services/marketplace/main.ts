@@ -29,6 +29,7 @@ import { makeMetrics } from "./metrics.ts";
 import { openOutages } from "./outage.ts";
 import { type Lightning, openLightning } from "./payout/lightning.ts";
 import { makePayouts } from "./payout/payouts.ts";
+import { openProofs } from "./proof/proofs.ts";
 import { openRails } from "./rail/open.ts";
 import type { Rail } from "./rail/rail.ts";
 import { openRates } from "./rate/open.ts";
@@ -121,6 +122,9 @@ async function start(
 	stopping.add("lightning addresses", () => lightning.close());
 	const payouts = makePayouts({ book, clock, log, rails, rates, lightning, frozen });
 	stopping.add("hints of payouts", () => payouts.stop());
+	const folder = join(config.dataPath, "proofs");
+	const proofs = await openProofs({ crypto, clock, log, book, keys, rails, rates, folder });
+	stopping.add("proofs", () => proofs.close());
 	const listings = makeListings(crypto, keys.market, config.privateRelays);
 	const market: Market = {
 		crypto,
@@ -140,6 +144,7 @@ async function start(
 		rates,
 		lightning,
 		payouts,
+		proofs,
 		play: config.play,
 	};
 	const unfunded = await fundRisk(market, config.risk);
@@ -162,6 +167,7 @@ async function start(
 	startChores(market, watch, stopping);
 	// stopped before the chores that wait for a rail's answer, so that they wait no more
 	stopping.add("payouts", () => payouts.stop());
+	stopping.add("the day's commitment", () => proofs.halt());
 	const host = config.host.includes(":") ? `[${config.host}]` : config.host;
 	log.info({ host: config.host, port, play: config.play }, "the market is up");
 	return {

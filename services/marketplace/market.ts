@@ -17,6 +17,7 @@ import type { Metrics } from "./metrics.ts";
 import type { Outages } from "./outage.ts";
 import type { Lightning } from "./payout/lightning.ts";
 import type { Payouts } from "./payout/payouts.ts";
+import type { Proofs } from "./proof/proofs.ts";
 import type { Rail } from "./rail/rail.ts";
 import type { Rates } from "./rate/rate.ts";
 import type { SignReceipt } from "./tab/redeem.ts";
@@ -44,6 +45,8 @@ export type Market = {
 	/** what payouts by Lightning need beside a rail */
 	readonly lightning: Lightning;
 	readonly payouts: Payouts;
+	/** what the market owes, committed to once a day */
+	readonly proofs: Proofs;
 	/** the play rail is open */
 	readonly play: boolean;
 };

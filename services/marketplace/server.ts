@@ -13,9 +13,11 @@ import { toHex } from "#contracts/bytes";
 import { LIMIT } from "#contracts/limit";
 import type { MarketInfo } from "#contracts/market";
 import { PROBLEMS, type Problem, problem } from "#contracts/problem";
+import { linkJson } from "#contracts/proof";
 import { isFromHere } from "#host/loopback";
 import { makeCallers } from "./api/caller.ts";
 import { cardRoutes } from "./api/cards.ts";
+import { commitmentRoutes } from "./api/commitments.ts";
 import { eventRoutes } from "./api/events.ts";
 import { relayRoutes, sendProblem } from "./api/relays.ts";
 import { appRouter } from "./api/router.ts";
@@ -62,12 +64,13 @@ export function makeServer({ market, config, reach }: Door): Express {
 		if (!mayReadMetrics(request, config)) return sendProblem(response, problem("unauthorized"));
 		response.type(market.metrics.registry.contentType).send(await market.metrics.registry.metrics());
 	});
-	app.use(["/.well-known/farelay.json", "/trpc", "/v1/card"], allowOrigins);
+	app.use(["/.well-known/farelay.json", "/trpc", "/v1/card", "/v1/commitments"], allowOrigins);
 	app.get("/.well-known/farelay.json", (_request, response) => {
 		response.json(describe(market));
 	});
 	app.use(relayRoutes(market));
 	app.use(cardRoutes(market, config));
+	app.use(commitmentRoutes(market));
 	app.use(eventRoutes(market));
 	app.use("/trpc", limitBeginnings(config), trpc(market));
 	app.use((_request, response) => sendProblem(response, problem("not-found")));
@@ -77,6 +80,7 @@ export function makeServer({ market, config, reach }: Door): Express {
 
 /** What the market says of itself. */
 export function describe(market: Market): MarketInfo {
+	const newest = market.proofs.newest();
 	return {
 		protocol: "farelay/1",
 		market: toHex(market.keys.market),
@@ -89,6 +93,7 @@ export function describe(market: Market): MarketInfo {
 			batchVouchersMax: LIMIT.batchVouchersMax,
 		},
 		rails: market.rails.map((rail) => rail.name),
+		head: newest ? linkJson(newest) : null,
 		nowMs: market.clock.nowMs(),
 	};
 }
@@ -125,6 +130,7 @@ const ROUTES = [
 	"/card",
 	"/v1/card",
 	"/v1/card/read",
+	"/v1/commitments",
 ];
 
 /** A fixed few names: whatever a stranger asks for must become neither a label nor a line. */

@@ -310,14 +310,18 @@ test("threat 10: an answer that brings more than was asked brings it no further"
 		fees: { marketPpm: 0, solidarityPpm: 1_000_000 },
 		limits: { grantMsMax: 1, redeemGraceMs: 2, batchVouchersMax: 3 },
 		rails: [],
+		head: null,
 		nowMs: 0,
 	};
 	const most = { ...info, keys: Array(16).fill(info.keys[0]), rails: Array(16).fill("play") };
 	assert.equal(must(readMarketInfo(crypto, most)).keys.length, 16);
 	const read = must(readMarketInfo(crypto, { ...info, more: 1, limits: { ...info.limits, more: 1 } }));
 	assert.deepEqual(read.info, info);
-	const { ended: _none, ...before } = info;
-	assert.deepEqual(must(readMarketInfo(crypto, before)).info, info, "a market from before there were ends");
+	const { ended: _none, head: _nor, ...before } = info;
+	const says = "a market from before there were ends and commitments";
+	assert.deepEqual(must(readMarketInfo(crypto, before)).info, info, says);
+	const head = { key: toHex(w.marketKey.bytes), commitment: "01".repeat(2_048) };
+	assert.deepEqual(must(readMarketInfo(crypto, { ...info, head: { ...head, more: 1 } })).info.head, head);
 });
 
 test("what a key signed from its end on counts for nothing, and of several ends the earliest counts", () => {

@@ -116,6 +116,14 @@ describe("tabs", () => {
 					stop: async () => {},
 				},
 				rates: { now: async () => assert.fail("nothing is exchanged here") },
+				proofs: {
+					run: async () => assert.fail("nothing is committed to here"),
+					newest: () => undefined,
+					after: async () => [],
+					prove: () => assert.fail("nothing is proven here"),
+					halt: () => {},
+					close: async () => {},
+				},
 			};
 		}
 

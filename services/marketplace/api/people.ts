@@ -2,10 +2,12 @@
 
 import { z } from "zod";
 import { amount, formatAmount } from "#contracts/amount";
-import { fromHex } from "#contracts/bytes";
+import { fromHex, toHex } from "#contracts/bytes";
 import { KEY_BYTES, SIGNATURE_BYTES, TAB_BYTES } from "#contracts/identity";
+import { linkJson } from "#contracts/proof";
 import { USAGE_BYTES } from "#contracts/redemption";
 import { statementJson } from "#contracts/statement";
+import { writeLeafProof } from "#contracts/sumtree";
 import { VOUCHER_BYTES } from "#contracts/voucher";
 import { freshAccount, owedAccount, payerAccount } from "#marketplace/ledger/chart";
 import type { Market } from "#marketplace/market";
@@ -39,6 +41,14 @@ export const account = router({
 			lines: lines.map(statementJson),
 			next: lines.length < input.limit ? null : (lines.at(-1)?.position ?? null),
 		};
+	}),
+
+	/** The newest commitment, and the account's own balances in it: its purses and its tabs that are not closed. What is not there is nothing. */
+	proof: signed.query(async ({ ctx }) => {
+		const live = await liveTabsOf(ctx.market, ctx.account);
+		const asked = { account: keyOf(ctx.account), tabs: live.map(({ grant }) => grant.tab) };
+		const { link, proofs } = accept(await ctx.market.proofs.prove(asked));
+		return { ...linkJson(link), proofs: proofs.map((proof) => toHex(writeLeafProof(proof))) };
 	}),
 });
 

@@ -177,6 +177,7 @@ export function marketVectors(crypto: Crypto): VectorFile {
 		fees: { marketPpm: 20_000, solidarityPpm: 20_000 },
 		limits: { grantMsMax: LIMIT.grantMsMax, redeemGraceMs: LIMIT.redeemGraceMs, batchVouchersMax: 300 },
 		rails: ["play"],
+		head: { key: toHex(cert), commitment: "01" },
 		nowMs: NOW_MS,
 	};
 	const foreign = signMarketKey(crypto, w.other, w.online.publicKey, NOW_MS, NOW_MS + DAY_MS);
@@ -205,6 +206,9 @@ export function marketVectors(crypto: Crypto): VectorFile {
 		["a rail that is no name", { ...info, rails: ["Play money"] }],
 		["a rail in a list", { ...info, rails: [["play"]] }],
 		["seventeen rails", { ...info, rails: Array(17).fill("play") }],
+		["a newest commitment as text", { ...info, head: "01" }],
+		["a newest commitment without its key", { ...info, head: { commitment: "01" } }],
+		["a newest commitment of 2,049 bytes", { ...info, head: { ...info.head, commitment: "01".repeat(2_049) } }],
 		["a time before 1970", { ...info, nowMs: -1 }],
 		["a time with a fraction", { ...info, nowMs: 0.5 }],
 	];
