@@ -55,6 +55,8 @@ export type Facts = {
 	readonly worlds: Readonly<Record<(typeof WORLDS)[number], bigint>>;
 	/** what accounts owe after payments that were taken back */
 	readonly owed: Amount;
+	/** what the market's owner owes: rails took it beyond a payout's ceiling */
+	readonly overrun: Amount;
 	/** millisatoshi in a dollar; 0 when it was not known */
 	readonly msatPerDollar: bigint;
 	/** by name */
@@ -108,7 +110,7 @@ export function signCommitment(crypto: Crypto, market: Uint8Array, facts: Facts,
 	}
 	for (const name of OWN) writer.u64(facts.own[name]);
 	for (const world of WORLDS) writer.u64(i64(facts.worlds[world]));
-	writer.u64(facts.owed).u64(facts.msatPerDollar).u8(facts.rails.length);
+	writer.u64(facts.owed).u64(facts.overrun).u64(facts.msatPerDollar).u8(facts.rails.length);
 	for (const { name, world, unit, state, spendable, pending } of facts.rails) {
 		const text = new TextEncoder().encode(name);
 		writer.u8(text.length).put(text).u8(WORLDS.indexOf(world)).u8(RAIL_UNITS.indexOf(unit));
@@ -153,12 +155,13 @@ function decode(crypto: Crypto, bytes: Uint8Array): Commitment | Problem {
 	const worlds = {} as Record<(typeof WORLDS)[number], bigint>;
 	for (const world of WORLDS) worlds[world] = BigInt.asIntN(64, reader.u64());
 	const owed = reader.u64() as Amount;
+	const overrun = reader.u64() as Amount;
 	const msatPerDollar = reader.u64();
 	const rails: RailSays[] = [];
 	const count = reader.u8();
 	for (let i = 0; i < Math.min(count, RAILS_MAX); i++) rails.push(readRail(reader));
 	reader.take(SIGNATURE_BYTES);
-	const facts = { previous, takenMs, position, trees, own, worlds, owed, msatPerDollar, rails };
+	const facts = { previous, takenMs, position, trees, own, worlds, owed, overrun, msatPerDollar, rails };
 	const sound = reader.done && count <= RAILS_MAX && takenMs <= LAST_MS && day === dayOf(takenMs);
 	if (!sound || !areRails(rails)) return problem("malformed", "The bytes are no commitment.");
 	const fault = faultOf(facts);
@@ -187,11 +190,11 @@ function areRails(rails: readonly RailSays[]): boolean {
 }
 
 /** What is wrong with a commitment's sums: below nothing, too large, or what is owed is not what came in. */
-function faultOf({ trees, own, worlds, owed }: Facts): string | undefined {
-	const sums = [...KINDS.map((kind) => trees[kind].sum), ...OWN.map((name) => own[name]), owed];
+function faultOf({ trees, own, worlds, owed, overrun }: Facts): string | undefined {
+	const sums = [...KINDS.map((kind) => trees[kind].sum), ...OWN.map((name) => own[name]), owed, overrun];
 	if (!sums.every(isAmount)) return "A sum of the commitment is no amount: below nothing, or too large.";
 	if (KINDS.some((kind) => trees[kind].height > HEIGHT_MAX)) return "A tree of the commitment is too high.";
-	const came = owed + WORLDS.reduce((sum, world) => sum + worlds[world], 0n);
+	const came = owed + overrun + WORLDS.reduce((sum, world) => sum + worlds[world], 0n);
 	const owes = owedBy({ trees, own });
 	return came === owes ? undefined : `The commitment owes ${owes} nano-dollars, and ${came} came in against it.`;
 }

@@ -21,6 +21,8 @@ import {
 	freshAccount,
 	holdAccount,
 	leavingAccount,
+	OVERRUN,
+	owedAccount,
 	payerAccount,
 	WORLD_PLAY,
 	waitingAccount,
@@ -65,7 +67,7 @@ describe("the trees of a day", () => {
 		for (const { name } of CHART) {
 			const account = name.replace("<account>", key(5)).replace("<tab>", "c3".repeat(16));
 			const place = placeOf(account);
-			assert.equal(place === "owed" || "world" in place, account.startsWith("world:"), name);
+			assert.equal(typeof place === "string" || "world" in place, account.startsWith("world:"), name);
 		}
 		for (const odd of ["pool:1", "payer:1", "operator:x:earned", "world:moon", `payer:${key(1)}:stale`])
 			assert.throws(() => placeOf(odd), /commitments know no account/);
@@ -173,8 +175,10 @@ describe("the day's commitment", () => {
 			"market:rate",
 			"world:card",
 		];
+		const OWING = [owedAccount(ADA), OVERRUN];
 		const outcomes = await book.apply(accounts.map((account, n) => give(account, 10n ** BigInt(n))));
-		assert.ok(outcomes.every((outcome) => outcome === "applied"));
+		const owing = await book.apply(OWING.map((account, n) => give(account, -BigInt(n + 1))));
+		assert.ok([...outcomes, ...owing].every((outcome) => outcome === "applied"));
 		return book;
 	}
 
@@ -211,8 +215,9 @@ describe("the day's commitment", () => {
 			fees: 10n ** 9n,
 			rate: 10n ** 10n,
 		});
-		assert.deepEqual(made.worlds, { play: 111_111_111_111n, lightning: 0n, card: -(10n ** 11n) });
-		assert.deepEqual([made.position, owedBy(made), made.msatPerDollar], [12, 11_111_111_111n, 1_500n]);
+		assert.deepEqual(made.worlds, { play: 111_111_111_108n, lightning: 0n, card: -(10n ** 11n) });
+		assert.deepEqual([made.owed, made.overrun], [1n, 2n]);
+		assert.deepEqual([made.position, owedBy(made), made.msatPerDollar], [14, 11_111_111_111n, 1_500n]);
 		assert.deepEqual(made.takenMs, clock.nowMs());
 		await proofs.close();
 	});

@@ -65,8 +65,9 @@ export class Books {
 			takenMs: NOW_MS,
 			position: 7,
 			own,
-			worlds: { play: 0n, lightning: owes - 1_003n, card: 1_000n },
+			worlds: { play: 0n, lightning: owes - 1_007n, card: 1_000n },
 			owed: amount(3n),
+			overrun: amount(4n),
 			msatPerDollar: 1_000_000n,
 			rails: [
 				{ name: "card", world: "card", unit: "cent", state: "says", spendable: -2n, pending: 5n },

@@ -34,7 +34,9 @@ export type Place =
 	| { readonly kind: Kind; readonly id: Uint8Array }
 	| { readonly own: (typeof OWN)[number] }
 	| { readonly world: (typeof WORLDS)[number] }
-	| "owed";
+	/** what is owed to the market: by accounts, by its owner */
+	| "owed"
+	| "overrun";
 
 /** The place of an account of the chart. @throws for one that commitments do not know: what is owed there would be left out. */
 export function placeOf(account: string): Place {
@@ -44,7 +46,7 @@ export function placeOf(account: string): Place {
 	if (first === "world") {
 		const world = WORLDS.find((known) => known === second);
 		if (world) return { world };
-		if (second === "owed") return "owed";
+		if (second === "owed" || second === "overrun") return second;
 	}
 	const word = first === "operator" || first === "payer" ? (third ?? first) : first;
 	const kind = KINDS.find((known) => known === word);
@@ -125,9 +127,9 @@ export class Sorted {
 	readonly #secret: Uint8Array;
 	readonly #signal: AbortSignal;
 	readonly heaps = Object.fromEntries(KINDS.map((kind) => [kind, new Heap()])) as Record<Kind, Heap>;
-	readonly own = Object.fromEntries(OWN.map((name) => [name, 0n])) as Record<(typeof OWN)[number], Amount>;
-	readonly worlds = Object.fromEntries(WORLDS.map((world) => [world, 0n])) as Record<(typeof WORLDS)[number], bigint>;
-	owed = 0n;
+	readonly #own = Object.fromEntries(OWN.map((name) => [name, 0n])) as Record<(typeof OWN)[number], Amount>;
+	readonly #worlds = Object.fromEntries(WORLDS.map((world) => [world, 0n])) as Record<(typeof WORLDS)[number], bigint>;
+	readonly #owing = { owed: 0n, overrun: 0n };
 
 	constructor(crypto: Crypto, secret: Uint8Array, signal: AbortSignal) {
 		this.#crypto = crypto;
@@ -140,9 +142,9 @@ export class Sorted {
 		for (const [n, { account, balance }] of page.entries()) {
 			if (n % SLICE === SLICE - 1) await turn(this.#signal);
 			const place = placeOf(account);
-			if (place === "owed") this.owed -= balance;
-			else if ("own" in place) this.own[place.own] = balance as Amount;
-			else if ("world" in place) this.worlds[place.world] = -balance;
+			if (typeof place === "string") this.#owing[place] -= balance;
+			else if ("own" in place) this.#own[place.own] = balance as Amount;
+			else if ("world" in place) this.#worlds[place.world] = -balance;
 			else if (balance !== 0n) this.#leaf(place.kind, place.id, balance);
 		}
 	}
@@ -154,7 +156,8 @@ export class Sorted {
 	}
 
 	/** What is no tree. */
-	facts(): Pick<Facts, "own" | "worlds" | "owed"> {
-		return { own: this.own, worlds: this.worlds, owed: this.owed as Amount };
+	facts(): Pick<Facts, "own" | "worlds" | "owed" | "overrun"> {
+		const { owed, overrun } = this.#owing;
+		return { own: this.#own, worlds: this.#worlds, owed: owed as Amount, overrun: overrun as Amount };
 	}
 }
