@@ -35,8 +35,11 @@ export const CONNECTIONS_MAX = 10;
 /** Longer than a server needs to come back after a crash, or a standby to take over; shorter than people wait for an answer. */
 export const PATIENCE_MS = 15_000;
 
-/** Longer than any statement of ours takes; what takes longer hangs. Walks through everything (audits) go in pages. */
+/** Longer than any statement of ours takes; what takes longer hangs. */
 export const STATEMENT_MS_MAX = 10_000;
+
+/** The same in a walk through everything (an audit), where a page may need a table sorted, and whoever reads it may be slow. */
+const WALK_MS_MAX = 600_000;
 
 /** What may wait for a connection; more would wait longer than whoever asked. */
 const WAITING_MAX = 10_000;
@@ -121,10 +124,12 @@ function poolConfig(address: object, options: PostgresOptions): pg.PoolConfig {
 /** The number of the type `bigint` in Postgres. */
 const INT8 = 20;
 
-/** Whether the server may have been told to make it last. */
+/** Whether the server was told to make it last. */
 type Stage = "undecided" | "decided";
 
-type Attempt<T> = { readonly value: T } | { readonly problem: Problem; readonly again: boolean };
+type Attempt<T> =
+	| { readonly value: T }
+	| { readonly problem: Problem; readonly again: boolean; readonly doubt?: boolean };
 
 function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: PostgresOptions): Postgres {
 	// an idle connection that is lost leaves the pool by itself; whoever asks next gets another
@@ -135,10 +140,14 @@ function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: Po
 	async function patiently<T>(attempt: () => Promise<Attempt<T>>): Promise<T | Problem> {
 		if (pool.waitingCount >= WAITING_MAX) return problem("too-many", "Too much waits for the database already.");
 		const beganMs = clock.elapsedMs();
+		let doubt = false;
 		for (let tries = 0; ; tries++) {
 			const tried = await attempt();
 			if ("value" in tried) return tried.value;
-			if (!tried.again || closing || clock.elapsedMs() - beganMs >= patienceMs) return tried.problem;
+			// what the last attempt knows of itself says nothing of an earlier one that nobody answered
+			doubt ||= tried.doubt === true;
+			if (!tried.again || closing || clock.elapsedMs() - beganMs >= patienceMs)
+				return doubt ? problem("unavailable", IN_DOUBT) : tried.problem;
 			await pause(tries);
 		}
 	}
@@ -172,22 +181,23 @@ function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: Po
 			whole = client !== undefined && trouble?.kind !== "lost" && (await isRolledBack(client));
 			if (trouble === undefined) throw error;
 			if (trouble.kind === "refused") return { problem: trouble.problem, again: trouble.again };
-			if (stage === "decided" && twice === "differs")
-				return { problem: problem("unavailable", IN_DOUBT), again: false };
-			return {
-				problem: stage === "decided" ? problem("unavailable", IN_DOUBT) : unreachable(trouble.says),
-				again: true,
-			};
+			const doubt = stage === "decided";
+			return { problem: unreachable(trouble.says), again: !doubt || twice === "same-as-once", doubt };
 		} finally {
 			client?.release(!whole);
 		}
 	}
 
-	function transaction<T>(begin: string, twice: Twice, work: (session: Session) => Promise<T>): Promise<T | Problem> {
+	function transaction<T>(
+		begin: string,
+		twice: Twice,
+		work: (session: Session) => Promise<T>,
+		msMax?: number,
+	): Promise<T | Problem> {
 		return patiently(() =>
 			once(twice, async (client, reach) => {
 				await client.query(begin);
-				const value = await work(sessionOn(client));
+				const value = await work(sessionOn(client, msMax));
 				reach("decided");
 				const { command } = await client.query("COMMIT");
 				if (command !== "COMMIT") throw new Error("a transaction went on after one of its statements was refused");
@@ -198,7 +208,14 @@ function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: Po
 
 	return {
 		read: (work) => patiently(() => once("same-as-once", (client) => work(sessionOn(client)))),
-		snapshot: (work) => transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "same-as-once", work),
+		snapshot: (work) =>
+			transaction(
+				`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${WALK_MS_MAX};
+					SET LOCAL idle_in_transaction_session_timeout = ${WALK_MS_MAX}`,
+				"same-as-once",
+				work,
+				WALK_MS_MAX,
+			),
 		change: (twice, work) => transaction("BEGIN ISOLATION LEVEL READ COMMITTED", twice, work),
 		call: (twice, text, values) =>
 			patiently(() =>
@@ -231,9 +248,11 @@ async function isRolledBack(client: pg.PoolClient): Promise<boolean> {
 	}
 }
 
-function sessionOn(client: pg.PoolClient): Session {
+function sessionOn(client: pg.PoolClient, msMax?: number): Session {
+	// the driver knows this setting for each query, and its types do not
+	const silence = msMax === undefined ? {} : { query_timeout: msMax + SILENCE_MS };
 	const ask = async <Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> =>
-		(await client.query<Row>(text, [...values])).rows;
+		(await client.query<Row>({ text, values: [...values], ...silence })).rows;
 	let cursors = 0;
 	return {
 		ask,

@@ -76,6 +76,8 @@ export function problemOfRefusal(refused: Refusal, detail: string): Problem {
 			return problem("disk", "The market's disk did not take it; nothing was done.");
 		case "busy":
 			return problem("too-many", "The market's disk is behind; nothing was done.");
+		case "unknown":
+			return problem("unavailable", "The market's database went away and did not say whether it did it; ask again.");
 		default:
 			throw new Error(`the book refused the market's own change: ${detail}`);
 	}

@@ -266,6 +266,7 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			"a state that is no word": tabRow(0, { state: "Open!" }),
 			"a deadline that is none": tabRow(0, { deadlineMs: Number.NaN }),
 			"a value that is too long": tabRow(0, { value: "x".repeat(ROW_CHARS_MAX + 1) }),
+			"a value that no JSON is": tabRow(0, { value: "\0" }),
 			"a version that is none": tabRow(-1),
 			"an empty key": record(0, { key: "" }),
 			"a key that is too long": record(0, { key: "x".repeat(KEY_CHARS_MAX + 1) }),
@@ -414,7 +415,11 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			assert.deepEqual(short(first), [10, 11, 8]);
 			assert.deepEqual(short(await book.records({ ...due, after: first[2]!, limit: 99 })), [9, 6, 7, 4]);
 			assert.deepEqual(short(await book.records({ table: "payouts", by: "account", of: ADA_KEY, limit: 9 })), [9]);
-			const report = await book.audit([({ records: all }) => [...all("deposits")].map((row) => row.key)]);
+			const report = await book.audit([
+				async function* ({ records: all }) {
+					for await (const row of all("deposits")) yield row.key;
+				},
+			]);
 			assert.deepEqual(report.findings.toSorted(), records.map(({ row }) => row.key).toSorted());
 		});
 
@@ -557,10 +562,10 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			await apply(deposit("d1", ADA, 300n), reserve(label("open"), [part(ADA, 300n)], HOLD));
 			await book.apply([{ rows: [tabRow(0)] }]);
 			const report = await book.audit([
-				({ tabs, balanceOf }) =>
-					[...tabs()].flatMap((row) =>
-						balanceOf(holdAccount(row.tab)) === 300n ? [`Tab ${row.tab} holds ${balanceOf(HOLD)}.`] : [],
-					),
+				async function* ({ tabs, balanceOf }) {
+					for await (const row of tabs())
+						if (balanceOf(holdAccount(row.tab)) === 300n) yield `Tab ${row.tab} holds ${balanceOf(HOLD)}.`;
+				},
 			]);
 			assert.deepEqual(report, {
 				holds: false,

@@ -26,13 +26,12 @@ const POINTS = [
 const RANDOM_KILLS = 14;
 
 /** Each tab of the child holds what it was opened with, less what its row says was paid. */
-const tabsAgree: Check = ({ tabs, balanceOf }) =>
-	[...tabs()].flatMap(({ tab, value }) => {
+const tabsAgree: Check = async function* ({ tabs, balanceOf }) {
+	for await (const { tab, value } of tabs()) {
 		const left = 100n - BigInt((JSON.parse(value) as { paid: string }).paid);
-		return balanceOf(holdAccount(tab)) === left
-			? []
-			: [`Tab ${tab} holds ${balanceOf(holdAccount(tab))}, not ${left}.`];
-	});
+		if (balanceOf(holdAccount(tab)) !== left) yield `Tab ${tab} holds ${balanceOf(holdAccount(tab))}, not ${left}.`;
+	}
+};
 
 describe("threat 13: the ledger's process is killed", () => {
 	let folder: string;

@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { after } from "node:test";
@@ -56,7 +56,7 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
 		base.pathname = `/${database}`;
 		return base.href;
 	};
-	const admin = new pg.Pool({ connectionString: given ?? url("postgres"), max: 1 });
+	const admin = new pg.Pool({ connectionString: given ?? url("postgres"), max: 1, allowExitOnIdle: true });
 	admin.on("error", () => {});
 	const opened: Postgres[] = [];
 	const made: string[] = [];
@@ -100,6 +100,16 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
 			await server.start();
 		},
 	};
+}
+
+/** Takes everything out of a database but its schema: a tenth of the time that a new one costs. */
+export async function emptied(postgres: Postgres): Promise<Postgres> {
+	const done = await postgres.change("same-as-once", (session) =>
+		session.ask(`DO $$ BEGIN EXECUTE (SELECT coalesce('TRUNCATE ' || string_agg(format('%I', tablename), ', ') || ' RESTART IDENTITY', 'SELECT 1')
+			FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%Migrations%'); END $$`),
+	);
+	assert(!isProblem(done), JSON.stringify(done));
+	return postgres;
 }
 
 type Server = { readonly port: number; start(): Promise<void>; pid(): Promise<number>; stop(): Promise<void> };
@@ -154,6 +164,9 @@ async function startServer({ durable = false, settings = [] }: TestPostgresOptio
 			...owner,
 		});
 		keeper = started;
+		// a file that fails before its first story must end all the same
+		started.unref();
+		(started.stdin as Socket | null)?.unref();
 		const log = () => readFile(join(folder, "log"), "utf8").catch(() => "nothing");
 		await until("Postgres to answer", () => answers(port), START_MS_MAX).catch(async (error) => {
 			throw new Error(`Postgres did not start: ${await log()}`, { cause: error });

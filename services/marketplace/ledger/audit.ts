@@ -7,28 +7,31 @@ import type { RecordRow, RecordTable, TabRow } from "./book.ts";
 import { floorOf, isAccountName } from "./chart.ts";
 import { digestOf, type KeptTransfer } from "./transfer.ts";
 
+/** Things one after the other: from the disk of this machine, or from a database elsewhere. */
+type Each<T> = Iterable<T> | AsyncIterable<T>;
+
 /** What is audited, all at one moment. */
 export type Source = {
 	/** every transfer with its entries, by position */
-	transfers(): Iterable<KeptTransfer>;
+	transfers(): Each<KeptTransfer>;
 	/** every account with its stored balance, in nano-dollars */
-	accounts(): Iterable<{ readonly account: string; readonly balance: bigint }>;
-	tabs(): Iterable<TabRow>;
-	records(table: RecordTable): Iterable<RecordRow>;
+	accounts(): Each<{ readonly account: string; readonly balance: bigint }>;
+	tabs(): Each<TabRow>;
+	records(table: RecordTable): Each<RecordRow>;
 	/** what only the engine can see, in plain words: entries of no transfer, damaged pages */
-	oddities(): Iterable<string>;
+	oddities(): Each<string>;
 };
 
-/** What a further check may look at. */
+/** What a further check may look at, with `for await`. */
 export type Facts = {
-	tabs(): Iterable<TabRow>;
-	records(table: RecordTable): Iterable<RecordRow>;
+	tabs(): Each<TabRow>;
+	records(table: RecordTable): Each<RecordRow>;
 	/** what an account's entries sum to */
 	balanceOf(account: string): bigint;
 };
 
 /** A check of another room (a tab never pays more than its cap): says in plain words what is wrong, once for each thing. */
-export type Check = (facts: Facts) => Iterable<string>;
+export type Check = (facts: Facts) => Each<string>;
 
 /** What an audit found. */
 export type AuditReport = {
@@ -62,10 +65,10 @@ export async function audit(source: Source, checks: readonly Check[] = []): Prom
 		if (findings.length < FINDINGS_MAX) findings.push(says);
 	};
 
-	for (const says of source.oddities()) find(says);
+	for await (const says of source.oddities()) find(says);
 
 	let sum = 0n;
-	for (const transfer of source.transfers()) {
+	for await (const transfer of source.transfers()) {
 		count.transfers += 1;
 		count.entries += transfer.entries.length;
 		let own = 0n;
@@ -83,7 +86,7 @@ export async function audit(source: Source, checks: readonly Check[] = []): Prom
 	if (sum !== 0n) find(`All entries together sum to ${sum} nano-dollars instead of zero.`);
 
 	const known = new Set<string>();
-	for (const { account, balance } of source.accounts()) {
+	for await (const { account, balance } of source.accounts()) {
 		count.accounts += 1;
 		known.add(account);
 		const entries = sums.get(account) ?? 0n;
@@ -97,14 +100,14 @@ export async function audit(source: Source, checks: readonly Check[] = []): Prom
 		if (!known.has(account)) find(`There are entries of ${account}, which is not among the accounts.`);
 	}
 
-	for (const _ of source.tabs()) count.tabs += 1;
+	for await (const _ of source.tabs()) count.tabs += 1;
 	const facts: Facts = {
 		tabs: () => source.tabs(),
 		records: (table) => source.records(table),
 		balanceOf: (account) => sums.get(account) ?? 0n,
 	};
 	for (const check of checks) {
-		for (const says of check(facts)) find(says);
+		for await (const says of check(facts)) find(says);
 		await new Promise(setImmediate);
 	}
 	return {

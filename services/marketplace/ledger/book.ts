@@ -1,5 +1,5 @@
 /**
- * The book: the seam behind which the ledger is kept. Two engines (`memory.ts`, `sqlite.ts`) pass one acceptance suite
+ * The book: the seam behind which the ledger is kept. Three engines (`memory.ts`, `sqlite.ts`, `postgres.ts`) pass one acceptance suite
  * (test/acceptance/book.ts). Everything that changes goes through {@link Book.apply}, as changes that happen whole or not at all.
  */
 
@@ -89,9 +89,19 @@ export type Change = {
  * - `stale`: a row has another version than the change was decided on: read again, decide again
  * - `full`: a new row has no room (its `most`)
  * - `unbalanced`, `malformed`: the transfer's entries do not sum to zero; it breaks a bound or a form
- * - `disk`: the disk did not take it; `busy`: too much waits for the disk already
+ * - `disk`: the disk did not take it, or the database was away; `busy`: too much waits for the disk already
+ * - `unknown`: the database was asked and went away for good before it answered. This one alone may have happened: read again, decide again
  */
-export type Refusal = "overdraft" | "conflict" | "stale" | "full" | "unbalanced" | "malformed" | "disk" | "busy";
+export type Refusal =
+	| "overdraft"
+	| "conflict"
+	| "stale"
+	| "full"
+	| "unbalanced"
+	| "malformed"
+	| "disk"
+	| "busy"
+	| "unknown";
 
 /** What became of a change. `same`: its transfer was applied before, so nothing happened now (its rows were not looked at). */
 export type Outcome = "applied" | "same" | { readonly refused: Refusal; readonly detail: string };
@@ -198,6 +208,8 @@ export function faultOfRow(change: RowChange): { refused: "malformed"; detail: s
 		/^[0-9a-f]{64}$/.test(row.account) &&
 		STATE.test(row.state) &&
 		row.value.length <= ROW_CHARS_MAX &&
+		// Postgres keeps no text with it, and no JSON has it
+		!row.value.includes("\0") &&
 		(most === undefined || (expect === 0 && isMost(most)));
 	return fits ? undefined : { refused: "malformed", detail: "The row breaks a bound or a form." };
 }

@@ -6,9 +6,9 @@ import { leavingAccount } from "#marketplace/ledger/chart";
 import { isUnderWay, type Payout, readPayout } from "./payout.ts";
 
 /** Says what is wrong with any operator's payouts. */
-export const checkPayouts: Check = function* (facts) {
+export const checkPayouts: Check = async function* (facts) {
 	const wanted = new Map<string, bigint>();
-	for (const row of facts.records("payouts")) {
+	for await (const row of facts.records("payouts")) {
 		let payout: Payout;
 		try {
 			payout = readPayout(row);

@@ -7,10 +7,10 @@ import { sharesOf } from "./fresh.ts";
 import { billed, held, readTab, type Tab } from "./tab.ts";
 
 /** Says what is wrong with any tab. */
-export const checkTabs: Check = function* (facts) {
+export const checkTabs: Check = async function* (facts) {
 	/** what should wait for each operator */
 	const waiting = new Map<string, bigint>();
-	for (const row of facts.tabs()) {
+	for await (const row of facts.tabs()) {
 		let tab: Tab;
 		try {
 			tab = readTab(row);

@@ -1,0 +1,124 @@
+/**
+ * The book on Postgres, for several processes at once. Calls that wait together share one statement and one commit, and an answer comes only
+ * when it is on the server's disk. A call whose answer was lost is asked again by its name, and does nothing twice (postgres-schema.ts).
+ */
+
+import { toHex } from "#contracts/bytes";
+import type { Crypto } from "#contracts/identity";
+import { isProblem, type Problem } from "#contracts/problem";
+import type { Postgres } from "#host/postgres";
+import { type AuditReport, audit, type Check } from "./audit.ts";
+import { type Book, BookFailure, CHANGES_MAX, type Change, LIST_MAX, type Outcome } from "./book.ts";
+import { APPLY_CALL, packBatch, readOutcomes } from "./postgres-batch.ts";
+import { reader, readForAudit } from "./postgres-read.ts";
+import { LEDGER_STEPS } from "./postgres-schema.ts";
+
+/** Changes that wait for the database, beyond which a call is refused: some seconds of a busy market. */
+const WAITING_MAX = 65_536;
+
+/** Bytes at random in a call's name: no two processes ever make the same. */
+const NAME_BYTES = 16;
+
+type Waiting = {
+	readonly changes: readonly Change[];
+	resolve(outcomes: Outcome[]): void;
+	reject(why: unknown): void;
+};
+
+/** Opens (and creates) the ledger in a database, which stays open when the book is closed: others keep things there too. */
+export async function openPostgresBook(postgres: Postgres, crypto: Pick<Crypto, "random">): Promise<Book | Problem> {
+	const refused = await postgres.migrate("ledger", LEDGER_STEPS);
+	if (refused) return refused;
+	const waiting: Waiting[] = [];
+	let waitingChanges = 0;
+	let busy: Promise<void> | undefined;
+
+	/** Sends what waits, one call after the other: what comes meanwhile shares the next. */
+	async function send(): Promise<void> {
+		while (waiting.length > 0) {
+			let count = 0;
+			const fits = waiting.findIndex(({ changes }, i) => {
+				count += changes.length;
+				return i > 0 && count > CHANGES_MAX;
+			});
+			const group = waiting.splice(0, fits === -1 ? waiting.length : fits);
+			const changes = group.flatMap((call) => call.changes);
+			waitingChanges -= changes.length;
+			try {
+				const outcomes = await applyAll(changes);
+				let from = 0;
+				for (const call of group) {
+					call.resolve(outcomes.slice(from, from + call.changes.length));
+					from += call.changes.length;
+				}
+			} catch (bug) {
+				for (const call of group) call.reject(bug);
+			}
+		}
+		busy = undefined;
+	}
+
+	async function applyAll(changes: readonly Change[]): Promise<Outcome[]> {
+		const batch = packBatch(changes);
+		const name = toHex(crypto.random(NAME_BYTES));
+		const rows = await postgres.call<{ answer: number[] }>("same-as-once", APPLY_CALL, [name, ...batch.values]);
+		if (!isProblem(rows)) return readOutcomes(changes, batch, rows[0]?.answer ?? []);
+		const refused = rows.spent === "unknown" ? "unknown" : rows.problem === "too-many" ? "busy" : "disk";
+		return changes.map((_, i) => batch.faults.get(i) ?? { refused, detail: rows.detail });
+	}
+
+	/** What `work` reads; the machine's failure is thrown. */
+	async function read<T>(asked: Promise<T | Problem>): Promise<T> {
+		const answer = await asked;
+		if (isProblem(answer)) throw new BookFailure(answer);
+		return answer as T;
+	}
+	const reads = reader;
+
+	return {
+		apply: (changes) => {
+			if (changes.length > CHANGES_MAX) return Promise.reject(new RangeError("too many changes in one call"));
+			if (changes.length === 0) return Promise.resolve([]);
+			if (waitingChanges + changes.length > WAITING_MAX)
+				return Promise.resolve(
+					changes.map(() => ({ refused: "busy", detail: "Too much waits for the database." }) as const),
+				);
+			const { promise, resolve, reject } = Promise.withResolvers<Outcome[]>();
+			waiting.push({ changes, resolve, reject });
+			waitingChanges += changes.length;
+			// begun in a later turn: all that this turn brings shares one call
+			busy ??= new Promise<void>((turn) => setImmediate(turn)).then(send);
+			return promise;
+		},
+		balance: async (account) => (await read(postgres.read((session) => reads.balances(session, [account]))))[0] ?? 0n,
+		balances: async (accounts) => {
+			if (accounts.length > LIST_MAX) throw new RangeError("too many accounts in one call");
+			return await read(postgres.read((session) => reads.balances(session, accounts)));
+		},
+		eachBalance: (take, at) =>
+			read(
+				postgres.snapshot(async (session) => {
+					const { position, pages } = await readBalances(session, at);
+					for await (const page of pages) await take(page);
+					return position;
+				}),
+			),
+		transfer: (id) => read(postgres.read((session) => reads.transfer(session, id))),
+		transfers: (account, after, limit) =>
+			read(postgres.read((session) => reads.transfers(session, account, after, limit))),
+		count: () => read(postgres.read(reads.count)),
+		tab: (tab) => read(postgres.read((session) => reads.tab(session, tab))),
+		tabs: (query) => read(postgres.read((session) => reads.tabs(session, query))),
+		record: (table, key) => read(postgres.read((session) => reads.record(session, table, key))),
+		records: (query) => read(postgres.read((session) => reads.records(session, query))),
+		audit: (checks) => read(auditPostgres(postgres, checks)),
+		close: async () => {
+			await busy;
+		},
+	};
+}
+
+/** Audits the ledger of a database, also one that running markets write to: all at one moment, in bounded memory but for the sums. */
+export function auditPostgres(postgres: Postgres, checks: readonly Check[] = []): Promise<AuditReport | Problem> {
+	return postgres.snapshot((session) => audit(readForAudit(session), checks));
+}
