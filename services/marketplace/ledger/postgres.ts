@@ -5,12 +5,12 @@
 
 import { toHex } from "#contracts/bytes";
 import type { Crypto } from "#contracts/identity";
-import { isProblem, type Problem } from "#contracts/problem";
-import type { Postgres } from "#host/postgres";
+import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Postgres, Session } from "#host/postgres";
 import { type AuditReport, audit, type Check } from "./audit.ts";
 import { type Book, BookFailure, CHANGES_MAX, type Change, LIST_MAX, type Outcome } from "./book.ts";
 import { APPLY_CALL, packBatch, readOutcomes } from "./postgres-batch.ts";
-import { reader, readForAudit } from "./postgres-read.ts";
+import { readBalances, reader, readForAudit } from "./postgres-read.ts";
 import { LEDGER_STEPS } from "./postgres-schema.ts";
 
 /** Changes that wait for the database, beyond which a call is refused: some seconds of a busy market. */
@@ -97,9 +97,12 @@ export async function openPostgresBook(postgres: Postgres, crypto: Pick<Crypto, 
 		},
 		eachBalance: (take, at) =>
 			read(
-				postgres.snapshot(async (session) => {
+				walkOnce(postgres, async (session, begin) => {
 					const { position, pages } = await readBalances(session, at);
-					for await (const page of pages) await take(page);
+					for await (const page of pages) {
+						begin();
+						await take(page);
+					}
 					return position;
 				}),
 			),
@@ -116,6 +119,20 @@ export async function openPostgresBook(postgres: Postgres, crypto: Pick<Crypto, 
 			await busy;
 		},
 	};
+}
+
+/** A walk that hands on what it sees: once it has begun to, a lost connection ends it, for what was handed on cannot be taken back. */
+function walkOnce<T>(
+	postgres: Postgres,
+	walk: (session: Session, begin: () => void) => Promise<T>,
+): Promise<T | Problem> {
+	let begun = false;
+	return postgres.snapshot(async (session) => {
+		if (begun) throw new BookFailure(problem("unavailable", "The database went away during a walk.", { spent: "no" }));
+		return await walk(session, () => {
+			begun = true;
+		});
+	});
 }
 
 /** Audits the ledger of a database, also one that running markets write to: all at one moment, in bounded memory but for the sums. */
