@@ -38,6 +38,11 @@ export type DatabaseOptions = {
 	readonly bigints?: boolean;
 	/** a ceiling for the file in pages of 4 KiB; beyond it a write is refused as on a full disk. */
 	readonly pagesMax?: number;
+	/**
+	 * an answer does not wait for the disk: after a power failure (never after a crash of the process) the last moments may be gone, and the
+	 * file is whole. For what nobody misses.
+	 */
+	readonly relaxed?: boolean;
 	/** rows of a KiB and more that come and go: a new file gets larger pages, and {@link shrink} can give back what was deleted. */
 	readonly largeRows?: boolean;
 };
@@ -84,7 +89,7 @@ function prepare(database: DatabaseSync, options: DatabaseOptions): Problem | un
 	if (options.largeRows) database.exec(`PRAGMA page_size = ${LARGE_PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
 	database.exec("PRAGMA journal_mode = WAL");
 	const pages = PAGE_BYTES / readPragma(database, "page_size");
-	database.exec(`PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${LOG_BYTES_MAX};
+	database.exec(`PRAGMA synchronous = ${options.relaxed ? "NORMAL" : "FULL"}; PRAGMA journal_size_limit = ${LOG_BYTES_MAX};
 		PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES * pages}`);
 	if (options.pagesMax !== undefined) database.exec(`PRAGMA max_page_count = ${Math.ceil(options.pagesMax * pages)}`);
 	if (found === options.migrations.length) return undefined;

@@ -20,7 +20,7 @@ const KEYS_WARN_MS = 6 * 3_600_000;
 
 /** Starts the chores: marks that the market is there, ends tabs that are due, renews its key, asks rails, commits to what it owes. One run at a time of each. */
 export function startChores(market: Market, watch: Watch, stopping: Stopping): void {
-	const { cards, clock, health, log, outages } = market;
+	const { board, cards, clock, health, log, outages } = market;
 	warnOfKeys(market);
 	const chores = [
 		{ name: "mark", everyMs: MARK_MS, run: () => outages.mark(clock.nowMs()) },
@@ -31,6 +31,7 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 		{ name: "late-earnings", everyMs: LATE_ROUND_MS, run: () => releaseLate(market) },
 		{ name: "proof", everyMs: PROOF_MS, run: () => market.proofs.run() },
 		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
+		{ name: "board", everyMs: SWEEP_MS, run: () => board.sweep(clock.nowMs()) },
 		{ name: "keys", everyMs: KEYS_MS, run: () => renewKeys(market) },
 		{ name: "keys-warning", everyMs: KEYS_WARN_MS, run: () => warnOfKeys(market) },
 	];

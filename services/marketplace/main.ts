@@ -11,8 +11,11 @@ import { crypto as hostCrypto } from "#host/crypto";
 import { problemOfDatabase } from "#host/database";
 import { makeHealth } from "#host/health";
 import { listenOn } from "#host/listening";
+import { lockFolder } from "#host/lock";
 import { type Log, openLog } from "#host/log";
 import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
+import type { Board } from "./board/board.ts";
+import { openSqliteBoard } from "./board/sqlite.ts";
 import { openCards } from "./card/cards.ts";
 import { startChores } from "./chores.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
@@ -45,6 +48,8 @@ export type MarketplaceDeps = {
 	readonly crypto: Crypto;
 	/** a book of somebody else's making, for tests; the SQLite file in the data folder when left out */
 	readonly book?: Book;
+	/** a board of somebody else's making, for tests; the SQLite file in the data folder when left out */
+	readonly board?: Board;
 	/** rails beside those of the configuration; the market closes them */
 	readonly rails?: readonly Rail[];
 	/** whoever knows the exchange rate, instead of the sources of the configuration */
@@ -102,12 +107,20 @@ async function start(
 ): Promise<RunningMarketplace | Problem> {
 	const { clock, crypto, log } = deps;
 	const health = makeHealth();
+	// SQLite's files are written by one process: two would each believe that theirs is all there is
+	const lock = deps.book ? undefined : lockFolder(config.dataPath);
+	if (lock && "problem" in lock) return lock;
+	stopping.add("lock", async () => lock?.release());
 	const book = deps.book ?? (await openBook());
 	if (isProblem(book)) return book;
 	stopping.add("ledger", () => book.close());
 	const keys = await openKeys(crypto, join(config.dataPath, "keys"), clock.nowMs(), config.keysPassphrase);
 	if (isProblem(keys)) return keys;
-	const outages = await openOutages(join(config.dataPath, "outages.json"), clock.nowMs());
+	const board =
+		deps.board ?? (await openSqliteBoard({ path: join(config.dataPath, "board.db"), onDeath: died("board") }));
+	if (isProblem(board)) return board;
+	stopping.add("board", () => board.close());
+	const outages = await openOutages(board, clock.nowMs(), join(config.dataPath, "outages.json"));
 	if (isProblem(outages)) return outages;
 	const cards = await openCards(crypto, join(config.dataPath, "cards.db"), { onDeath: died("cards") });
 	if (isProblem(cards)) return cards;
@@ -125,18 +138,25 @@ async function start(
 	const folder = join(config.dataPath, "proofs");
 	const proofs = await openProofs({ crypto, clock, log, book, keys, rails, rates, folder });
 	stopping.add("proofs", () => proofs.close());
-	const listings = makeListings(crypto, keys.market, config.privateRelays);
+	const listings = makeListings({
+		crypto,
+		clock,
+		board,
+		market: keys.market,
+		privateRelays: config.privateRelays,
+	});
 	const market: Market = {
 		crypto,
 		clock,
 		log,
 		book,
 		keys,
+		board,
 		listings,
 		cards,
 		outages,
 		health,
-		metrics: makeMetrics(() => listings.all(clock.nowMs()).length),
+		metrics: makeMetrics(async () => (await listings.all(clock.nowMs())).length),
 		fees: config.fees,
 		capMax: config.capMax,
 		frozen,

@@ -9,6 +9,7 @@ import type { FeeRates } from "#contracts/tab";
 import type { Clock } from "#host/clock";
 import type { Health } from "#host/health";
 import type { Log } from "#host/log";
+import type { Board } from "./board/board.ts";
 import type { Cards } from "./card/cards.ts";
 import type { Keys } from "./keys/keys.ts";
 import type { Book, Refusal } from "./ledger/book.ts";
@@ -29,6 +30,8 @@ export type Market = {
 	readonly log: Log;
 	readonly book: Book;
 	readonly keys: Keys;
+	/** what the market's processes share beside money and cards */
+	readonly board: Board;
 	readonly listings: Listings;
 	readonly cards: Cards;
 	readonly outages: Outages;

@@ -18,7 +18,7 @@ export type Metrics = {
 };
 
 /** A registry of its own for each market, so that several can run in one process. */
-export function makeMetrics(relays: () => number): Metrics {
+export function makeMetrics(relays: () => Promise<number>): Metrics {
 	const registry = new Registry();
 	const registers = [registry];
 	collectDefaultMetrics({ register: registry });
@@ -49,8 +49,8 @@ export function makeMetrics(relays: () => number): Metrics {
 			name: "farelay_market_relays",
 			help: "Relays with a valid listing",
 			registers,
-			collect() {
-				this.set(relays());
+			async collect() {
+				this.set(await relays());
 			},
 		}),
 	};

@@ -215,7 +215,7 @@ function mayReadMetrics(request: IncomingMessage, config: MarketplaceConfig): bo
 }
 
 function trpc(market: Market): RequestHandler {
-	const callers = makeCallers(market.keys.market, market.clock);
+	const callers = makeCallers(market.keys.market, market.clock, market.board);
 	return createExpressMiddleware({
 		router: appRouter,
 		maxBodySize: TRPC_BYTES_MAX,

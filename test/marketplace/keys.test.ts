@@ -8,7 +8,6 @@ import { LIMIT } from "#contracts/limit";
 import { readMarketKey } from "#contracts/market";
 import { isProblem } from "#contracts/problem";
 import { openKeys } from "#marketplace/keys/keys";
-import { extend, openOutages } from "#marketplace/outage";
 import { crypto, DAY_MS, fine, startTestMarket } from "#test/support/market";
 
 const START_MS = Date.UTC(2026, 0, 1);
@@ -83,74 +82,5 @@ describe("the market's keys", () => {
 		await writeFile(join(market.folder, "keys"), "in the way");
 		await assert.rejects(market.restart(), /refused: .*"disk"/);
 		await rm(market.folder, { recursive: true });
-	});
-});
-
-describe("an outage", () => {
-	let folder: string;
-	beforeEach(async () => {
-		folder = await mkdtemp(join(tmpdir(), "farelay-outage-"));
-	});
-	afterEach(() => rm(folder, { recursive: true, force: true }));
-
-	it("is the time between two marks when it is two minutes or more, and is remembered", async () => {
-		const path = join(folder, "outages.json");
-		const openAt = async (nowMs: number) => {
-			const outages = fine(await openOutages(path, nowMs));
-			await outages.mark(nowMs);
-			return outages;
-		};
-		await (await openAt(START_MS)).mark(START_MS + 60_000);
-		assert.deepEqual((await openAt(START_MS + 179_999)).all(START_MS + 179_999), []);
-		const found = [{ fromMs: START_MS + 179_999, untilMs: START_MS + DAY_MS }];
-		assert.deepEqual((await openAt(START_MS + DAY_MS)).all(START_MS + DAY_MS), found);
-		assert.deepEqual((await openAt(START_MS + DAY_MS)).all(START_MS + DAY_MS), found);
-		const late = START_MS + 70 * DAY_MS;
-		assert.deepEqual((await openAt(late)).all(late).length, 1, "those of long ago are forgotten");
-	});
-
-	it("threat 14: is found without a start too, when a machine slept: before its next mark, and once", async () => {
-		const outages = fine(await openOutages(join(folder, "outages.json"), START_MS));
-		await outages.mark(START_MS);
-		assert.deepEqual(outages.all(START_MS + 119_999), []);
-		assert.deepEqual(outages.all(START_MS + DAY_MS), [{ fromMs: START_MS, untilMs: START_MS + DAY_MS }]);
-		const woken = START_MS + DAY_MS + 1_000;
-		await outages.mark(woken);
-		assert.deepEqual(outages.all(woken + 60_000), [{ fromMs: START_MS, untilMs: woken }]);
-	});
-
-	it("threat 14: goes on while a market starts again and again and never gets as far as to listen", async () => {
-		const path = join(folder, "outages.json");
-		await fine(await openOutages(path, START_MS)).mark(START_MS);
-		for (let ms = START_MS; ms < START_MS + DAY_MS; ms += 60_000) fine(await openOutages(path, ms));
-		const outages = fine(await openOutages(path, START_MS + DAY_MS));
-		assert.deepEqual(outages.all(START_MS + DAY_MS), [{ fromMs: START_MS, untilMs: START_MS + DAY_MS }]);
-	});
-
-	it("threat 14: a clock that was set back makes none", async () => {
-		const path = join(folder, "outages.json");
-		const outages = fine(await openOutages(path, START_MS + DAY_MS));
-		await outages.mark(START_MS + DAY_MS);
-		await outages.mark(START_MS);
-		assert.deepEqual(fine(await openOutages(path, START_MS + DAY_MS)).all(START_MS + DAY_MS), []);
-	});
-
-	it("moves a deadline later by as much as it took of the tab's time, and never earlier", () => {
-		const outage = (fromMs: number, untilMs: number) => ({ fromMs, untilMs });
-		assert.equal(extend(100, 10, []), 100);
-		assert.equal(extend(100, 10, [outage(0, 5)]), 100);
-		assert.equal(extend(100, 10, [outage(0, 20)]), 110);
-		assert.equal(extend(100, 10, [outage(50, 60), outage(105, 120)]), 125);
-		assert.equal(extend(100, 10, [outage(100, 120)]), 100);
-		assert.equal(extend(100, 10, [outage(99, 120)]), 121);
-	});
-
-	it("in a file that was damaged stops the start with a problem", async () => {
-		const path = join(folder, "outages.json");
-		for (const text of ["", "[]", '{"lastMs":1}', '{"lastMs":1,"outages":[{"fromMs":2,"untilMs":1}]}']) {
-			await writeFile(path, text);
-			const refused = await openOutages(path, START_MS);
-			assert(isProblem(refused) && refused.problem === "data-corrupt", text);
-		}
 	});
 });

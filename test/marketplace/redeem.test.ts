@@ -106,7 +106,8 @@ describe("a redemption", () => {
 	});
 
 	it("threat 2: two processes redeem rising vouchers at once, and only the differences move, once", async () => {
-		const second = await startTestMarket({}, { folder: market.folder, clock: market.clock });
+		const book = fine(await openSqliteBook({ path: ledgerPath(market.folder) }));
+		const second = await startTestMarket({}, { book, folder: market.folder, clock: market.clock });
 		try {
 			const batches = Array.from({ length: 24 }, async (_, i) => {
 				const at = Object.assign(Object.create(relay), { where: i % 2 ? market : second }) as TestRelay;

@@ -6,6 +6,8 @@ import { sessionKey } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { readMarketInfo } from "#contracts/market";
 import { bill, signClose, signOpen } from "#contracts/tab";
+import { openSqliteBook } from "#marketplace/ledger/sqlite";
+import { ledgerPath } from "#marketplace/main";
 import {
 	carried,
 	crypto,
@@ -153,11 +155,12 @@ describe("a tab", () => {
 	});
 
 	it("threat 5: 32 opens at once through two processes never reserve more than the balance", async () => {
-		const second = await startTestMarket({}, { folder: market.folder, clock: market.clock });
+		const book = fine(await openSqliteBook({ path: ledgerPath(market.folder) }));
+		const second = await startTestMarket({}, { book, folder: market.folder, clock: market.clock });
 		try {
 			const there = new TestRelay(second);
 			assert.equal((await there.list()).status, 200);
-			assert.equal((await new Person(second).client.market.relays.query()).relays.length, 1);
+			assert.equal((await new Person(second).client.market.relays.query()).relays.length, 2, "the first one's as well");
 			const fits = Number(FUNDED / RESERVED);
 			const opens = Array.from({ length: 32 }, async (_, i) => {
 				alice.where = i % 2 ? market : second;

@@ -17,6 +17,7 @@ import { NO_TRAFFIC, price, type Traffic, within } from "#contracts/tariff";
 import { signVoucher } from "#contracts/voucher";
 import { makeHealth } from "#host/health";
 import { openSilentLog } from "#host/log";
+import { openMemoryBoard } from "#marketplace/board/memory";
 import { type Cards, openCards } from "#marketplace/card/cards";
 import { fundPlay } from "#marketplace/funding/play";
 import { type Keys, openKeys } from "#marketplace/keys/keys";
@@ -39,7 +40,7 @@ const FUNDED = 100_000n;
 // rates and prices that leave a fraction nearly every time
 const FEES = { marketPpm: 20_300, solidarityPpm: 17_777 };
 const TARIFF = { sendPerMb: amount(333_333n), storePerMbDay: amount(77_777n) };
-const metrics = makeMetrics(() => 0);
+const metrics = makeMetrics(async () => 0);
 
 type Slot = { grant: Grant; fees: typeof FEES; signed: Traffic; acknowledged: Traffic };
 
@@ -93,13 +94,15 @@ describe("tabs", () => {
 
 		async up(again = false): Promise<void> {
 			const book = await this.openBook(again);
+			const board = openMemoryBoard();
 			this.market = {
 				crypto,
 				clock: this.clock,
 				log: openSilentLog(),
 				book,
 				keys,
-				listings: makeListings(crypto, keys.market, true),
+				board,
+				listings: makeListings({ crypto, clock: this.clock, board, market: keys.market, privateRelays: true }),
 				cards,
 				outages: { all: () => [], see: () => {}, mark: async () => {} },
 				metrics,
@@ -127,7 +130,7 @@ describe("tabs", () => {
 			};
 		}
 
-		list(): void {
+		async list(): Promise<void> {
 			const issuedAtMs = this.clock.nowMs();
 			const offer = {
 				...{
@@ -141,7 +144,8 @@ describe("tabs", () => {
 				...{ takes: true, storageLeftGb: 1, trafficLeftGb: 0 },
 			};
 			const times = { issuedAtMs, validUntilMs: issuedAtMs + 60_000 };
-			fine(this.market.listings.take(signListing(crypto, { ...offer, ...times }, this.relay).bytes, issuedAtMs));
+			const { bytes } = signListing(crypto, { ...offer, ...times }, this.relay);
+			fine(await this.market.listings.take(bytes, issuedAtMs));
 		}
 
 		async run(asked: Step): Promise<void> {
@@ -157,7 +161,7 @@ describe("tabs", () => {
 		}
 
 		async open(n: number, cap: bigint, again: boolean): Promise<void> {
-			this.list();
+			await this.list();
 			const tab = crypto.random(16);
 			const order: OpenOrder = {
 				...{ market: keys.market, account: this.payer.publicKey, tab, relay: this.relay.publicKey },

@@ -54,7 +54,7 @@ export type TestMarket = RunningMarketplace & {
 
 export async function startTestMarket(
 	change: Partial<MarketplaceConfig> = {},
-	more: Partial<Pick<MarketplaceDeps, "rails" | "rates" | "lightning" | "book">> & {
+	more: Partial<Pick<MarketplaceDeps, "rails" | "rates" | "lightning" | "book" | "board">> & {
 		clock?: HeldClock;
 		log?: Log;
 		folder?: string;

@@ -18,11 +18,12 @@ const question = z
 
 export const market = router({
 	/** Relays with a valid listing, cheapest first. */
-	relays: open.input(question).query(({ ctx, input }) => {
-		const offers = ctx.market.listings
-			.all(ctx.market.clock.nowMs())
-			// one that takes nothing now is not offered: who has a tab there hears it from the relay
-			.filter(({ takes, country }) => takes && (input.country === undefined || country === input.country));
+	relays: open.input(question).query(async ({ ctx, input }) => {
+		const listed = await ctx.market.listings.all(ctx.market.clock.nowMs());
+		// one that takes nothing now is not offered: who has a tab there hears it from the relay
+		const offers = listed.filter(
+			({ takes, country }) => takes && (input.country === undefined || country === input.country),
+		);
 		return {
 			relays: rank(offers)
 				.slice(0, input.limit)

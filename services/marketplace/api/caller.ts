@@ -1,12 +1,15 @@
 /**
  * Who calls: an account that signed a short token for itself (PROTOCOL.md, "Tokens"). A JWS with EdDSA and nothing else, for this market
- * only, alive for a minute at most. One token carries one changing request.
+ * only, alive for a minute at most. One token carries one changing request, whichever of the market's processes it is shown to: it says who
+ * asks and not what, so whoever caught one could ask for something else with it.
  */
 
+import { hash } from "node:crypto";
 import { type CryptoKey, decodeJwt, errors, importJWK, jwtVerify } from "jose";
 import { fromHex, toHex } from "#contracts/bytes";
 import { type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
+import type { Board } from "#marketplace/board/board";
 
 /** The longest life of a token, in seconds. */
 const TOKEN_S_MAX = 60;
@@ -17,20 +20,16 @@ const LEEWAY_S = 10;
 /** Imported keys that are kept: importing one costs more than a verify. */
 const KEYS_MAX = 1_000;
 
-/** Token ids that are remembered: as many changing requests as come in the time that a token lives, and a bound on memory. */
-const SEEN_MAX = 200_000;
-
 /** Tells who sent a request. */
 export interface Callers {
 	/** The account (public key, hex) of an `Authorization` header; undefined when there is none. `changes`: the token counts as used. */
 	caller(header: string | undefined, changes: boolean): Promise<string | Problem | undefined>;
 }
 
-/** Callers of one market (its root key). */
-export function makeCallers(market: Uint8Array, clock: Clock): Callers {
+/** Callers of one market (its root key). Used tokens are marked on the board for as long as they live: as many as come in that minute. */
+export function makeCallers(market: Uint8Array, clock: Clock, board: Pick<Board, "use">): Callers {
 	const audience = toHex(market);
 	const keys = new Map<string, CryptoKey>();
-	const seen = new Map<string, number>();
 
 	return {
 		caller: async (header, changes) => {
@@ -53,7 +52,9 @@ export function makeCallers(market: Uint8Array, clock: Clock): Callers {
 				if (exp - iat > TOKEN_S_MAX || exp <= iat) return problem("unauthorized", "A token lives a minute at most.");
 				if (iat > nowMs / 1_000 + LEEWAY_S) return problem("clock");
 				if (!/^[\w-]{8,64}$/.test(jti)) return problem("unauthorized", "The token has no id.");
-				if (changes && !use(`${iss}:${jti}`, (exp + LEEWAY_S) * 1_000, nowMs))
+				// the account itself is not written down
+				const mark = hash("sha256", `${iss}:${jti}`, "buffer");
+				if (changes && !(await board.use(mark, (exp + LEEWAY_S) * 1_000)))
 					return problem("unauthorized", "The token was used before; sign one for each change.");
 				return iss;
 			} catch (error) {
@@ -75,16 +76,5 @@ export function makeCallers(market: Uint8Array, clock: Clock): Callers {
 		if (keys.size >= KEYS_MAX) keys.delete(keys.keys().next().value as string);
 		keys.set(account, key);
 		return key;
-	}
-
-	/** Marks a token as used; false when it was. The oldest are forgotten first: those whose time is over, unless there are too many. */
-	function use(id: string, untilMs: number, nowMs: number): boolean {
-		for (const [old, endMs] of seen) {
-			if (endMs > nowMs && seen.size < SEEN_MAX) break;
-			seen.delete(old);
-		}
-		if (seen.has(id)) return false;
-		seen.set(id, untilMs);
-		return true;
 	}
 }

@@ -29,10 +29,10 @@ export function sendProblem(response: Response, refused: Problem): void {
 export function relayRoutes(market: Market): Router {
 	const routes = Router();
 
-	routes.post("/v1/listing", json({ limit: LISTING_BYTES_MAX }), (request, response) => {
+	routes.post("/v1/listing", json({ limit: LISTING_BYTES_MAX }), async (request, response) => {
 		const bytes = fromHex((request.body as { listing?: unknown } | undefined)?.listing);
 		const taken = bytes
-			? market.listings.take(bytes, market.clock.nowMs(), request.ip)
+			? await market.listings.take(bytes, market.clock.nowMs(), request.ip)
 			: problem("malformed", 'The body must be {"listing": hex}.');
 		if (isProblem(taken)) sendProblem(response, taken);
 		else response.json({ ok: true });

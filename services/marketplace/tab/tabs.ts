@@ -63,7 +63,7 @@ export async function openTab(market: Market, order: OpenOrder, signature: Uint8
 		const facts = {
 			nowMs,
 			fees: market.fees,
-			offers: market.listings.of(toHex(order.relay), nowMs),
+			offers: await market.listings.of(order.relay, nowMs),
 			frozen: market.frozen.has(account),
 			purses: { cleared, fresh },
 			owed: -owed,
