@@ -248,6 +248,22 @@ describe("deposits", () => {
 		assert.equal(await has(), 1_000_000_870n + 500_000_435n);
 	});
 
+	it("threat 17: one that a clock which was ahead ended too early is credited when it is asked for again", async () => {
+		const { reference } = await begun();
+		clock.jump(30 * DAY_MS);
+		await watch.round();
+		assert.equal((await now()).state, "ended");
+		clock.jump(-30 * DAY_MS);
+		rail.comes(reference, DOLLAR_MSAT, clock.nowMs());
+		await watch.round();
+		assert.equal(await has(), 0n);
+		assert.equal(fine(await start()).state, "credited");
+		assert.ok((await has()) >= DOLLAR);
+		assert.equal(await has(), (await now()).came?.credited);
+		assert.equal(fine(await start()).state, "credited");
+		assert.equal(await has(), (await now()).came?.credited);
+	});
+
 	it("threat 16: a rail that says less than before takes nothing back by its word alone", async () => {
 		const { reference } = await begun();
 		rail.comes(reference, DOLLAR_MSAT, clock.nowMs());

@@ -284,6 +284,31 @@ describe("threat 19: a payout", () => {
 		await till.audit();
 	});
 
+	it("is not put off for a year by a clock that was a year ahead for a moment, also when the market starts anew", async () => {
+		for (const again of [false, true]) {
+			const till = await ready();
+			till.rail.fates.push("takes its time");
+			const { id } = await till.click({ name: "first" });
+			till.clock.jump(365 * DAY_MS);
+			await till.payouts.round();
+			till.clock.jump(-365 * DAY_MS);
+			till.rail.onEvent = () => () => {};
+			if (again) {
+				await till.payouts.stop();
+				till.payouts = makePayouts({ ...till, log: openSilentLog() });
+				till.rail.finish("sent");
+				await till.payouts.round();
+			} else {
+				await till.clock.advance(60_000);
+				assert.ok(((await payoutOf(till, id))?.dueMs ?? 0) < till.clock.nowMs() + DAY_MS);
+				till.rail.finish("sent");
+			}
+			assert.equal((await till.end(id)).course.state, "sent");
+			assert.ok(till.clock.nowMs() < Date.UTC(2026, 0, 2));
+			await till.payouts.stop();
+		}
+	});
+
 	it("hangs at the rail: it is asked about after a minute, and not sent again", async () => {
 		const till = await ready();
 		till.rail.onPay = () => new Promise(() => {});

@@ -55,10 +55,10 @@ export async function startDeposit(
 			return problem("conflict", "This id was used for another deposit.");
 		const begun = before.state === "starting" ? await begin(market, before) : before;
 		if (begun === "again") continue;
-		// whoever has nothing to do has paid
-		return !isProblem(begun) && begun.state === "waiting" && begun.pay?.kind === "nothing"
-			? await lookAt(market, begun)
-			: begun;
+		if (isProblem(begun)) return begun;
+		// whoever has nothing to do has paid; and nothing looks at one that ended but who asks for it: a clock that was ahead ended it too early
+		const isPaid = begun.state === "waiting" && begun.pay?.kind === "nothing";
+		return isPaid || begun.state === "ended" ? await lookAt(market, begun) : begun;
 	}
 	return problemOfRefusal("stale", "");
 }

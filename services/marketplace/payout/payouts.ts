@@ -38,6 +38,8 @@ const TRIES_MAX = 6;
 const TRY_AGAIN_MS = 30_000;
 /** How long a payout waits whose rail is not there. */
 const NO_RAIL_MS = 15 * 60_000;
+/** Nothing waits this long: what is to be looked at even later was written under a clock that was ahead, and is looked at now. */
+const WAIT_MS_MAX = 3_600_000;
 /** Payouts of one state looked at in one round; more wait for the next, the longest due first. */
 const ROUND_MAX = 200;
 /** Payouts at once in one round: a rail is asked over one connection or a few. */
@@ -81,7 +83,7 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 		let payout = await read(id);
 		for (let step = 0; step < STEPS_MAX && !stopping; step++) {
 			const next = nextOf(payout.course);
-			if (next === "nothing" || (clock.nowMs() < payout.dueMs && !(eager && step === 0))) return payout;
+			if (next === "nothing" || !(isDue(payout) || (eager && step === 0))) return payout;
 			const rail = rails.find(({ name }) => name === payout.rail);
 			if (!rail) await postpone(payout);
 			else if (next === "reserve") await reserve(payout, rail);
@@ -90,6 +92,11 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 			payout = await read(id);
 		}
 		return payout;
+	}
+
+	function isDue({ dueMs }: Pick<Payout, "dueMs">): boolean {
+		const leftMs = dueMs - clock.nowMs();
+		return leftMs <= 0 || leftMs > WAIT_MS_MAX;
 	}
 
 	/** Its rail was taken out of the configuration: nobody else can say what became of it, so it waits. */
@@ -199,8 +206,10 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 		const beforeMs = clock.nowMs() + 1;
 		const due: string[] = [];
 		for (const state of UNDER_WAY) {
-			const rows = await book.records({ table: "payouts", by: "due", state, beforeMs, limit: ROUND_MAX });
-			due.push(...rows.map((row) => row.key));
+			const query = { table: "payouts", limit: ROUND_MAX } as const;
+			const rows = await book.records({ ...query, by: "due", state, beforeMs });
+			const ahead = (await book.records({ ...query, by: "state", of: state })).filter((row) => row.dueMs > beforeMs);
+			due.push(...[...rows, ...ahead.filter(isDue)].map((row) => row.key));
 		}
 		const failures: unknown[] = [];
 		for (let at = 0; at < due.length; at += SIDE_BY_SIDE)
