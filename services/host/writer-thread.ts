@@ -1,6 +1,6 @@
 /**
- * The thread that one writer owns: takes whatever waits, runs it in ONE transaction with a savepoint for each request, and answers
- * only after the commit is on disk (docs/decisions/one-writer.md). Started by `writer.ts`, which is its only client.
+ * The thread that one writer owns: takes whatever waits, runs it in ONE transaction, and answers only after the commit is on disk. What is refused is
+ * undone alone (docs/decisions/one-writer.md). Started by `writer.ts`, which is its only client.
  */
 
 import type { DatabaseSync } from "node:sqlite";
@@ -8,7 +8,10 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "
 import { isProblem } from "#contracts/problem";
 import { isDiskFull, problemOfDatabase } from "./database.ts";
 import { passFaultPoint } from "./fault.ts";
-import type { Answer, Handlers, OpenForWriting, Request, Start } from "./writer.ts";
+import type { Answer, Handlers, OpenForWriting, Pass, Request, Start } from "./writer.ts";
+
+/** Groups that go carefully after one that had to be undone: whoever is refused all the time must not have everything done twice. */
+const CAREFUL_GROUPS = 8;
 
 if (parentPort === null) throw new Error("writer-thread.ts runs as a worker only");
 const port: MessagePort = parentPort;
@@ -52,6 +55,7 @@ function groupRunner(database: DatabaseSync, writes: Handlers, reads: Handlers):
 	const save = database.prepare("SAVEPOINT request");
 	const release = database.prepare("RELEASE request");
 	const undo = database.prepare("ROLLBACK TO request");
+	let carefully = 0;
 
 	return (group) => {
 		const changes = group.filter((request) => Object.hasOwn(writes, request.name));
@@ -64,19 +68,51 @@ function groupRunner(database: DatabaseSync, writes: Handlers, reads: Handlers):
 	};
 
 	function writeAll(group: Request[]): Answer[] {
+		if (carefully > 0) carefully -= 1;
+		else {
+			const answers = writeBoldly(group);
+			if (answers) return answers;
+			carefully = CAREFUL_GROUPS;
+		}
+		return writeCarefully(group);
+	}
+
+	/** All of a group without a savepoint, which costs a copy of each page that is touched; nothing when something of it is to be undone. */
+	function writeBoldly(group: Request[]): Answer[] | undefined {
 		try {
 			begin.run();
-			const answers = group.map(writeOne);
-			passFaultPoint(`${start.name}:before-commit`);
-			commit.run();
-			passFaultPoint(`${start.name}:after-commit`);
-			return answers;
+			const answers: Answer[] = [];
+			for (const request of group) {
+				const value = call(writes, request, "bold");
+				if (isProblem(value)) break;
+				answers.push({ id: request.id, value });
+				passFaultPoint(`${start.name}:within-group`);
+			}
+			if (answers.length === group.length) return committed(answers);
+		} catch {
+			// the careful way finds it again, and tells whom it concerns
+		}
+		if (database.isTransaction) rollback.run();
+		return undefined;
+	}
+
+	function committed(answers: Answer[]): Answer[] {
+		passFaultPoint(`${start.name}:before-commit`);
+		commit.run();
+		passFaultPoint(`${start.name}:after-commit`);
+		return answers;
+	}
+
+	function writeCarefully(group: Request[]): Answer[] {
+		try {
+			begin.run();
+			return committed(group.map(writeOne));
 		} catch (error) {
 			if (database.isTransaction) rollback.run();
 			const known = problemOfDatabase(error);
 			if (!known) throw error;
 			// what is too large for a full disk must not refuse what still fits, nor the deletion that would make room
-			if (group.length > 1 && isDiskFull(error)) return group.flatMap((request) => writeAll([request]));
+			if (group.length > 1 && isDiskFull(error)) return group.flatMap((request) => writeCarefully([request]));
 			return group.map((request) => ({ id: request.id, value: known }));
 		}
 	}
@@ -86,7 +122,7 @@ function groupRunner(database: DatabaseSync, writes: Handlers, reads: Handlers):
 		save.run();
 		let answer: Answer;
 		try {
-			answer = { id: request.id, value: call(writes, request) };
+			answer = { id: request.id, value: call(writes, request, "careful") };
 		} catch (error) {
 			// on a full disk SQLite may have given up the whole transaction: then the group fails as one
 			if (!database.isTransaction) throw error;
@@ -100,18 +136,18 @@ function groupRunner(database: DatabaseSync, writes: Handlers, reads: Handlers):
 
 	function read(request: Request): Answer {
 		try {
-			return { id: request.id, value: call(reads, request) };
+			return { id: request.id, value: call(reads, request, "careful") };
 		} catch (error) {
 			return failure(request, error);
 		}
 	}
 }
 
-function call(handlers: Handlers, request: Request): unknown {
+function call(handlers: Handlers, request: Request, pass: Pass): unknown {
 	const handler = handlers[request.name];
 	if (!handler) throw new Error(`the writer "${start.name}" has no handler "${request.name}"`);
 	// the types of `Writer.call` have checked the payload where it was posted
-	return handler(request.payload as never);
+	return handler(request.payload as never, pass);
 }
 
 /** Trouble of the machine is an answer; anything else is a bug, thrown again where the request was made. */

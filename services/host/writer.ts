@@ -8,8 +8,14 @@ import type { DatabaseSync } from "node:sqlite";
 import { type Transferable, Worker } from "node:worker_threads";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 
+/**
+ * How a write is run: first `bold`, with nothing to undo it alone; and when any of a group answers a problem or throws, the whole group again, each `careful` in a
+ * savepoint of its own.
+ */
+export type Pass = "bold" | "careful";
+
 /** Handlers by name: synchronous functions over the database. A handler that answers a problem or throws has its writes undone. */
-export type Handlers = Record<string, (payload: never) => unknown>;
+export type Handlers = Record<string, (payload: never, pass: Pass) => unknown>;
 
 /** What a writer's module exports as `open`; it runs in the thread. A problem (a damaged file) ends the thread and is `startWriter`'s answer. */
 export type OpenForWriting = (options: never) => Opened | Problem;
@@ -17,7 +23,7 @@ export type OpenForWriting = (options: never) => Opened | Problem;
 /** An open database with what may be asked of it. */
 export type Opened = {
 	readonly database: DatabaseSync;
-	/** run inside the group's transaction, each in its savepoint */
+	/** run inside the group's transaction, once or ({@link Pass}) twice */
 	readonly writes: Handlers;
 	/** run after the group's commit, outside any transaction: they see only what is durable and work on a full disk */
 	readonly reads: Handlers;

@@ -39,16 +39,16 @@ function watched(scratch: string): Played[][] {
 		};
 	} as unknown as typeof prepare;
 	const opened = open({ path: scratch });
-	DatabaseSync.prototype.prepare = prepare;
 	if (isProblem(opened)) throw new Error(opened.detail);
-	const apply = opened.writes.apply as (changes: unknown) => unknown;
+	const apply = opened.writes.apply as (changes: unknown, pass: string) => unknown;
 	opened.database.exec("BEGIN");
 	const all = calls.map((call) => {
 		now = [];
-		apply(call);
+		apply(call, "bold");
 		return now;
 	});
 	opened.database.exec("ROLLBACK");
+	DatabaseSync.prototype.prepare = prepare;
 	opened.database.close();
 	rmSync(scratch);
 	return all;

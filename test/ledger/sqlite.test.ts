@@ -133,10 +133,13 @@ describe("the book on SQLite", () => {
 		const ledger = openThread({ path: newPath() });
 		assert(!isProblem(ledger));
 		const apply = ledger.writes.apply as LedgerCalls["apply"];
-		assert.deepEqual(words(apply([{ transfer: deposit("d1", ADA, 5n) }])), ["applied"]);
+		assert.deepEqual(words(apply([{ transfer: deposit("d1", ADA, 5n) }], "careful")), ["applied"]);
 		assert.equal(ledger.database.isTransaction, false);
 		const tooMuch = { transfer: post(label("r1"), HOLD, [{ account: OLU, nanos: amount(1n) }]) };
-		assert.deepEqual(words(apply([{ transfer: deposit("d2", ADA, 5n) }, tooMuch])), ["applied", "overdraft"]);
+		assert.deepEqual(words(apply([{ transfer: deposit("d2", ADA, 5n) }, tooMuch], "careful")), [
+			"applied",
+			"overdraft",
+		]);
 		assert.equal(ledger.database.isTransaction, false);
 		ledger.database.close();
 	});
@@ -338,7 +341,7 @@ describe("an audit finds what was altered by hand", () => {
 		assert(!isProblem(other));
 		const apply = other.writes.apply as LedgerCalls["apply"];
 		// before the audit goes on after its first thousand transfers
-		setImmediate(() => apply([{ transfer: deposit("meanwhile", ADA, 7n) }]));
+		setImmediate(() => apply([{ transfer: deposit("meanwhile", ADA, 7n) }], "careful"));
 		const report = await reportOf(path);
 		assert.deepEqual([report.findings, report.transfers], [[], 1603]);
 		assert.equal(await book.balance(ADA), 2007n, "it was written meanwhile");

@@ -8,11 +8,13 @@ import { after, describe, it } from "node:test";
 import fc from "fast-check";
 import { amount } from "#contracts/amount";
 import { isProblem } from "#contracts/problem";
+import type { Pass } from "#host/writer";
 import type { Book, Change, Outcome, RowChange } from "#marketplace/ledger/book";
 import { earnedAccount, holdAccount, MARKET_FEES, payerAccount, WORLD_PLAY } from "#marketplace/ledger/chart";
 import { openMemoryBook } from "#marketplace/ledger/memory";
 import { giveBack, post, reserve } from "#marketplace/ledger/post";
-import { openSqliteBook } from "#marketplace/ledger/sqlite";
+import { auditFile, openSqliteBook } from "#marketplace/ledger/sqlite";
+import { type LedgerCalls, open } from "#marketplace/ledger/sqlite-thread";
 
 const key = (n: number) => n.toString(16).padStart(64, "0");
 const tabOf = (n: number) => n.toString(16).padStart(32, "0");
@@ -136,5 +138,53 @@ describe("the ledger under any order of events", () => {
 		for (const expected of ["applied", "same", "conflict", "overdraft", "stale", "full"]) {
 			assert((seen.get(expected) ?? 0) > 0, `no outcome was "${expected}"`);
 		}
+	});
+
+	it("is as bold as it may: a batch of which nothing is refused is written in one go, any other is undone whole and written carefully", async () => {
+		const passes = { bold: 0, careful: 0 };
+		let needless = 0;
+		const batches = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 6, maxLength: 20 });
+		await fc.assert(
+			fc.asyncProperty(batches, async (all) => {
+				const folder = await mkdtemp(join(tmpdir(), "farelay-property-"));
+				folders.push(folder);
+				const [oracle, ledger] = [openMemoryBook(), open({ path: join(folder, "ledger.db") })];
+				if (isProblem(ledger)) assert.fail(ledger.detail);
+				const { database, writes, reads } = ledger;
+				const [apply, balances] = [writes.apply, reads.balances] as [LedgerCalls["apply"], LedgerCalls["balances"]];
+				const written = (changes: Change[], pass: Pass): Outcome[] | undefined => {
+					database.exec("BEGIN");
+					try {
+						const outcomes = apply(changes, pass);
+						database.exec("COMMIT");
+						passes[pass] += 1;
+						return outcomes;
+					} catch (error) {
+						database.exec("ROLLBACK");
+						if (pass === "careful") throw error;
+						return undefined;
+					}
+				};
+				const rich = PAYERS.map(
+					(_, who): Step => ({ kind: "deposit", who, tab: 0, nanos: 400n, id: 31 + who, expect: 0, again: 0 }),
+				);
+				for (const batch of [rich, ...all]) {
+					const changes = batch.map(changeOf);
+					const expected = await oracle.apply(changes);
+					const bold = written(changes, "bold");
+					const refused = expected.some((outcome) => typeof outcome === "object");
+					assert(!bold || !refused, "what was refused was written boldly");
+					// an account's number that was remembered and undone since costs one careful pass
+					if (!bold && !refused) needless += 1;
+					assert.deepEqual(bold ?? written(changes, "careful"), expected);
+					assert.deepEqual(balances(ACCOUNTS), await oracle.balances(ACCOUNTS));
+				}
+				database.close();
+				const report = await auditFile(join(folder, "ledger.db"));
+				assert.deepEqual(report, await oracle.audit());
+			}),
+			{ numRuns: 30, endOnFailure: true },
+		);
+		assert(passes.bold > 20 && passes.careful > 20 && needless < passes.bold, JSON.stringify({ ...passes, needless }));
 	});
 });
