@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import { fromHex } from "#contracts/bytes";
 import { LIMIT } from "#contracts/limit";
 import type { Problem } from "#contracts/problem";
 import { PUBLISHED_BYTES, type PublishedBody, signPublished } from "#contracts/published";
 import { openLog } from "#host/log";
-import { openCards } from "#marketplace/card/cards";
-import { crypto, fine, startTestMarket, type TestMarket, toHex } from "#test/support/market";
+import { crypto, startTestMarket, type TestMarket, toHex } from "#test/support/market";
 
 const DAY_MS = 86_400_000;
 
@@ -152,32 +150,6 @@ describe("threat 12: a flood of published cards", () => {
 		assert.equal(await from("203.0.113.5", "/v1/card/read", { place: "00".repeat(32) }), 404);
 		for (let i = 0; i < 3; i++) assert.equal(await from(`2001:db8::${i}`), 200);
 		assert.equal(await from("2001:db8::ffff:1"), 429, "a network of one customer is one address");
-	});
-
-	it("fills the places and pushes nobody out: who is there is shown and may say a newer one", async () => {
-		market = await startTestMarket();
-		const path = join(market.folder, "few.db");
-		const cards = fine(await openCards(crypto, path, { placesMax: 2 }));
-		try {
-			const nowMs = market.clock.nowMs();
-			const pair = crypto.keyPair(crypto.random(32));
-			const own = (serial: number) =>
-				signPublished(
-					crypto,
-					{ place: pair.publicKey, serial, untilMs: nowMs + 1_000, sealed: crypto.random(1_064) },
-					pair,
-				).bytes;
-			assert.equal(await cards.publish(own(1), nowMs), undefined);
-			assert.equal(await cards.publish(publication(), nowMs), undefined);
-			assert.equal((await cards.publish(publication(), nowMs))?.problem, "too-many");
-			const newer = own(2);
-			assert.equal(await cards.publish(newer, nowMs), undefined);
-			assert.deepEqual(await cards.find(pair.publicKey, nowMs), newer);
-			assert.equal(await cards.sweep(nowMs + 1_000), 1, "what is over makes room");
-			assert.equal(await cards.publish(publication(), nowMs), undefined);
-		} finally {
-			await cards.close();
-		}
 	});
 
 	it("threat 26: and a busy reader leave no place, no address and no card in any log", async () => {

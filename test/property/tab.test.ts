@@ -18,7 +18,8 @@ import { signVoucher } from "#contracts/voucher";
 import { makeHealth } from "#host/health";
 import { openSilentLog } from "#host/log";
 import { openMemoryBoard } from "#marketplace/board/memory";
-import { type Cards, openCards } from "#marketplace/card/cards";
+import { type Cards, makeCards } from "#marketplace/card/cards";
+import { openSqlitePlaces } from "#marketplace/card/sqlite";
 import { fundPlay } from "#marketplace/funding/play";
 import { type Keys, openKeys } from "#marketplace/keys/keys";
 import type { Book } from "#marketplace/ledger/book";
@@ -70,7 +71,7 @@ describe("tabs", () => {
 	before(async () => {
 		folder = await mkdtemp(join(tmpdir(), "farelay-tabs-"));
 		keys = fine(await openKeys(crypto, join(folder, "keys"), heldClock().nowMs()));
-		cards = fine(await openCards(crypto, join(folder, "cards.db")));
+		cards = makeCards(crypto, fine(await openSqlitePlaces(join(folder, "cards.db"))));
 	});
 	after(async () => {
 		await cards.close();

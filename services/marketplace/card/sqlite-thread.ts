@@ -1,10 +1,11 @@
-/** The published cards' side of the writer thread (`host/writer.ts`): one row for each place, with the highest serial it had. */
+/** The published cards' side of the writer thread (`host/writer.ts`). */
 
 import type { DatabaseSync } from "node:sqlite";
 import { same } from "#contracts/bytes";
-import { isProblem, type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem } from "#contracts/problem";
 import { openDatabase } from "#host/database";
 import type { Opened } from "#host/writer";
+import { type CardRow, SWEEP_MAX } from "./cards.ts";
 
 const MIGRATIONS: readonly string[] = [
 	`CREATE TABLE card (
@@ -16,35 +17,20 @@ const MIGRATIONS: readonly string[] = [
 		bytes BLOB NOT NULL
 	) STRICT;
 	CREATE INDEX cardKeptUntil ON card (keptUntilMs)`,
+	// how many there are: to count them for each new one took longer than to keep it
+	`CREATE TABLE tally (places INTEGER NOT NULL) STRICT;
+	INSERT INTO tally SELECT count(*) FROM card`,
 ];
-
-/** What the thread is started with. */
-export type CardThreadOptions = { readonly path: string; readonly placesMax: number };
-
-/** A publication as it is kept. */
-export type CardRow = {
-	readonly place: Uint8Array;
-	readonly serial: number;
-	readonly withdrawn: 0 | 1;
-	readonly untilMs: number;
-	readonly bytes: Uint8Array;
-};
 
 /** What may be asked of the thread. */
 export type CardCalls = {
-	/** Puts a publication in the place of an older one. The same one again is a success with no effect. */
-	put(row: CardRow): "put" | Problem;
-	/** What is at a place now; undefined where nothing is, was, or is any more. */
+	put(row: CardRow): "put" | "older" | "full";
 	find(at: { readonly place: Uint8Array; readonly nowMs: number }): Uint8Array | undefined;
-	/** Forgets some places of which all that was ever published is over; how many. */
 	sweep(nowMs: number): number;
 };
 
-/** Places forgotten in one transaction: a few milliseconds of a disk. */
-const SWEEP_MAX = 500;
-
 /** Opens the cards' file in the thread. */
-export function open({ path, placesMax }: CardThreadOptions): Opened | Problem {
+export function open({ path, placesMax }: { path: string; placesMax: number }): Opened | Problem {
 	const database = openDatabase({ path, kind: "cards", migrations: MIGRATIONS });
 	if (isProblem(database)) return database;
 	const { put, sweep } = writesOf(database, placesMax);
@@ -57,7 +43,8 @@ export function open({ path, placesMax }: CardThreadOptions): Opened | Problem {
 
 function writesOf(database: DatabaseSync, placesMax: number): Pick<CardCalls, "put" | "sweep"> {
 	const get = database.prepare("SELECT serial, keptUntilMs, bytes FROM card WHERE place = ?");
-	const count = database.prepare("SELECT count(*) AS places FROM card");
+	const takePlace = database.prepare("UPDATE tally SET places = places + 1 WHERE places < ?");
+	const givePlaces = database.prepare("UPDATE tally SET places = places - ?");
 	const set = database.prepare("INSERT OR REPLACE INTO card VALUES (?, ?, ?, ?, ?, ?)");
 	const over = database.prepare(
 		`DELETE FROM card WHERE rowid IN (SELECT rowid FROM card WHERE keptUntilMs <= ? LIMIT ${SWEEP_MAX})`,
@@ -66,14 +53,16 @@ function writesOf(database: DatabaseSync, placesMax: number): Pick<CardCalls, "p
 		put({ place, serial, withdrawn, untilMs, bytes }) {
 			const known = get.get(place) as { serial: number; keptUntilMs: number; bytes: Uint8Array } | undefined;
 			if (known && same(known.bytes, bytes)) return "put";
-			if (known && serial <= known.serial)
-				return problem("conflict", "A newer card was published here; an older one is never put back.");
-			if (!known && Number(count.get()?.places) >= placesMax)
-				return problem("too-many", "The market keeps as many cards as it can.");
+			if (known && serial <= known.serial) return "older";
+			if (!known && takePlace.run(placesMax).changes === 0) return "full";
 			// the serial is remembered for as long as anything that was published here could still be shown as new
 			set.run(place, serial, withdrawn, untilMs, Math.max(untilMs, known?.keptUntilMs ?? 0), bytes);
 			return "put";
 		},
-		sweep: (nowMs) => Number(over.run(nowMs).changes),
+		sweep(nowMs) {
+			const { changes } = over.run(nowMs);
+			if (changes > 0) givePlaces.run(changes);
+			return Number(changes);
+		},
 	};
 }
