@@ -132,6 +132,8 @@ export type PayoutJson = {
 	endedAtMs: number | null;
 	/** Why it failed, or what it waits for. */
 	why: string | null;
+	/** Ended by the market's people and not by its rail, and why. */
+	byHand: string | null;
 	lookAtMs: number | null;
 };
 

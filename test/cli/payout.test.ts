@@ -10,6 +10,7 @@ import { type RunningMarketplace, startMarketplace } from "#marketplace/main";
 import { DoubleLightning, DoubleRail, testRates } from "#test/support/doublerail";
 import { carried, fine, Person, TestRelay } from "#test/support/market";
 import { assertRefused, Place } from "#test/support/process";
+import { until } from "#test/support/rawclient";
 
 suite("farelay payout", () => {
 	let place: Place;
@@ -77,6 +78,33 @@ suite("farelay payout", () => {
 		const [sent] = (await asked).said;
 		assert.equal(sent?.state, "sent");
 		assert.equal(rail.paid.length, 2);
+	});
+
+	test("one of which the rail never says what became is ended by whoever runs the market, in words that stay with it", async () => {
+		const owner = (...words: string[]) => place.run(["market", "payout", ...words, "--data", place.path("market")]);
+		assert.match((await owner()).out, /^No payout is under way\.$/m);
+		rail.fates.push("is lost");
+		rail.word = { state: "unknown", why: "the provider does not have it" };
+		const asked = place.run(["payout", "now", "0.5", "--json"], { home: "olga", market: market.url });
+		const { id } = await until("the rail to be told", () => rail.told[2]);
+		assert.match((await owner()).out, new RegExp(`^${id} {2}(unknown|sending) +\\$0\\.4999\\d+, asked for`, "m"));
+		const shown = await owner(id);
+		assert.match(shown.out, /^the rail +double was told at .* and says now: unknown: the provider does not have it$/m);
+		assert.match(shown.out, /^--sent +may be said now$/m);
+		assert.match(shown.out, /^--failed +It could still be paid until /m);
+		for (const words of [["--sent"], ["--sent", "--note", "x"], ["--failed", "--sent", "--note", "x"], ["--failed"]])
+			assertRefused(await owner(id, ...words), 2, "usage");
+		assertRefused(await owner("first"), 2, "usage");
+		assertRefused(await owner("ab".repeat(16)), 1, "not-found");
+		assertRefused(await owner(id, "--failed", "--note", "gone"), 1, "conflict");
+		const ended = await owner(id, "--sent", "--fee", "0", "--note", "it is on the wallet's list");
+		assert.equal(ended.code, 0, ended.err);
+		assert.match(ended.out, /is sent, by your word\.$/m);
+		rail.word = undefined;
+		assert.equal((await asked).said.at(-1)?.state, "sent");
+		const { payouts } = await place.done(["payout", "list"], { home: "olga", market: market.url });
+		const told = (payouts as { payout: string; byHand: string | null }[]).find(({ payout }) => payout === id);
+		assert.equal(told?.byHand, "it is on the wallet's list");
 	});
 
 	test("a changed destination says until when it waits", async () => {

@@ -30,12 +30,13 @@ describe("the course of a payout", () => {
 			begun: { is: "begun", atMs: 0 },
 			told: { is: "told", says: lost },
 			asked: { is: "asked", says: lost, amount: 1n, atMs: 0 },
+			"by hand": { is: "by hand", how: "failed", fee: 0n, note: "seen", atMs: 0 },
 		};
 		const may: Record<Course["state"], Event["is"][]> = {
-			queued: ["reserved", "refused"],
-			reserved: ["refused", "begun"],
-			sending: ["told", "asked"],
-			unknown: ["asked"],
+			queued: ["reserved", "refused", "by hand"],
+			reserved: ["refused", "begun", "by hand"],
+			sending: ["told", "asked", "by hand"],
+			unknown: ["asked", "by hand"],
 			sent: [],
 			failed: [],
 		};
@@ -66,6 +67,25 @@ describe("the course of a payout", () => {
 			[5_000, 10_000, 20_000, 900_000],
 		);
 		assert.equal(ask(sending, lost, 1).looks, 1);
+	});
+
+	it("ends by a person's word, which stays with it: money goes back or is spent once, and never where none was set aside", () => {
+		const say = (state: Course["state"], how: "sent" | "failed") =>
+			follow({ ...QUEUED, state, why: "lost" }, { is: "by hand", how, fee: 7n, note: "seen in the wallet", atMs: 9 });
+		assert.deepEqual([say("queued", "failed").move, say("queued", "sent").course.state], [undefined, "failed"]);
+		for (const state of ["reserved", "sending", "unknown"] as const) {
+			const { course, move } = say(state, "failed");
+			assert.deepEqual(
+				[course.state, move, course.byHand, course.why],
+				["failed", "return", "seen in the wallet", "seen in the wallet"],
+			);
+		}
+		for (const state of ["sending", "unknown"] as const) {
+			const { course, move } = say(state, "sent");
+			assert.deepEqual([course.state, move, course.byHand], ["sent", "spend", "seen in the wallet"]);
+			assert.deepEqual([course.paid, course.why], [{ fee: 7n, proof: "", atMs: 9 }, undefined]);
+		}
+		assert.throws(() => say("reserved", "sent"), /cannot have been sent/);
 	});
 
 	it("shows what the rail said to being told, and ends by none of it", () => {

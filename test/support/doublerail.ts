@@ -44,6 +44,8 @@ export class DoubleRail implements Rail {
 	feeIsKnown = false;
 	/** whether it can be asked */
 	away = false;
+	/** its answer whenever it is asked, whatever happened */
+	word: PaymentState | undefined;
 	/** called with every order before it does anything */
 	onPay: (order: PayOrder) => unknown = () => {};
 	asked = 0;
@@ -86,6 +88,7 @@ export class DoubleRail implements Rail {
 	async payment({ id }: PayOrder): Promise<PaymentState | Problem> {
 		this.asked += 1;
 		if (this.away) return problem("unavailable", "The node is away.");
+		if (this.word) return this.word;
 		const state = this.#states.get(id) ?? { state: "absent" };
 		return state.state === "sent" ? { ...state, amount: state.amount - this.short } : state;
 	}

@@ -3,6 +3,7 @@
  * what its owner asks of one, also while it runs.
  */
 
+import { BY_HAND_OPTIONS, marketPayout } from "#cli/byhand";
 import { KEYS_OPTIONS, marketKeys } from "#cli/keys";
 import { LINES_OPTIONS } from "#cli/lines";
 import { marketDoctor, marketReconcile, marketStatement, OWNER_OPTIONS } from "#cli/owner";
@@ -19,6 +20,8 @@ export const verb: Verb = {
 		"farelay market statement [--data PATH] [--csv|--json [FILE]]     what its fees, its exchanges and the commons got",
 		"farelay market reconcile [--data PATH] [--days N] [--accept]     holds each rail against the ledger, and explains every difference",
 		"farelay market doctor [--data PATH]                              keys, files, database, disk, clock, rates, rails and its address",
+		"farelay market payout [ID] [--data PATH]                         payouts that have not ended; what is known of one, its rail asked",
+		"farelay market payout ID --sent --fee N | --failed, --note WHY   ends one by your word, where its rail never says",
 		"farelay market keys [--data PATH]                                its keys: which sign when, and where the root is",
 		"farelay market keys root --to ROOT [--from PATH]                 offline: makes a root, sealed; --from takes a market's own away from its folder",
 		"farelay market keys request --to FILE [--count N]                makes the next online keys, and the request for their certificates",
@@ -58,18 +61,20 @@ export const verb: Verb = {
 		...LINES_OPTIONS,
 		...OWNER_OPTIONS,
 		...KEYS_OPTIONS,
+		...BY_HAND_OPTIONS,
 	}),
 	words: true,
 	async run(call) {
 		const [asked, path, ...more] = call.words;
 		if (asked === "keys") return marketKeys(call);
-		if (more.length > 0 || (path !== undefined && asked !== "statement"))
+		if (more.length > 0 || (path !== undefined && asked !== "statement" && asked !== "payout"))
 			return problem("usage", `"${more[0] ?? path}" says nothing here. farelay market --help says how.`);
 		if (asked === "statement") return marketStatement(call, path);
 		if (asked === "reconcile") return marketReconcile(call);
 		if (asked === "doctor") return marketDoctor(call);
+		if (asked === "payout") return marketPayout(call, path);
 		if (asked !== undefined)
-			return problem("usage", `A market has no "${asked}": it has statement, reconcile, doctor and keys.`);
+			return problem("usage", `A market has no "${asked}": it has statement, reconcile, doctor, payout and keys.`);
 		const { MARKET_SETTINGS } = await load();
 		const { runMarketplace } = await import("#marketplace/main");
 		return runMarketplace({ flags: flagsOf(call, MARKET_SETTINGS), env: call.env });

@@ -65,6 +65,8 @@ function showPayout(payout: Payout) {
 		endedAtMs: course.paid?.atMs ?? null,
 		/** why it failed, or what it waits for */
 		why: course.why ?? null,
+		/** ended by the market's people and not by its rail, and why */
+		byHand: course.byHand ?? null,
 		/** when it is looked at again; null once it has ended */
 		lookAtMs: isUnderWay(payout) ? dueMs : null,
 	};

@@ -1,12 +1,14 @@
 /**
  * What the owner of a market that runs may ask of it (`host/ownerdoor.ts`): `POST /reconcile` holds its rails against its ledger, `POST /rails` says whether
- * they work, `POST /word` gives a word by which its address in the world is tried.
+ * they work, `POST /word` gives a word by which its address in the world is tried; `POST /payouts` lists those that are under way, `POST /payout` says what is
+ * known of one and ends it by its owner's word.
  */
 
 import { z } from "zod";
-import { type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import { openOwnerDoor } from "#host/ownerdoor";
 import type { Market } from "#marketplace/market";
+import { endByHand, knownOf, openPayouts } from "#marketplace/payout/byhand";
 import { checkRails } from "./finding.ts";
 import type { Reach } from "./reach.ts";
 import { reconcile } from "./reconcile.ts";
@@ -15,6 +17,18 @@ import { reconcile } from "./reconcile.ts";
 const ORDER = z.strictObject({
 	days: z.int().min(0).max(36_500),
 	own: z.record(z.string().max(100), z.string().regex(/^(0|-?[1-9][0-9]{0,30})$/)),
+});
+
+/** A payout to look at, and how it ended where its owner says so. */
+const PAYOUT = z.strictObject({
+	id: z.string().regex(/^[0-9a-f]{32}$/),
+	end: z
+		.strictObject({
+			how: z.enum(["sent", "failed"]),
+			fee: z.string().regex(/^(0|[1-9][0-9]{0,17})$/),
+			note: z.string().min(1).max(200),
+		})
+		.optional(),
 });
 
 /** Opens the door. Without it a market works all the same. */
@@ -26,6 +40,13 @@ export function openInspection(market: Market, reach: Reach, folder: string): Pr
 		answer: async (asked, body) => {
 			if (asked === "POST /word") return { word: reach.make() };
 			if (asked === "POST /rails") return { findings: await checkRails(market.rails, market.clock) };
+			if (asked === "POST /payouts") return plain({ payouts: await openPayouts(market) });
+			if (asked === "POST /payout") {
+				const read = PAYOUT.safeParse(body).data;
+				return read
+					? plain(await lookAtPayout(read))
+					: problem("malformed", "That is no payout's id, or not how one ends.");
+			}
 			if (asked !== "POST /reconcile") return problem("not-found");
 			const order = ORDER.safeParse(body).data;
 			if (!order) return problem("malformed", "That is not what is to be reconciled.");
@@ -44,7 +65,19 @@ export function openInspection(market: Market, reach: Reach, folder: string): Pr
 		const nowMs = market.clock.nowMs();
 		const own = Object.fromEntries(Object.entries(texts).map(([rail, units]) => [rail, BigInt(units)]));
 		const sinceMs = nowMs - days * 86_400_000;
-		const found = await reconcile({ ledger: market.book, rails: market.rails, nowMs, sinceMs, own });
-		return JSON.parse(JSON.stringify(found, (_, value) => (typeof value === "bigint" ? value.toString() : value)));
+		return plain(await reconcile({ ledger: market.book, rails: market.rails, nowMs, sinceMs, own }));
 	}
+
+	async function lookAtPayout({ id, end }: z.infer<typeof PAYOUT>): Promise<object | Problem> {
+		if (!end) return knownOf(market, id);
+		const ended = await endByHand(market, id, { ...end, fee: BigInt(end.fee) });
+		if (isProblem(ended)) return ended;
+		market.log.warn({ payout: id, how: end.how, note: end.note }, "a payout was ended by hand");
+		return { payout: ended };
+	}
+}
+
+/** As JSON has it: amounts are decimal strings. */
+function plain(found: object): object {
+	return JSON.parse(JSON.stringify(found, (_, value) => (typeof value === "bigint" ? value.toString() : value)));
 }

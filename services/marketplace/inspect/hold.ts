@@ -77,6 +77,9 @@ function holdReturned(
 export function holdPayout({ course, terms }: Payout, said: PaymentState | Problem): Held | undefined {
 	const most = terms ? terms.amount + terms.feeMax : 0n;
 	if (isProblem(said)) return wrong(`The rail could not be asked about it: ${said.detail}`, { less: most });
+	// what no rail said may be either
+	if (course.byHand !== undefined && said.state === "unknown" && terms)
+		return { explained: true, says: `Ended by hand as ${course.state}: ${course.byHand}`, more: most, less: most };
 	switch (course.state) {
 		case "sent": {
 			if (said.state !== "sent")

@@ -6,6 +6,8 @@
  * - the rail is told to pay at most once, by whoever moved the record from `reserved` to `sending`; what is not paid after all is paid by another payout;
  * - what the rail answers to being told is a hint; only what it says when it is asked ends a payout;
  * - money goes back only when the rail says twice in a row, {@link CONFIRM_MS} apart, that it did not pay.
+ *
+ * Where a rail never says, a person ends it (`byhand.ts`), and the payout says for good that they did.
  */
 
 import { isProblem, type Problem } from "#contracts/problem";
@@ -31,7 +33,7 @@ export const TELL_WITHIN_MS = 60_000;
 const LOOK_FIRST_MS = 5_000;
 const LOOK_LAST_MS = 15 * 60_000;
 /** A fee of more than so many times the payment is no fee: a rail that says so is mistaken, and a person looks at it. */
-const FEE_TIMES_MAX = 100n;
+export const FEE_TIMES_MAX = 100n;
 /** What is kept of a rail's reasons: a line for a person. */
 const WHY_CHARS_MAX = 200;
 
@@ -51,6 +53,8 @@ export type Course = {
 	readonly why?: string;
 	/** once sent */
 	readonly paid?: Paid;
+	/** ended by a person and not by the rail: what they gave as the reason */
+	readonly byHand?: string;
 };
 
 /** What can happen to a payout. A crash is no event: whoever comes after it reads the record and goes on by {@link nextOf}. */
@@ -64,7 +68,15 @@ export type Event =
 	/** the rail's answer to being told, or that none came in time */
 	| { readonly is: "told"; readonly says: PaymentState | Problem }
 	/** the rail's answer to being asked */
-	| { readonly is: "asked"; readonly says: PaymentState | Problem; readonly amount: bigint; readonly atMs: number };
+	| { readonly is: "asked"; readonly says: PaymentState | Problem; readonly amount: bigint; readonly atMs: number }
+	/** what a person says who has looked at the rail themselves */
+	| {
+			readonly is: "by hand";
+			readonly how: "sent" | "failed";
+			readonly fee: bigint;
+			readonly note: string;
+			readonly atMs: number;
+	  };
 
 /** What happens to the money in the same change: set aside, spent, or given back. */
 export type Move = "reserve" | "spend" | "return";
@@ -126,8 +138,21 @@ export function follow(course: Course, event: Event): Step {
 		case "asked":
 			if (state !== "sending" && state !== "unknown") break;
 			return asked(course, event);
+		case "by hand":
+			if (state === "sent" || state === "failed") break;
+			return byHand(course, event);
 	}
 	throw new Error(`a payout that is ${state} cannot be ${event.is}`);
+}
+
+/** A person's word, for a payout that its rail was told of; before that there is nothing to be said but that it shall not go. */
+function byHand(course: Course, { how, fee, note, atMs }: Event & { is: "by hand" }): Step {
+	const said = short(note);
+	const { unpaidSinceMs: _, why: __, ...rest } = course;
+	if (course.state === "queued") return { course: { ...rest, state: "failed", why: said, byHand: said } };
+	if (how === "failed") return { course: { ...rest, state: "failed", why: said, byHand: said }, move: "return" };
+	if (course.state === "reserved") throw new Error("a payout that no rail was told of cannot have been sent");
+	return { course: { ...rest, state: "sent", paid: { fee, proof: "", atMs }, byHand: said }, move: "spend" };
 }
 
 /** The answer to being told decides nothing but what a person is shown until the rail is asked. */

@@ -81,7 +81,8 @@ function transferOf(payout: Payout, { move: kind }: Step, atMs: number): Transfe
 	if (!terms) throw new Error("a payout without terms has no money to move");
 	const [earned, leaving] = [earnedAccount(account), leavingAccount(account)];
 	const reserved = [{ account: leaving, nanos: terms.reserved }];
-	const label = (what: string, cause: string) => ({ id: `payout:${id}:${what}`, cause, atMs });
+	const by = payout.course.byHand === undefined ? "" : ", ended by hand";
+	const label = (what: string, cause: string) => ({ id: `payout:${id}:${what}`, cause: `${cause}${by}`, atMs });
 	if (kind === "reserve")
 		return move(label("reserve", "Set aside for a payout"), [{ account: earned, nanos: terms.reserved }], reserved);
 	if (kind === "return")

@@ -29,6 +29,13 @@ const STARTED_MAX = 10_000;
 /** Nothing comes for an invoice that ended so long ago: what was held back at its end is there or gone by then. */
 const ENDED_AFTER_MS = 600_000;
 
+/**
+ * So long after its invoice's end a payment that the wallet does not have is none. A request may wait at a Nostr relay for ever, but payers do not begin, and
+ * payees do not take, what has ended; and what was held on its way by then, unlisted, is over: a route lasts at most 2,016 blocks (BOLT 4), two weeks, and a
+ * week more for slow ones.
+ */
+const ABSENT_AFTER_MS = 21 * 86_400_000;
+
 /** Codes of NIP-47 that say that the wallet did not begin. `PAYMENT_FAILED` is none of them: wallets say it of time-outs, and of what was paid before. */
 const NOT_BEGUN = [
 	"INSUFFICIENT_BALANCE",
@@ -179,8 +186,7 @@ export function openNwc(config: NwcConfig, { clock }: { readonly clock: Clock })
 			}),
 		deposit,
 		...makePaying(
-			// a request may wait at a Nostr relay for ever: what the wallet does not have could always begin still
-			{ network: config.network, range: config.ranges.out, absentAfterMs: undefined, find, send },
+			{ network: config.network, range: config.ranges.out, absentAfterMs: ABSENT_AFTER_MS, find, send },
 			clock,
 		),
 		balance: async () => {

@@ -20,8 +20,8 @@ export type Payer = {
 	readonly send: (invoice: Invoice, order: PayOrder) => Promise<PaymentState | Refused>;
 	/** What the provider has under the invoice's hash. */
 	readonly find: (invoice: Invoice, order: PayOrder) => Promise<PaymentState | "none" | Problem>;
-	/** So long after an invoice's end an order that the provider does not have cannot begin any more; undefined: that is never certain. */
-	readonly absentAfterMs: number | undefined;
+	/** So long after an invoice's end an order that the provider does not have cannot begin any more. */
+	readonly absentAfterMs: number;
 };
 
 /** What this process told is remembered for this many payments: far more than are ever open at once. */
@@ -41,8 +41,7 @@ export function makePaying(payer: Payer, clock: Clock): Pick<Rail, "pay" | "paym
 		const before = told.get(invoice.paymentHash);
 		const said = before && (await Promise.race([before, undefined]));
 		if (said?.state === "failed") return said;
-		const { absentAfterMs } = payer;
-		if (absentAfterMs !== undefined && invoice.expiresAtMs + absentAfterMs < clock.nowMs()) return { state: "absent" };
+		if (invoice.expiresAtMs + payer.absentAfterMs < clock.nowMs()) return { state: "absent" };
 		return { state: "unknown", why: "the provider does not have it, and an order on its way could still begin" };
 	};
 

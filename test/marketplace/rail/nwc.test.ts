@@ -11,8 +11,8 @@ import { KIND, startWallet } from "#test/support/lightning/wallet";
 import { fine } from "#test/support/market";
 
 const RANGE = { min: 1_000n, max: 100_000_000n };
-const openRail = (connection: string): Rail =>
-	fine(openNwc({ connection, network: "regtest", ranges: { in: RANGE, out: RANGE } }, { clock: systemClock }));
+const openRail = (connection: string, clock = systemClock): Rail =>
+	fine(openNwc({ connection, network: "regtest", ranges: { in: RANGE, out: RANGE } }, { clock }));
 
 railAcceptance("of a wallet by Nostr Wallet Connect", async () => {
 	const purse = new Purse();
@@ -64,6 +64,26 @@ describe("the rail of a wallet by Nostr Wallet Connect", () => {
 			assert.equal(fine(await rail.payment(asked)).state, "unknown");
 			assert.equal(wallet.paid, 0);
 		});
+
+	it("threat 19: what the wallet never had is unknown for three weeks after its invoice's end, and then it never left", async () => {
+		wallet.refuse = { code: "PAYMENT_FAILED", message: "it timed out" };
+		const asked = order();
+		assert.equal((await rail.pay(asked)).state, "unknown");
+		// the invoice is good for an hour
+		const endsMs = Date.now() + 3_600_000 + 21 * 86_400_000;
+		for (const [atMs, state] of [
+			[endsMs - 10_000, "unknown"],
+			[endsMs + 10_000, "absent"],
+		] as const) {
+			const later = openRail(wallet.connection, { ...systemClock, nowMs: () => atMs });
+			assert.equal(fine(await later.payment(asked)).state, state);
+			await later.close();
+		}
+		await purse.pay(asked.to);
+		const last = openRail(wallet.connection, { ...systemClock, nowMs: () => endsMs + 10_000 });
+		assert.equal(fine(await last.payment(asked)).state, "sent", "what the wallet has goes before any clock");
+		await last.close();
+	});
 
 	it("threat 19: a payment that failed after it had left is found, and one that had arrived too", async () => {
 		const nobody = order({ to: makeInvoice({ amountMsat: 5_000_000n }) });
