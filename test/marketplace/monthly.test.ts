@@ -4,23 +4,15 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import { isProblem, type Problem } from "#contracts/problem";
-import { openSilentLog } from "#host/log";
 import { type Deposit, depositKey, readDeposit } from "#marketplace/funding/deposit";
 import { MONTHLY_LOOK_MS } from "#marketplace/funding/monthly";
-import { fundRisk } from "#marketplace/funding/risk";
-import { depositOf, type FundingMarket, startDeposit } from "#marketplace/funding/start";
-import { openWatch, ROUND_MS, type Watch } from "#marketplace/funding/watch";
+import { depositOf, startDeposit } from "#marketplace/funding/start";
 import { refundDeposit, stopMonthly } from "#marketplace/funding/wish";
 import { reconcile } from "#marketplace/inspect/reconcile";
 import { freshAccount, owedAccount, payerAccount } from "#marketplace/ledger/chart";
-import { openMemoryBook } from "#marketplace/ledger/memory";
-import type { Rail } from "#marketplace/rail/rail";
-import { openStripe } from "#marketplace/rail/stripe";
 import { linesOf } from "#marketplace/statement";
-import { type HeldClock, heldClock } from "#test/support/clock";
-import { crypto, fine } from "#test/support/market";
-import { heldRates } from "#test/support/rail";
-import { EVENT_SECRET, STRIPE_KEY, type StripeDouble, startStripe } from "#test/support/stripe/double";
+import { fine } from "#test/support/market";
+import { type CardMarket, openCardMarket } from "#test/support/stripe/market";
 import { makePayment } from "#test/support/stripe/world";
 
 function refused(answer: unknown): Problem {
@@ -35,37 +27,20 @@ const MONTH_MS = 30 * 86_400_000;
 /** Ten dollars that arrive, with what the card's fee is put at. */
 const CENTS = 1_061n;
 
-let clock: HeldClock;
-let stripe: StripeDouble;
-let rail: Rail;
-let market: FundingMarket;
-let watch: Watch;
+let clock: CardMarket["clock"];
+let stripe: CardMarket["stripe"];
+let rail: CardMarket["rail"];
+let market: CardMarket["market"];
+let watch: CardMarket["watch"];
+let post: CardMarket["post"];
+let round: CardMarket["round"];
+let close: CardMarket["close"];
 
 beforeEach(async () => {
-	clock = heldClock(Date.UTC(2026, 9, 15, 12));
-	stripe = await startStripe(() => clock.nowMs());
-	rail = fine(
-		await openStripe({
-			key: STRIPE_KEY,
-			eventSecret: EVENT_SECRET,
-			returnUrl: "https://market.example/paid",
-			clock,
-			at: { host: stripe.host, port: stripe.port },
-			timeoutMs: 2_000,
-		}),
-	);
-	const book = openMemoryBook();
-	market = { book, clock, crypto, log: openSilentLog(), rails: [rail], rates: heldRates() };
-	await fundRisk(market, amount(100n * DOLLAR));
-	watch = openWatch(market);
+	({ clock, stripe, rail, market, watch, post, round, close } = await openCardMarket());
 });
 
-afterEach(async () => {
-	await watch.close();
-	await rail.close();
-	await stripe.close();
-	assert.deepEqual((await market.book.audit()).findings, []);
-});
+afterEach(() => close());
 
 const ordered = (more: { id?: string; monthly?: boolean } = {}) => ({
 	id: "gift",
@@ -81,21 +56,6 @@ const months = async (): Promise<Deposit[]> => {
 	return rows.map(readDeposit).filter(({ of }) => of === depositKey(ADA, "gift"));
 };
 const fresh = () => market.book.balance(freshAccount(ADA));
-
-/** Stripe posts its newest event of a type, and the market follows it. */
-async function post(...types: string[]): Promise<void> {
-	for (const type of types) {
-		const { body, headers } = stripe.posted(stripe.event(type));
-		assert.equal(await rail.receive?.(body, headers), undefined, type);
-		await watch.idle();
-	}
-	await round();
-}
-
-async function round(ms = ROUND_MS): Promise<void> {
-	clock.jump(ms);
-	await watch.round();
-}
 
 /** Ada agrees to ten dollars a month and pays the first. Answers the subscription's id. */
 async function agreed(): Promise<string> {

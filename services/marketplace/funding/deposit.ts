@@ -47,6 +47,8 @@ export type Came = {
 	readonly fresh: Amount;
 	/** what was taken back, in the rail's unit */
 	readonly back: bigint;
+	/** what the provider charged the market for that, in the rail's unit */
+	readonly penalty?: bigint;
 	/** what its owner wanted back */
 	readonly refund?: Refund;
 };
@@ -109,7 +111,18 @@ export function referenceKey(rail: string, reference: string): string {
 type Json = Omit<Deposit, "key" | "version" | "account" | "state" | "dueMs">;
 
 /** Fields that are bigint, by their names anywhere in a deposit. */
-const BIGINTS = new Set(["asked", "units", "fee", "credited", "spread", "msatPerDollar", "fresh", "back", "nanos"]);
+const BIGINTS = new Set([
+	"asked",
+	"units",
+	"fee",
+	"credited",
+	"spread",
+	"msatPerDollar",
+	"fresh",
+	"back",
+	"nanos",
+	"penalty",
+]);
 
 /** Reads a deposit from its record. @throws for a record that no market wrote. */
 export function readDeposit(row: RecordRow): Deposit {

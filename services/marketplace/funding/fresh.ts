@@ -4,7 +4,7 @@
  */
 
 import { amount, NOTHING } from "#contracts/amount";
-import { freshAccount, owedAccount, payerAccount, RISK, RISK_LENT } from "#marketplace/ledger/chart";
+import { freshAccount, OVERRUN, owedAccount, payerAccount, RISK, RISK_LENT } from "#marketplace/ledger/chart";
 import { move, type Part } from "#marketplace/ledger/post";
 import type { DepositState, Rail, RailWorld } from "#marketplace/rail/rail";
 import { clearTabs } from "./clear.ts";
@@ -34,8 +34,11 @@ export async function stepBack(
 	if (came.refund?.state === "sending") return await followRefund(market, deposit, came.refund, rail);
 	if (said.state === "paid" && said.amount > came.units) return undefined;
 	const taken = said.state === "returned" ? least(said.amount, came.units) : 0n;
-	if (taken > came.back) return await takeBack(market, deposit, taken, world);
-	if (taken < came.back) return await comeAgain(market, deposit, taken, world);
+	const penalty = said.penalty ?? 0n;
+	const isCharged = penalty !== (came.penalty ?? 0n);
+	if (taken > came.back) return await takeBack(market, deposit, taken, world, isCharged);
+	if (taken < came.back) return await comeAgain(market, deposit, taken, world, isCharged);
+	if (isCharged) return await charge(market, deposit, penalty, world);
 	const nowMs = market.clock.nowMs();
 	const gone = taken === came.units;
 	if (came.fresh > 0n) {
@@ -50,7 +53,13 @@ function isBacked(deposit: Deposit): deposit is Backed {
 }
 
 /** The payer's bank took money: from the person's purses as far as it goes, the rest from the market's reserve, and the person owes it. */
-async function takeBack(market: FundingMarket, deposit: Backed, taken: bigint, world: RailWorld): Promise<Step> {
+async function takeBack(
+	market: FundingMarket,
+	deposit: Backed,
+	taken: bigint,
+	world: RailWorld,
+	more: boolean,
+): Promise<Step> {
 	const { account, came } = deposit;
 	const [fresh = 0n, cleared = 0n, reserve = 0n] = await market.book.balances([
 		freshAccount(account),
@@ -62,11 +71,7 @@ async function takeBack(market: FundingMarket, deposit: Backed, taken: bigint, w
 	const ofCleared = least(cleared, all - ofFresh);
 	const owed = all - ofFresh - ofCleared;
 	const lent = least(reserve, owed);
-	if (lent === reserve)
-		market.log.error(
-			{ rail: deposit.quote.rail },
-			"the reserve for payments that are taken back is empty: cards are not taken",
-		);
+	if (lent === reserve) sayEmpty(market, deposit.quote.rail);
 	const kept = came.fresh - least(came.fresh, ofFresh);
 	const dueMs = kept > 0n && taken < came.units ? came.backUntilMs : market.clock.nowMs() + LOOK_AGAIN_MS;
 	const from = [
@@ -79,7 +84,7 @@ async function takeBack(market: FundingMarket, deposit: Backed, taken: bigint, w
 		market,
 		deposit,
 		{ came: { ...came, back: taken, fresh: amount(kept) }, dueMs },
-		kept > 0n && taken === came.units,
+		more || (kept > 0n && taken === came.units),
 		{
 			id: "taken",
 			cause: `A payment by ${deposit.quote.rail} was taken back`,
@@ -93,7 +98,13 @@ async function takeBack(market: FundingMarket, deposit: Backed, taken: bigint, w
  * What was taken back came again: a dispute was won, or a bank did not take a refund. First what is owed is paid with it. It is as old as the payment, and no
  * older for having been away: a card that takes no refund any more would else make cleared money of a payment that its bank still takes back.
  */
-async function comeAgain(market: FundingMarket, deposit: Backed, taken: bigint, world: RailWorld): Promise<Step> {
+async function comeAgain(
+	market: FundingMarket,
+	deposit: Backed,
+	taken: bigint,
+	world: RailWorld,
+	more: boolean,
+): Promise<Step> {
 	const { account, came } = deposit;
 	const [owes = 0n, lent = 0n] = await market.book.balances([owedAccount(account), RISK_LENT]);
 	const nowMs = market.clock.nowMs();
@@ -106,7 +117,7 @@ async function comeAgain(market: FundingMarket, deposit: Backed, taken: bigint, 
 	const isBack = refund !== undefined && taken < refund.units;
 	const fresh = amount(came.fresh + ofFresh);
 	const next = { ...came, back: taken, fresh, ...(isBack && { refund: { ...refund, state: "failed" as const } }) };
-	return written(market, deposit, { came: next, dueMs: nowMs + LOOK_AGAIN_MS }, false, {
+	return written(market, deposit, { came: next, dueMs: nowMs + LOOK_AGAIN_MS }, more, {
 		id: "again",
 		cause: `A payment by ${deposit.quote.rail} that was taken back came again`,
 		from: [part(world, all), part(RISK_LENT, returned)],
@@ -117,6 +128,29 @@ async function comeAgain(market: FundingMarket, deposit: Backed, taken: bigint, 
 			part(RISK, returned),
 		],
 	});
+}
+
+/** What the provider charged the market is the owner's loss: the reserve pays it as far as it goes, and what is beyond that is owed by the owner. */
+async function charge(market: FundingMarket, deposit: Backed, penalty: bigint, world: RailWorld): Promise<Step> {
+	const { came, quote } = deposit;
+	const [reserve = 0n, over = 0n] = await market.book.balances([RISK, OVERRUN]);
+	const more = penalty - (came.penalty ?? 0n);
+	const all = worthOf(deposit, more < 0n ? -more : more);
+	const beyond = more > 0n ? all - least(reserve, all) : least(-over, all);
+	const own = [part(RISK, all - beyond), part(OVERRUN, beyond)];
+	const there = [part(world, all)];
+	if (more > 0n && reserve <= all) sayEmpty(market, quote.rail);
+	return written(market, deposit, { came: { ...came, penalty } }, true, {
+		id: "penalty",
+		cause:
+			more > 0n ? `Charged for a payment by ${quote.rail} that went back` : `Such a charge by ${quote.rail} came back`,
+		from: more > 0n ? own : there,
+		to: more > 0n ? there : own,
+	});
+}
+
+function sayEmpty({ log }: FundingMarket, rail: string): void {
+	log.error({ rail }, "the reserve for payments that are taken back is empty: cards are not taken");
 }
 
 /** Pays what is owed with what has come to the person's purses since. */
@@ -164,7 +198,8 @@ function written(
 		cause,
 		atMs: market.clock.nowMs(),
 	};
-	const step = write(deposit, { ...changed, fails: 0 });
+	// what is left to do at once is due also for whoever comes after this process
+	const step = write(deposit, { ...changed, ...(more && { dueMs: label.atMs }), fails: 0 });
 	return { ...step, change: { transfer: move(label, from, to), rows: step.change?.rows ?? [] }, contended: true, more };
 }
 

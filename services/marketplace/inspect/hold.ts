@@ -27,7 +27,7 @@ export function holdDeposit(
 ): Held | undefined {
 	const { came, state } = deposit;
 	if (isProblem(said)) return wrong(`The rail could not be asked about it: ${said.detail}`);
-	if (said.state === "returned") return came && holdReturned(said, came.back, nowMs);
+	if (said.state === "returned") return came && both(holdReturned(said, came.back, nowMs), holdPenalty(said, came));
 	if (said.state !== "paid") {
 		if (!came) return undefined;
 		return wrong(`It was credited, and the rail says "${said.state}" of it.`, { less: came.units });
@@ -52,7 +52,21 @@ export function holdDeposit(
 			more: came.back,
 		};
 	if (said.amount < before) return wrong("More was credited than came at the rail.", { less: before - said.amount });
-	return feeOf(said.fee, came?.fee ?? 0n);
+	return feeOf(said.fee, came?.fee ?? 0n) ?? (came && holdPenalty(said, came));
+}
+
+/** What the provider charged for what went back: the ledger follows at its next look. */
+function holdPenalty({ penalty = 0n }: { penalty?: bigint }, came: NonNullable<Deposit["came"]>): Held | undefined {
+	const more = penalty - (came.penalty ?? 0n);
+	if (more === 0n) return undefined;
+	const says = `In flight: the provider charged ${penalty} for a payment that went back, and the ledger counts ${came.penalty ?? 0n} yet.`;
+	return { explained: true, says, ...(more > 0n ? { less: more } : { more: -more }) };
+}
+
+function both(one: Held | undefined, other: Held | undefined): Held | undefined {
+	if (!one || !other) return one ?? other;
+	const [more, less] = [(one.more ?? 0n) + (other.more ?? 0n), (one.less ?? 0n) + (other.less ?? 0n)];
+	return { explained: one.explained && other.explained, says: `${one.says} ${other.says}`, more, less };
 }
 
 /** What was taken back at the rail and what of it the ledger knows. */

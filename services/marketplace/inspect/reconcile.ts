@@ -145,8 +145,11 @@ async function holdDeposits(order: ReconcileOrder, watched: Map<string, Tally>, 
 		}
 		if (came) {
 			sums.deposits += 1;
-			const taken = creditFor(quote.unit, came.back, quote.rate);
-			sums.cameIn += came.units - came.fee - came.back;
+			const penalty = came.penalty ?? 0n;
+			// what is on its way back has left the ledger already
+			const leaving = came.refund?.state === "sending" ? came.refund.units : 0n;
+			const taken = creditFor(quote.unit, came.back + leaving + penalty, quote.rate);
+			sums.cameIn += came.units - came.fee - came.back - penalty;
 			sums.nanos += came.credited + came.spread - (taken ? taken.credited + taken.spread : 0n);
 		}
 		if (reference === undefined || endedBefore(deposit, order.sinceMs)) return;

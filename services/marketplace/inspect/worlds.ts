@@ -30,7 +30,7 @@ export async function holdWorlds(
 			if (!last) break;
 			for (const transfer of page) {
 				const moved = transfer.entries.find(({ account }) => account === world)?.nanos ?? 0n;
-				if (/^(deposit|payout|taken|again):/.test(transfer.id)) sum -= moved;
+				if (/^(deposit|payout|taken|again|refund|refund-failed|penalty):/.test(transfer.id)) sum -= moved;
 				const says = await whyMoved(ledger, transfer, moved, world);
 				if (says && said.length < SAID_MAX) said.push(says);
 			}
@@ -68,7 +68,7 @@ async function whyMoved(
 	if (id.startsWith("play:") && world === "world:play") return undefined;
 	// the market's own money, put aside for payments that are taken back
 	if (id.startsWith("risk:") && world === "world:card") return undefined;
-	const [, kind, rail, rest] = /^(deposit|taken|again):([^:]+):(.+)$/.exec(id) ?? [];
+	const [, kind, rail, rest] = /^(deposit|taken|again|refund|refund-failed|penalty):([^:]+):(.+)$/.exec(id) ?? [];
 	if (!rail || !rest) return `${size} moved by transfer ${id}, which no deposit and no payout started.`;
 	const key = (await keyOf(ledger, rail, rest)) ?? (await keyOf(ledger, rail, rest.replace(/:\d+$/, "")));
 	const row = key === undefined ? undefined : await ledger.record("deposits", key);

@@ -17,7 +17,7 @@ export const CHART: readonly Line[] = [
 	{
 		name: "world:overrun",
 		mayOwe: true,
-		says: "what rails took for payouts beyond their ceiling: the market's owner owes it",
+		says: "what rails took for payouts beyond their ceiling, and for disputes beyond the reserve: the market's owner owes it",
 	},
 	{ name: "payer:<account>", mayOwe: false, says: "what an account can spend" },
 	{ name: "payer:<account>:fresh", mayOwe: false, says: "the same, by a card whose payment can still be taken back" },
@@ -53,7 +53,7 @@ export const RISK = "risk";
 /** What of it stands in for what accounts owe. */
 export const RISK_LENT = "risk:lent";
 
-/** What rails took for payouts beyond their ceiling: at or below nothing. */
+/** What rails took that nobody else bears: at or below nothing. */
 export const OVERRUN = "world:overrun";
 
 /** What an account owes: at or below nothing. */

@@ -58,6 +58,8 @@ export type Started = {
  * - `absent`: the rail does not know the reference
  * - `monthly`: who pays agreed to pay every month (`Rail.monthly`). `months` are what was paid, each the reference of a deposit of its own; `isFailing`: the newest
  *   could not be had yet, and `url` is where its payer can mend that; `isOver`: no more will come
+ *
+ * `penalty`: what the provider charged the market beside that, all in all, for a dispute or for giving it back; none when left out.
  */
 export type DepositState =
 	| { readonly state: "waiting" | "ended" | "absent" }
@@ -74,8 +76,15 @@ export type DepositState =
 			readonly fee: bigint;
 			readonly atMs: number;
 			readonly backUntilMs?: number;
+			readonly penalty?: bigint;
 	  }
-	| { readonly state: "returned"; readonly amount: bigint; readonly atMs: number; readonly why: "dispute" | "refund" };
+	| {
+			readonly state: "returned";
+			readonly amount: bigint;
+			readonly atMs: number;
+			readonly why: "dispute" | "refund";
+			readonly penalty?: bigint;
+	  };
 
 /** A payment out of the market. The same `id` again pays nothing more. */
 export type PayOrder = {

@@ -54,7 +54,7 @@ async function paymentOf(parts: StripeParts, reference: string): Promise<string 
 export async function intentOf(parts: StripeParts, id: string): Promise<DepositState | Problem> {
 	const intent = await askFor(() =>
 		parts.stripe.paymentIntents.retrieve(id, {
-			expand: ["latest_charge.balance_transaction", "latest_charge.refunds"],
+			expand: ["latest_charge.balance_transaction"],
 		}),
 	);
 	if (isProblem(intent)) return intent;
@@ -68,16 +68,54 @@ export async function intentOf(parts: StripeParts, id: string): Promise<DepositS
 	const fee = feeOf(settled, amount);
 	const refunded = centsOf(charge.amount_refunded);
 	if (amount === undefined || fee === undefined || refunded === undefined) return odd();
-	const disputed = charge.disputed ? await disputedOf(parts, id) : { cents: 0n, atMs: 0 };
+	const disputed = charge.disputed ? await disputedOf(parts, id) : NEVER;
 	if (isProblem(disputed)) return disputed;
+	const given = refunded > 0n ? await givenBack(parts, id) : NEVER;
+	if (isProblem(given)) return given;
+	const penalty = disputed.penalty + given.penalty;
+	const beside = penalty > 0n ? { penalty } : {};
 	if (disputed.cents > 0n)
-		return { state: "returned", amount: disputed.cents + refunded, atMs: disputed.atMs, why: "dispute" };
-	if (refunded > 0n) {
-		const newest = Math.max(charge.created, ...(charge.refunds?.data ?? []).map(({ created }) => created));
-		return { state: "returned", amount: refunded, atMs: newest * 1_000, why: "refund" };
-	}
+		return { state: "returned", amount: disputed.cents + refunded, atMs: disputed.atMs, why: "dispute", ...beside };
 	const atMs = charge.created * 1_000;
-	return { state: "paid", amount, fee, atMs, backUntilMs: atMs + FRESH_MS };
+	if (refunded > 0n)
+		return { state: "returned", amount: refunded, atMs: Math.max(atMs, given.atMs), why: "refund", ...beside };
+	return { state: "paid", amount, fee, atMs, backUntilMs: atMs + FRESH_MS, ...beside };
+}
+
+/** What went back of a payment, when, and what Stripe charged the market for that. */
+type Back = { readonly cents: bigint; readonly atMs: number; readonly penalty: bigint };
+
+const NEVER: Back = { cents: 0n, atMs: 0, penalty: 0n };
+
+/** When the newest refund was, and what refunds cost: nothing in most countries. */
+async function givenBack({ stripe }: StripeParts, intent: string): Promise<Back | Problem> {
+	const refunds = await askFor(() =>
+		stripe.refunds.list({ payment_intent: intent, limit: 100, expand: ["data.balance_transaction"] }),
+	);
+	if (isProblem(refunds)) return refunds;
+	let [cents, penalty] = [0n, 0n];
+	let atMs = 0;
+	for (const refund of refunds?.data ?? []) {
+		const about = centsOf(refund.amount);
+		const settled = refund.balance_transaction;
+		const cost = typeof settled === "object" && settled ? penaltyOf(settled, about) : 0n;
+		if (about === undefined || cost === undefined) return odd();
+		cents += about;
+		penalty += cost;
+		atMs = Math.max(atMs, refund.created * 1_000);
+	}
+	return { cents, atMs, penalty };
+}
+
+/** What Stripe charged for moving so many cents back, or gave back of that. */
+function penaltyOf(
+	{ fee, amount, currency }: Stripe.BalanceTransaction,
+	cents: bigint | undefined,
+): bigint | undefined {
+	if (!Number.isSafeInteger(fee) || !Number.isSafeInteger(amount) || cents === undefined) return undefined;
+	if (currency === "usd" || fee === 0 || amount === 0) return BigInt(fee);
+	const moved = BigInt(amount);
+	return (BigInt(fee) * cents) / (moved < 0n ? -moved : moved);
 }
 
 /**
@@ -92,33 +130,33 @@ function feeOf(settled: Stripe.BalanceTransaction, cents: bigint | undefined): b
 }
 
 /**
- * What disputes took back of a payment, and when the first did. Not by their states, of which there are ten and more to come, but by what they moved: an
+ * What disputes took back of a payment, when the first did, and what Stripe charged for them. Not by their states, of which there are ten and more to come, but by what they moved: an
  * inquiry moves nothing, a dispute takes at once, one that is won gives again. What they are about is in dollars; what was moved may be in the currency that the
  * account is settled in, and says which part of that is gone.
  */
-async function disputedOf(
-	parts: StripeParts,
-	intent: string,
-): Promise<{ readonly cents: bigint; readonly atMs: number } | Problem> {
+async function disputedOf(parts: StripeParts, intent: string): Promise<Back | Problem> {
 	const disputes = await askFor(() => parts.stripe.disputes.list({ payment_intent: intent, limit: 100 }));
 	if (isProblem(disputes)) return disputes;
-	let cents = 0n;
+	let [cents, penalty] = [0n, 0n];
 	let atMs = Number.MAX_SAFE_INTEGER;
 	for (const dispute of disputes?.data ?? []) {
 		atMs = Math.min(atMs, dispute.created * 1_000);
+		const about = centsOf(dispute.amount);
+		if (about === undefined) return odd();
 		let taken = 0n;
 		let gone = 0n;
-		for (const { amount } of dispute.balance_transactions) {
-			if (!Number.isSafeInteger(amount)) return odd();
+		for (const settled of dispute.balance_transactions) {
+			const { amount } = settled;
+			const cost = penaltyOf(settled, about);
+			if (cost === undefined) return odd();
+			penalty += cost;
 			gone -= BigInt(amount);
 			taken -= amount < 0 ? BigInt(amount) : 0n;
 		}
-		const about = centsOf(dispute.amount);
-		if (about === undefined) return odd();
 		// won in another month it may give more of a currency than it took
 		if (gone > 0n) cents += (about * gone + taken - 1n) / taken;
 	}
-	return { cents, atMs };
+	return { cents, atMs, penalty };
 }
 
 function odd(): Problem {

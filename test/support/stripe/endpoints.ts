@@ -235,7 +235,12 @@ export const ENDPOINTS: readonly Endpoint[] = [
 	[
 		"GET",
 		/^\/v1\/refunds$/,
-		(world, { fields }) => listed(world.refunds, "/v1/refunds", fields, ["payment_intent", "charge"]),
+		(world, { fields }) => {
+			const answer = listed(world.refunds, "/v1/refunds", fields, ["payment_intent", "charge"]);
+			const within = ((fields.expand as string[] | undefined) ?? []).map((path) => path.replace(/^data\./, ""));
+			const data = (answer.body.data as Json[]).map((refund) => expand(world, refund, within));
+			return { ...answer, body: { ...answer.body, data } };
+		},
 	],
 	["POST", /^\/v1\/transfers$/, createTransfer],
 	[
