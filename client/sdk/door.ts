@@ -7,7 +7,7 @@ import { createTRPCClient, httpLink, TRPCClientError } from "@trpc/client";
 import { type Amount, formatAmount, parseAmount } from "#contracts/amount";
 import { fromHex, same, toHex } from "#contracts/bytes";
 import { type Grant, readGrant } from "#contracts/grant";
-import { KEY_BYTES } from "#contracts/identity";
+import { KEY_BYTES, KEY_ID_BYTES, keyId } from "#contracts/identity";
 import { isRelayUrl } from "#contracts/listing";
 import { readMarketInfo } from "#contracts/market";
 import { isProblem, type Problem, problem, problemOfJson } from "#contracts/problem";
@@ -67,6 +67,14 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 		const terms = { market: read.market, keys: read.keys, fees: read.info.fees };
 		known = { terms, untilMs: device.nowMs() + TERMS_MS, aheadMs: read.info.nowMs - device.nowMs() };
 		return known;
+	}
+
+	/** Terms that know the key of this id: a market that changed its key in haste has said so since it was last looked at. */
+	async function lookFor(id: Uint8Array): Promise<NonNullable<typeof known> | Problem> {
+		const market = await look();
+		if (isProblem(market) || market.terms.keys.some(({ key }) => same(keyId(device.crypto, key), id))) return market;
+		known = undefined;
+		return look();
 	}
 
 	const api: MarketApi = createTRPCClient<AppRouter>({
@@ -142,7 +150,10 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 			};
 			const answer = await ask(() => api.tab.open.mutate(input));
 			if (isProblem(answer)) return answer;
-			return grantOf(answer.grant) ?? problem("malformed", "The market's grant is none.");
+			const grant = grantOf(answer.grant);
+			if (!grant) return problem("malformed", "The market's grant is none.");
+			await lookFor(grant.keyId);
+			return grant;
 		},
 		async close(tab, signature, final) {
 			const voucher = final?.voucher && toHex(writeVoucher(final.voucher));
@@ -172,9 +183,9 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 	};
 
 	async function checkReceipt(hex: string): Promise<Receipt | Problem> {
-		const market = await look();
-		if (isProblem(market)) return market;
-		return readReceipt(device.crypto, fromHex(hex) ?? new Uint8Array(0), market.terms.keys);
+		const bytes = fromHex(hex) ?? new Uint8Array(0);
+		const market = await lookFor(bytes.subarray(KEY_BYTES, KEY_BYTES + KEY_ID_BYTES));
+		return isProblem(market) ? market : readReceipt(device.crypto, bytes, market.terms.keys);
 	}
 }
 

@@ -46,5 +46,12 @@ export async function openTab(
 	};
 	const grant = await market.open(order, signOpen(crypto, order, identity.account));
 	if (isProblem(grant)) return grant;
-	return checkGrant(crypto, grant, order, terms.keys) ?? { purse: new Purse(crypto, grant, session), fees };
+	// looked at anew: the market may have changed its key meanwhile
+	const now = await market.terms();
+	return (
+		checkGrant(crypto, grant, order, isProblem(now) ? terms.keys : now.keys) ?? {
+			purse: new Purse(crypto, grant, session),
+			fees,
+		}
+	);
 }
