@@ -134,6 +134,8 @@ type Attempt<T> =
 function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: PostgresOptions): Postgres {
 	// an idle connection that is lost leaves the pool by itself; whoever asks next gets another
 	pool.on("error", () => {});
+	// one in use that is lost says so to whoever uses it; said to nobody as well, it would end the process
+	pool.on("connect", (client) => client.on("error", () => {}));
 	let closing = false;
 
 	/** Tries until it is done, known not to be worth trying again, or too late. */

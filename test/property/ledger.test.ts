@@ -1,4 +1,4 @@
-/** Any order of deposits, tabs, redemptions, closes, retries and thefts leaves both engines with the same, whole book. */
+/** Any order of deposits, tabs, redemptions, closes, retries and thefts leaves every engine with the same, whole book. */
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -8,13 +8,17 @@ import { after, describe, it } from "node:test";
 import fc from "fast-check";
 import { amount } from "#contracts/amount";
 import { isProblem } from "#contracts/problem";
+import { crypto } from "#host/crypto";
+import type { Postgres } from "#host/postgres";
 import type { Pass } from "#host/writer";
 import type { Book, Change, Outcome, RowChange } from "#marketplace/ledger/book";
 import { earnedAccount, holdAccount, MARKET_FEES, payerAccount, WORLD_PLAY } from "#marketplace/ledger/chart";
 import { openMemoryBook } from "#marketplace/ledger/memory";
 import { giveBack, post, reserve } from "#marketplace/ledger/post";
+import { openPostgresBook } from "#marketplace/ledger/postgres";
 import { auditFile, openSqliteBook } from "#marketplace/ledger/sqlite";
 import { type LedgerCalls, open } from "#marketplace/ledger/sqlite-thread";
+import { emptied, startPostgres } from "#test/support/postgres";
 
 const key = (n: number) => n.toString(16).padStart(64, "0");
 const tabOf = (n: number) => n.toString(16).padStart(32, "0");
@@ -92,12 +96,29 @@ describe("the ledger under any order of events", () => {
 		return book;
 	}
 
-	it("gives the same outcomes and balances on SQLite as in plain maps, sums to zero and owes nothing, in any batches", async () => {
+	const server = startPostgres();
+	let postgres: Promise<Postgres> | undefined;
+	async function postgresBook(): Promise<Book> {
+		postgres ??= (await server).open();
+		const book = await openPostgresBook(await emptied(await postgres), crypto);
+		if (isProblem(book)) assert.fail(book.detail);
+		return book;
+	}
+
+	const engines = [
+		{ engine: "SQLite", open: sqliteBook },
+		{ engine: "Postgres", open: postgresBook },
+	];
+	for (const { engine, open } of engines)
+		it(`gives the same outcomes and balances on ${engine} as in plain maps, sums to zero and owes nothing, in any batches`, () =>
+			holdsOn(open));
+
+	async function holdsOn(open: () => Promise<Book>): Promise<void> {
 		const seen = new Map<string, number>();
 		const batches = fc.array(fc.array(step, { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 8 });
 		await fc.assert(
 			fc.asyncProperty(batches, async (all) => {
-				const [oracle, sqlite] = [openMemoryBook(), await sqliteBook()];
+				const [oracle, book] = [openMemoryBook(), await open()];
 				try {
 					// all calls of one run are made in one turn: the writer groups them as it likes
 					const steps: Change[] = [];
@@ -110,11 +131,11 @@ describe("the ledger under any order of events", () => {
 					);
 					const expected: Outcome[][] = [];
 					for (const batch of changes) expected.push(await oracle.apply(batch));
-					const outcomes = await Promise.all(changes.map((batch) => sqlite.apply(batch)));
+					const outcomes = await Promise.all(changes.map((batch) => book.apply(batch)));
 					assert.deepEqual(outcomes, expected);
 					for (const outcome of outcomes.flat()) seen.set(word(outcome), (seen.get(word(outcome)) ?? 0) + 1);
 
-					const balances = await sqlite.balances(ACCOUNTS);
+					const balances = await book.balances(ACCOUNTS);
 					assert.deepEqual(balances, await oracle.balances(ACCOUNTS));
 					assert.equal(
 						balances.reduce((sum, balance) => sum + balance, 0n),
@@ -122,14 +143,14 @@ describe("the ledger under any order of events", () => {
 					);
 					for (const [i, balance] of balances.entries()) assert(balance >= 0n || ACCOUNTS[i] === WORLD_PLAY);
 					for (const account of ACCOUNTS) {
-						assert.deepEqual(await sqlite.transfers(account, 0, 1000), await oracle.transfers(account, 0, 1000));
+						assert.deepEqual(await book.transfers(account, 0, 1000), await oracle.transfers(account, 0, 1000));
 					}
-					for (const n of [0, 1, 2, 3]) assert.deepEqual(await sqlite.tab(tabOf(n)), await oracle.tab(tabOf(n)));
-					const reports = await Promise.all([sqlite.audit(), oracle.audit()]);
+					for (const n of [0, 1, 2, 3]) assert.deepEqual(await book.tab(tabOf(n)), await oracle.tab(tabOf(n)));
+					const reports = await Promise.all([book.audit(), oracle.audit()]);
 					assert.deepEqual(reports[0].findings, []);
 					assert.deepEqual(reports[0], reports[1]);
 				} finally {
-					await sqlite.close();
+					await book.close();
 				}
 			}),
 			{ numRuns: 40, endOnFailure: true },
@@ -138,7 +159,7 @@ describe("the ledger under any order of events", () => {
 		for (const expected of ["applied", "same", "conflict", "overdraft", "stale", "full"]) {
 			assert((seen.get(expected) ?? 0) > 0, `no outcome was "${expected}"`);
 		}
-	});
+	}
 
 	it("is as bold as it may: a batch of which nothing is refused is written in one go, any other is undone whole and written carefully", async () => {
 		const passes = { bold: 0, careful: 0 };
