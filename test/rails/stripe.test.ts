@@ -23,6 +23,10 @@ const NEWER = ["allowed_payment_method_types[0]"];
 /** What the double answers to make its own world go round. */
 const OWN = new Set(["cents"]);
 
+/** What Stripe describes and the mock's example leaves out: of a payment by an intent, which one. */
+const LEFT_OUT =
+	/\.payments\.data\[\]\.payment\.payment_intent$|\/invoice_payments\.data\[\]\.payment\.payment_intent$/;
+
 describe(`the double of Stripe beside stripe-mock ${VERSION}`, () => {
 	let mock: ChildProcess;
 	let port: number;
@@ -71,6 +75,24 @@ describe(`the double of Stripe beside stripe-mock ${VERSION}`, () => {
 		await rail.deposit(started.reference);
 		stripe.dispute(intent);
 		await rail.deposit(started.reference);
+		const ordered = { amount: 2_000n, text: "Relay credit", expiresAtMs: Date.now() + 300_000 };
+		const agreed = fine(await rail.monthly?.start({ ...ordered, id: "monthly" })) ?? assert.fail();
+		const subscription = stripe.pay(agreed.reference);
+		const running = fine(await rail.deposit(agreed.reference));
+		assert.ok(running.state === "monthly");
+		for (const month of running.months) {
+			assert.equal(fine(await rail.deposit(month)).state, "paid");
+			stripe.dispute(stripe.intentOf(month));
+		}
+		stripe.decline(subscription);
+		assert.equal(fine(await rail.deposit(agreed.reference)).state, "monthly");
+		for (const type of ["invoice.payment_failed", "charge.dispute.created", "customer.subscription.updated"]) {
+			const event = stripe.posted(stripe.event(type));
+			await rail.receive?.(event.body, event.headers);
+		}
+		await rail.monthly?.stop(agreed.reference);
+		const never = fine(await rail.monthly?.start({ ...ordered, id: "never" })) ?? assert.fail();
+		await rail.monthly?.stop(never.reference);
 		const active = { stripe_balance: { stripe_transfers: { status: "active", status_details: [] } } };
 		stripe.world.accounts.set("acct_double1", {
 			id: "acct_double1",
@@ -86,7 +108,7 @@ describe(`the double of Stripe beside stripe-mock ${VERSION}`, () => {
 		for (const asked of stripe.asked) {
 			const response = await replay(port, asked);
 			const answer = (await response.json()) as Json;
-			const what = `${asked.method} ${asked.path.replace(/\/(?:cs|pi|in|sub)_.*/, "/:id")}`;
+			const what = `${asked.method} ${asked.path.replace(/\/(?:cs|pi|in|sub)_[^/]*/, "/:id")}`;
 			if (/Unrecognized request URL/.test(String((answer.error as Json | undefined)?.message))) {
 				unknown.add(what);
 				continue;
@@ -141,7 +163,7 @@ function differences(ours: unknown, theirs: unknown, at: string): string[] {
 			: [];
 	if (typeof ours !== "object" || at.endsWith(".metadata") || at.endsWith(".source_types")) return [];
 	return Object.entries(ours).flatMap(([name, value]) => {
-		if (OWN.has(name)) return [];
+		if (OWN.has(name) || LEFT_OUT.test(`${at}.${name}`)) return [];
 		if (!Object.hasOwn(theirs as object, name)) return [`${at}.${name} is not there at the mock`];
 		return differences(value, (theirs as Json)[name], `${at}.${name}`);
 	});

@@ -180,7 +180,6 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 				subscription_details: { metadata: subscription.metadata, subscription: subscription.id },
 				type: "subscription_details",
 			},
-			payments: { object: "list", data: [], has_more: false, url: "/v1/invoice_payments" },
 			status: "open",
 		};
 		world.invoices.set(id, made);
@@ -202,7 +201,6 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 			status: "paid",
 		};
 		world.invoicePayments.set(payment.id as string, payment);
-		(made.payments as { data: Json[] }).data.push(payment);
 		made.amount_paid = cents;
 		made.status = "paid";
 		if (subscription.status !== "canceled") subscription.status = "active";
@@ -324,8 +322,8 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 			emit("customer.subscription.deleted", subscription);
 		},
 		intentOf: (id) => {
-			const [payment] = (get(world.invoices, id).payments as { data: { payment: Json }[] }).data;
-			return payment?.payment.payment_intent as string;
+			const payment = [...world.invoicePayments.values()].find(({ invoice }) => invoice === id)?.payment;
+			return (payment as Json).payment_intent as string;
 		},
 		activate: (id) => {
 			const transfers = transfersOf(get(world.accounts, id));

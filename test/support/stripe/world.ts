@@ -148,6 +148,10 @@ function wholeOf(world: StripeWorld, name: string, at: Json): unknown {
 		const refunds = [...world.refunds.values()].filter(({ charge }) => charge === at.id);
 		return structuredClone(listOf(refunds, `/v1/charges/${at.id}/refunds`));
 	}
+	if (name === "payments") {
+		const payments = [...world.invoicePayments.values()].filter(({ invoice }) => invoice === at.id);
+		return structuredClone(listOf(payments, "/v1/invoice_payments"));
+	}
 	if (typeof found !== "string") return found;
 	const whole =
 		world.charges.get(found) ??
