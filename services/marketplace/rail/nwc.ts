@@ -61,12 +61,20 @@ type Transaction = z.infer<typeof transaction>;
 /** What the wallet must be able to do. */
 const METHODS = ["make_invoice", "lookup_invoice", "pay_invoice"] as const;
 
-/** The client, which would otherwise end the process when a wallet answers something that does not decrypt, or is no object. */
+/** What a wallet answers, as far as its client builds on it: an error is a code and a text that a terminal can show. */
+const answer = z.looseObject({
+	error: z
+		.object({ code: z.string().max(64), message: z.string().transform(plainDetail) })
+		.nullish()
+		.catch({ code: "OTHER", message: "an error that cannot be read" }),
+});
+
+/** The client, which would otherwise end the process when a wallet answers something that does not decrypt, is no object, or holds an error of another form. */
 class Client extends NWCClient {
 	override async decrypt(pubkey: string, content: string): Promise<string> {
 		const text = await super.decrypt(pubkey, content).catch(() => "");
-		const json = parseJson(text);
-		return typeof json === "object" && json !== null ? text : "";
+		const read = answer.safeParse(parseJson(text));
+		return read.success ? JSON.stringify(read.data) : "";
 	}
 }
 
@@ -176,7 +184,13 @@ export function openNwc(config: NwcConfig, { clock }: { readonly clock: Clock })
 			keepListening(clock, async (signal) => {
 				const over = AbortSignal.any([signal, closing.signal]);
 				const stop = await client
-					.subscribeNotifications((note) => hint(String(note.notification.payment_hash)), ["payment_received"])
+					.subscribeNotifications(
+						({ notification }) => {
+							const { payment_hash } = notification as { payment_hash?: unknown };
+							if (typeof payment_hash === "string") hint(payment_hash);
+						},
+						["payment_received"],
+					)
 					.catch(() => undefined);
 				if (!stop) return false;
 				// from here on the client connects again by itself

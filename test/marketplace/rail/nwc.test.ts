@@ -9,6 +9,7 @@ import { makeInvoice } from "#test/support/lightning/invoice";
 import { Purse, purseBench } from "#test/support/lightning/purse";
 import { KIND, startWallet } from "#test/support/lightning/wallet";
 import { fine } from "#test/support/market";
+import { until } from "#test/support/rawclient";
 
 const RANGE = { min: 1_000n, max: 100_000_000n };
 const openRail = (connection: string, clock = systemClock): Rail =>
@@ -142,7 +143,20 @@ describe("the rail of a wallet by Nostr Wallet Connect", () => {
 		assert.ok(isProblem(other) && other.problem === "conflict");
 	});
 
-	for (const content of ["null", "7", '"text"', "{", "[]", "{}", '{"result":7}', '{"error":null}'])
+	for (const content of [
+		"null",
+		"7",
+		'"text"',
+		"{",
+		"[]",
+		"{}",
+		'{"result":7}',
+		'{"error":null}',
+		'{"error":5}',
+		// neither becomes a text
+		'{"error":{"code":"OTHER","message":{"toString":1,"valueOf":1}}}',
+		'{"error":{"code":{"toString":1,"valueOf":1},"message":"no"}}',
+	])
 		it(`threat 10: a wallet that answers ${content} is refused, and the market stays up`, async () => {
 			wallet.relay.drop = (event) => {
 				if (event.kind === KIND.request) void wallet.say(event.id, content);
@@ -151,6 +165,21 @@ describe("the rail of a wallet by Nostr Wallet Connect", () => {
 			assert.ok(isProblem(await rail.balance()));
 			assert.equal((await rail.pay(order())).state, "unknown");
 		});
+
+	it("threat 10: a hint that is no text is none, and the market stays up", async () => {
+		const hints: string[] = [];
+		const stop = rail.onEvent((reference) => hints.push(reference));
+		await until("it listens", () => wallet.relay.listeners(KIND.notification) > 0);
+		await wallet.tell({
+			notification_type: "payment_received",
+			notification: { payment_hash: { toString: 1, valueOf: 1 } },
+		});
+		await wallet.tell({ notification_type: "payment_received", notification: 5 });
+		await wallet.tell({ notification_type: "payment_received", notification: { payment_hash: "ab" } });
+		await until("the last one", () => hints.length > 0);
+		assert.deepEqual(hints, ["ab"]);
+		stop();
+	});
 
 	it("says what is wrong with a connection, and never its secret", async () => {
 		const secret = /secret=([0-9a-f]{64})/.exec(wallet.connection)?.[1] ?? assert.fail();

@@ -18,6 +18,10 @@ async function startRelay() {
 		url: "",
 		/** whether an event is lost on its way */
 		drop: (_: Event): boolean => false,
+		/** how many asked for events of a kind */
+		listeners: (kind: number): number =>
+			[...asked.values()].filter((wants) => [...wants.values()].flat().some((filter) => filter.kinds?.includes(kind)))
+				.length,
 		/** gives an event to whoever asked for such */
 		pass: (event: Event): void => {
 			for (const [peer, wants] of asked)
@@ -89,6 +93,13 @@ export async function startWallet(purse: Holdings, network = "regtest") {
 			// whether the relay still says that it has it is of no interest
 			await Promise.any(service.pool.publish([relay.url], finalizeEvent(event, walletSecret))).catch(() => {});
 		},
+		/** a notification with anything in it */
+		tell: async (note: object) => {
+			const key = nip44.getConversationKey(walletSecret, client);
+			const content = nip44.encrypt(JSON.stringify(note), key);
+			const event = { kind: KIND.notification, created_at: seconds(Date.now()), tags: [["p", client]], content };
+			await Promise.any(service.pool.publish([relay.url], finalizeEvent(event, walletSecret))).catch(() => {});
+		},
 		close: async () => {
 			silence();
 			unsubscribe();
@@ -119,11 +130,7 @@ export async function startWallet(purse: Holdings, network = "regtest") {
 		},
 	});
 	const silence = purse.onPaid((came) => {
-		const key = nip44.getConversationKey(walletSecret, client);
-		const note = { notification_type: "payment_received", notification: incomingOf(came) };
-		const content = nip44.encrypt(JSON.stringify(note), key);
-		const event = { kind: KIND.notification, created_at: seconds(Date.now()), tags: [["p", client]], content };
-		void Promise.any(service.pool.publish([relay.url], finalizeEvent(event, walletSecret))).catch(() => {});
+		void world.tell({ notification_type: "payment_received", notification: incomingOf(came) });
 	});
 	return world;
 }
