@@ -39,7 +39,7 @@ export async function settingsOf(call: Call): Promise<MarketplaceConfig | Proble
 	const { MARKET_SETTINGS, readConfig } = await import("#marketplace/config");
 	const config = readConfig({ flags: flagsOf(call, MARKET_SETTINGS), env: call.env });
 	if (isProblem(config)) return config;
-	const { ledgerPath } = await import("#marketplace/main");
+	const { ledgerPath } = await import("#marketplace/stores");
 	const data = resolve(call.folder, config.dataPath);
 	const boxed = join(data, MARKET_FOLDER);
 	if (!existsSync(ledgerPath(boxed))) return { ...config, dataPath: data };
@@ -51,7 +51,7 @@ export async function settingsOf(call: Call): Promise<MarketplaceConfig | Proble
 export async function marketStatement(call: Call, path: string | undefined): Promise<Problem | undefined> {
 	const config = await settingsOf(call);
 	if (isProblem(config)) return config;
-	const { ledgerPath } = await import("#marketplace/main");
+	const { ledgerPath } = await import("#marketplace/stores");
 	const { openLedgerFile } = await import("#marketplace/ledger/sqlite");
 	const { marketLinesOf } = await import("#marketplace/statement");
 	const ledger = openLedgerFile(ledgerPath(config.dataPath));
@@ -123,7 +123,7 @@ async function reconciled(
 	const told = await askOwned<Told>(config.dataPath, "/reconcile", "market", { days, own }, RECONCILE_MS_MAX);
 	if (!isProblem(told)) return told;
 	if (told.problem !== "unavailable" || told.spent !== "no") return told;
-	const { ledgerPath } = await import("#marketplace/main");
+	const { ledgerPath } = await import("#marketplace/stores");
 	const { openLedgerFile } = await import("#marketplace/ledger/sqlite");
 	const { openRails } = await import("#marketplace/rail/open");
 	const { reconcile } = await import("#marketplace/inspect/reconcile");
@@ -166,7 +166,7 @@ function linesOf({ screen }: Call, { holds, rails, differences, explained, unexp
 export async function marketDoctor(call: Call): Promise<Problem | undefined> {
 	const config = await settingsOf(call);
 	if (isProblem(config)) return config;
-	const { ledgerPath } = await import("#marketplace/main");
+	const { ledgerPath } = await import("#marketplace/stores");
 	const { examine } = await import("#marketplace/inspect/doctor");
 	const { openSources } = await import("#marketplace/rate/open");
 	const { fixedRate, rateSources } = config.rates;

@@ -11,13 +11,9 @@ import { crypto as hostCrypto } from "#host/crypto";
 import { problemOfDatabase } from "#host/database";
 import { makeHealth } from "#host/health";
 import { listenOn } from "#host/listening";
-import { lockFolder } from "#host/lock";
 import { type Log, openLog } from "#host/log";
 import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
-import type { Board } from "./board/board.ts";
-import { openSqliteBoard } from "./board/sqlite.ts";
 import { makeCards } from "./card/cards.ts";
-import { openSqlitePlaces } from "./card/sqlite.ts";
 import { startChores } from "./chores.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
 import { fundRisk } from "./funding/risk.ts";
@@ -25,8 +21,7 @@ import { openWatch } from "./funding/watch.ts";
 import { openInspection } from "./inspect/door.ts";
 import { makeReach } from "./inspect/reach.ts";
 import { openKeys } from "./keys/keys.ts";
-import { type Book, BookFailure } from "./ledger/book.ts";
-import { openSqliteBook } from "./ledger/sqlite.ts";
+import { BookFailure } from "./ledger/book.ts";
 import { makeListings } from "./listing/listings.ts";
 import type { Market } from "./market.ts";
 import { makeMetrics } from "./metrics.ts";
@@ -39,18 +34,15 @@ import type { Rail } from "./rail/rail.ts";
 import { openRates } from "./rate/open.ts";
 import type { Rates } from "./rate/rate.ts";
 import { makeServer } from "./server.ts";
+import { openSqliteStores, type Stores } from "./stores.ts";
 import { sweep } from "./tab/sweep.ts";
 
-/** What a market takes from outside. */
-export type MarketplaceDeps = {
+/** What a market takes from outside; stores of somebody else's making too, instead of files in the data folder. */
+export type MarketplaceDeps = Partial<Stores> & {
 	readonly clock: Clock;
 	readonly log: Log;
 	/** with its random source: chance is an argument too */
 	readonly crypto: Crypto;
-	/** a book of somebody else's making, for tests; the SQLite file in the data folder when left out */
-	readonly book?: Book;
-	/** a board of somebody else's making, for tests; the SQLite file in the data folder when left out */
-	readonly board?: Board;
 	/** rails beside those of the configuration; the market closes them */
 	readonly rails?: readonly Rail[];
 	/** whoever knows the exchange rate, instead of the sources of the configuration */
@@ -75,11 +67,6 @@ export type RunningMarketplace = {
 	/** Answers what was begun, writes what waits, lets go of its files; false when something did not stop as it should. */
 	stop(): Promise<boolean>;
 };
-
-/** Where the ledger is in a market's data folder. */
-export function ledgerPath(dataPath: string): string {
-	return join(dataPath, "ledger.db");
-}
 
 /** Starts a market. */
 export async function startMarketplace(
@@ -108,24 +95,13 @@ async function start(
 ): Promise<RunningMarketplace | Problem> {
 	const { clock, crypto, log } = deps;
 	const health = makeHealth();
-	// SQLite's files are written by one process: two would each believe that theirs is all there is
-	const lock = deps.book ? undefined : lockFolder(config.dataPath);
-	if (lock && "problem" in lock) return lock;
-	stopping.add("lock", async () => lock?.release());
-	const book = deps.book ?? (await openBook());
-	if (isProblem(book)) return book;
-	stopping.add("ledger", () => book.close());
+	const stores = await openSqliteStores(config.dataPath, deps, stopping, died);
+	if (isProblem(stores)) return stores;
+	const { book, board, places } = stores;
 	const keys = await openKeys(crypto, join(config.dataPath, "keys"), clock.nowMs(), config.keysPassphrase);
 	if (isProblem(keys)) return keys;
-	const board =
-		deps.board ?? (await openSqliteBoard({ path: join(config.dataPath, "board.db"), onDeath: died("board") }));
-	if (isProblem(board)) return board;
-	stopping.add("board", () => board.close());
 	const outages = await openOutages(board, clock.nowMs(), join(config.dataPath, "outages.json"));
 	if (isProblem(outages)) return outages;
-	const places = await openSqlitePlaces(join(config.dataPath, "cards.db"), { onDeath: died("cards") });
-	if (isProblem(places)) return places;
-	stopping.add("cards", () => places.close());
 	const cards = makeCards(crypto, places);
 	const rates = deps.rates ?? openRates(config.rates, { clock, log, fetch });
 	if (isProblem(rates)) return rates;
@@ -206,13 +182,6 @@ async function start(
 			return stopping.stop("asked to");
 		},
 	};
-
-	function openBook(): Promise<Book | Problem> {
-		return openSqliteBook({
-			path: ledgerPath(config.dataPath),
-			onDeath: died("ledger"),
-		});
-	}
 
 	function died(name: string): (why: Error) => void {
 		return (error) => {

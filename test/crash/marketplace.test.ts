@@ -19,7 +19,7 @@ import { isProblem } from "#contracts/problem";
 import { bill, type OpenOrder } from "#contracts/tab";
 import { systemClock } from "#host/clock";
 import { auditFile } from "#marketplace/ledger/sqlite";
-import { ledgerPath } from "#marketplace/main";
+import { ledgerPath } from "#marketplace/stores";
 import { checkTabs } from "#marketplace/tab/check";
 import { carried, FEES, fine, grantOf, movedBy, Person, TestRelay, toHex } from "#test/support/market";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import type { Board } from "#marketplace/board/board";
 import { openMemoryBoard } from "#marketplace/board/memory";
-import { BOARD_KIND, BOARD_STEPS, openPostgresBoard } from "#marketplace/board/postgres";
+import { openPostgresBoard } from "#marketplace/board/postgres";
 import { openSqliteBoard } from "#marketplace/board/sqlite";
 import { boardSuite } from "#test/acceptance/board";
 import { fine } from "#test/support/market";
@@ -22,9 +22,7 @@ async function onSqlite(path = join(folder, `board-${files++}.db`)): Promise<Boa
 }
 
 async function onPostgres(): Promise<Board> {
-	const postgres = await server.open();
-	assert.equal(await postgres.migrate(BOARD_KIND, BOARD_STEPS), undefined);
-	return openPostgresBoard(postgres);
+	return fine(await openPostgresBoard(await server.open()));
 }
 
 boardSuite("memory", async () => openMemoryBoard());

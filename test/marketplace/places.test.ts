@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, it } from "node:test";
-import { CARDS_KIND, CARDS_STEPS, openPostgresPlaces } from "#marketplace/card/postgres";
+import { openPostgresPlaces } from "#marketplace/card/postgres";
 import { openSqlitePlaces } from "#marketplace/card/sqlite";
 import { cardSuite } from "#test/acceptance/cards";
 import { fine } from "#test/support/market";
@@ -17,11 +17,7 @@ after(() => rm(folder, { recursive: true, force: true }));
 let files = 0;
 
 cardSuite("sqlite", async (placesMax) => fine(await openSqlitePlaces(join(folder, `${files++}.db`), { placesMax })));
-cardSuite("postgres", async (placesMax) => {
-	const postgres = await server.open();
-	assert.equal(await postgres.migrate(CARDS_KIND, CARDS_STEPS), undefined);
-	return openPostgresPlaces(postgres, placesMax);
-});
+cardSuite("postgres", async (placesMax) => fine(await openPostgresPlaces(await server.open(), placesMax)));
 
 describe("a file of published cards", () => {
 	it("of an older version is brought up to date: what is there is counted", async () => {

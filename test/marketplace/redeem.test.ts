@@ -14,7 +14,7 @@ import { bill } from "#contracts/tab";
 import type { Traffic } from "#contracts/tariff";
 import { signVoucher } from "#contracts/voucher";
 import { openSqliteBook } from "#marketplace/ledger/sqlite";
-import { ledgerPath } from "#marketplace/main";
+import { ledgerPath } from "#marketplace/stores";
 import {
 	carried,
 	crypto,

@@ -7,7 +7,7 @@ import { LIMIT } from "#contracts/limit";
 import { readMarketInfo } from "#contracts/market";
 import { bill, signClose, signOpen } from "#contracts/tab";
 import { openSqliteBook } from "#marketplace/ledger/sqlite";
-import { ledgerPath } from "#marketplace/main";
+import { ledgerPath } from "#marketplace/stores";
 import {
 	carried,
 	crypto,

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { amount, formatAmount } from "#contracts/amount";
 import { LIMIT } from "#contracts/limit";
-import { ledgerPath } from "#marketplace/main";
+import { ledgerPath } from "#marketplace/stores";
 import { type Client, createClient } from "#sdk/client";
 import { memoryStorage } from "#sdk/storage";
 import { Place, type Program } from "#test/support/process";

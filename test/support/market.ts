@@ -22,8 +22,9 @@ import type { AppRouter } from "#marketplace/api/router";
 import { type MarketplaceConfig, playConfig } from "#marketplace/config";
 import type { AuditReport } from "#marketplace/ledger/audit";
 import { auditFile } from "#marketplace/ledger/sqlite";
-import { ledgerPath, type MarketplaceDeps, type RunningMarketplace, startMarketplace } from "#marketplace/main";
+import { type MarketplaceDeps, type RunningMarketplace, startMarketplace } from "#marketplace/main";
 import { checkPayouts } from "#marketplace/payout/check";
+import { ledgerPath, type Stores } from "#marketplace/stores";
 import { checkTabs } from "#marketplace/tab/check";
 import { type HeldClock, heldClock } from "./clock.ts";
 
@@ -54,7 +55,7 @@ export type TestMarket = RunningMarketplace & {
 
 export async function startTestMarket(
 	change: Partial<MarketplaceConfig> = {},
-	more: Partial<Pick<MarketplaceDeps, "rails" | "rates" | "lightning" | "book" | "board">> & {
+	more: Partial<Pick<MarketplaceDeps, "rails" | "rates" | "lightning" | keyof Stores>> & {
 		clock?: HeldClock;
 		log?: Log;
 		folder?: string;

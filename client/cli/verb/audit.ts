@@ -20,7 +20,7 @@ export const verb: Verb = {
 	],
 	options: () => ({ data: { type: "string" } }),
 	async run(call) {
-		const { ledgerPath } = await import("#marketplace/main");
+		const { ledgerPath } = await import("#marketplace/stores");
 		const { auditFile } = await import("#marketplace/ledger/sqlite");
 		const { checkTabs } = await import("#marketplace/tab/check");
 		const { checkPayouts } = await import("#marketplace/payout/check");

@@ -8,9 +8,6 @@ import type { Postgres, Twice } from "#host/postgres";
 import { BookFailure } from "#marketplace/ledger/book";
 import { type Board, type Note, PAGE_MAX, SWEEP_MAX } from "./board.ts";
 
-/** What the tables are of, for {@link Postgres.migrate}. */
-export const BOARD_KIND = "board";
-
 /** A transaction that says this first is answered before it is on disk. */
 const RELAXED = "set_config('synchronous_commit', 'off', true)";
 
@@ -50,7 +47,7 @@ BEGIN
 END $post$`;
 
 /** Raises the tables, one step each; only ever appended to. */
-export const BOARD_STEPS: readonly string[] = [
+const BOARD_STEPS: readonly string[] = [
 	`CREATE TABLE "boardRelays" (
 		relay bytea PRIMARY KEY,
 		origin text NOT NULL,
@@ -82,8 +79,11 @@ export const BOARD_STEPS: readonly string[] = [
 	POST,
 ];
 
-/** The board in an open database, whose tables are up to date. Whoever opened the database closes it. */
-export function openPostgresBoard(postgres: Postgres): Board {
+/** Opens (and creates) the board in a database, which stays open when the board is closed: others keep things there too. */
+export async function openPostgresBoard(postgres: Postgres): Promise<Board | Problem> {
+	const refused = await postgres.migrate("board", BOARD_STEPS);
+	if (refused) return refused;
+
 	/** Rows, or the machine's failure thrown. */
 	async function got<T>(asked: Promise<T | Problem>): Promise<T> {
 		const answer = await asked;

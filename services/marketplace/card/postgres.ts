@@ -1,11 +1,8 @@
 /** Published cards in Postgres: for any number of processes. */
 
-import { isProblem } from "#contracts/problem";
+import { isProblem, type Problem } from "#contracts/problem";
 import type { Postgres } from "#host/postgres";
 import { PLACES_MAX, type Places, SWEEP_MAX } from "./cards.ts";
-
-/** What the tables are of, for {@link Postgres.migrate}. */
-export const CARDS_KIND = "cards";
 
 /** Who comes second to a new place waits for the first and then looks again. Locks are taken in one order, a place and then the tally. */
 const PUT = `CREATE FUNCTION "putCard1" (bytea, bigint, smallint, bigint, bytea, bigint) RETURNS text LANGUAGE plpgsql AS $put$
@@ -29,7 +26,7 @@ BEGIN
 END $put$`;
 
 /** Raises the tables, one step each; only ever appended to. */
-export const CARDS_STEPS: readonly string[] = [
+const CARDS_STEPS: readonly string[] = [
 	`CREATE TABLE cards (
 		place bytea PRIMARY KEY,
 		serial bigint NOT NULL,
@@ -44,8 +41,13 @@ export const CARDS_STEPS: readonly string[] = [
 	PUT,
 ];
 
-/** The places in an open database, whose tables are up to date. Whoever opened the database closes it. */
-export function openPostgresPlaces(postgres: Postgres, placesMax: number = PLACES_MAX): Places {
+/** Opens (and creates) the places in a database, which stays open when they are closed: others keep things there too. */
+export async function openPostgresPlaces(
+	postgres: Postgres,
+	placesMax: number = PLACES_MAX,
+): Promise<Places | Problem> {
+	const refused = await postgres.migrate("cards", CARDS_STEPS);
+	if (refused) return refused;
 	return {
 		put: async ({ place, serial, withdrawn, untilMs, bytes }) => {
 			const text = `SELECT "putCard1"($1, $2, $3, $4, $5, $6) AS said`;

@@ -1,0 +1,61 @@
+/** Everything that a market keeps, and the engines that keep it: files in its data folder, or one database that any number of processes share. */
+
+import { join } from "node:path";
+import type { Crypto } from "#contracts/identity";
+import { isProblem, type Problem } from "#contracts/problem";
+import { lockFolder } from "#host/lock";
+import type { Postgres } from "#host/postgres";
+import type { Stopping } from "#host/stop";
+import type { Board } from "./board/board.ts";
+import { openPostgresBoard } from "./board/postgres.ts";
+import { openSqliteBoard } from "./board/sqlite.ts";
+import type { Places } from "./card/cards.ts";
+import { openPostgresPlaces } from "./card/postgres.ts";
+import { openSqlitePlaces } from "./card/sqlite.ts";
+import type { Book } from "./ledger/book.ts";
+import { openPostgresBook } from "./ledger/postgres.ts";
+import { openSqliteBook } from "./ledger/sqlite.ts";
+
+/** What a market keeps: its money, what its processes share beside it, and people's sealed cards. */
+export type Stores = { readonly book: Book; readonly board: Board; readonly places: Places };
+
+/** Where the ledger is in a market's data folder. */
+export function ledgerPath(dataPath: string): string {
+	return join(dataPath, "ledger.db");
+}
+
+/** The files in a data folder, which is locked. What is given is not opened; everything is closed by `stopping`. */
+export async function openSqliteStores(
+	dataPath: string,
+	given: Partial<Stores>,
+	stopping: Stopping,
+	died: (name: string) => (why: Error) => void,
+): Promise<Stores | Problem> {
+	// SQLite's files are written by one process: two would each believe that theirs is all there is
+	const lock = given.book ? undefined : lockFolder(dataPath);
+	if (lock && "problem" in lock) return lock;
+	stopping.add("lock", async () => lock?.release());
+	const book = given.book ?? (await openSqliteBook({ path: ledgerPath(dataPath), onDeath: died("ledger") }));
+	if (isProblem(book)) return book;
+	stopping.add("ledger", () => book.close());
+	const board = given.board ?? (await openSqliteBoard({ path: join(dataPath, "board.db"), onDeath: died("board") }));
+	if (isProblem(board)) return board;
+	stopping.add("board", () => board.close());
+	const places = given.places ?? (await openSqlitePlaces(join(dataPath, "cards.db"), { onDeath: died("cards") }));
+	if (isProblem(places)) return places;
+	stopping.add("cards", () => places.close());
+	return { book, board, places };
+}
+
+/** The tables in a database, made and brought up to date. Whoever opened the database closes it, after these. */
+export async function openPostgresStores(
+	postgres: Postgres,
+	crypto: Pick<Crypto, "random">,
+): Promise<Stores | Problem> {
+	const book = await openPostgresBook(postgres, crypto);
+	if (isProblem(book)) return book;
+	const board = await openPostgresBoard(postgres);
+	if (isProblem(board)) return board;
+	const places = await openPostgresPlaces(postgres);
+	return isProblem(places) ? places : { book, board, places };
+}
