@@ -5,7 +5,7 @@
 
 import { type Amount, formatAmount, formatDollars, parseAmount } from "./amount.ts";
 import { fromHex, same, toHex } from "./bytes.ts";
-import { type Commitment, faultOfLink, readCommitment } from "./commitment.ts";
+import { type Commitment, faultOfLink, NO_PREVIOUS, readCommitment } from "./commitment.ts";
 import { type Crypto, KEY_BYTES } from "./identity.ts";
 import { MARKET_KEY_BYTES, type MarketKey, readMarketKey } from "./market.ts";
 import { isProblem, type Problem, problem } from "./problem.ts";
@@ -173,7 +173,8 @@ export function forkOf(seen: Commitment, chain: readonly CheckedLink[]): "twice"
 	if (!first || !last || !same(first.market, seen.market)) return undefined;
 	const ofDay = chain.find(({ commitment }) => commitment.day === seen.day)?.commitment;
 	if (ofDay) return same(ofDay.hash, seen.hash) ? undefined : "twice";
-	return first.day < seen.day && seen.day < last.day ? "dropped" : undefined;
+	const reaches = first.day < seen.day || same(first.previous, NO_PREVIOUS);
+	return reaches && seen.day < last.day ? "dropped" : undefined;
 }
 
 /** What a fork says of a market, in words. */

@@ -24,6 +24,7 @@ const VERBS: Record<string, () => Promise<{ verb: Verb }>> = {
 	payout: () => import("./verb/payout.ts"),
 	earnings: () => import("./verb/earnings.ts"),
 	statement: () => import("./verb/statement.ts"),
+	prove: () => import("./verb/prove.ts"),
 	verify: () => import("./verb/verify.ts"),
 	audit: () => import("./verb/audit.ts"),
 	doctor: () => import("./verb/doctor.ts"),

@@ -7,6 +7,7 @@ import { createTRPCClient, httpLink, TRPCClientError } from "@trpc/client";
 import { type Amount, formatAmount, parseAmount } from "#contracts/amount";
 import { fromHex, same, toHex } from "#contracts/bytes";
 import { type Grant, readGrant } from "#contracts/grant";
+import { headsName, keepHead } from "#contracts/heads";
 import { KEY_BYTES, KEY_ID_BYTES, keyId } from "#contracts/identity";
 import { isRelayUrl } from "#contracts/listing";
 import { readMarketInfo } from "#contracts/market";
@@ -64,6 +65,10 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 		if (pinned && !same(pinned, read.market))
 			return problem("grant-unknown-market", "This market shows another key than it had before; it is not used.");
 		if (!pinned) await putJson(device.storage, pinKey, read.info.market);
+		// kept for whoever wants to see later that the market's past is still the same
+		const name = headsName(read.market);
+		const kept = keepHead(device.crypto, await getJson(device.storage, name), read.info.head, read.market);
+		if (kept) await putJson(device.storage, name, kept.heads);
 		const terms = { market: read.market, keys: read.keys, fees: read.info.fees };
 		known = { terms, untilMs: device.nowMs() + TERMS_MS, aheadMs: read.info.nowMs - device.nowMs() };
 		return known;

@@ -140,7 +140,11 @@ test("a market that rewrites yesterday is caught by whoever kept yesterday's com
 	const after = facts(NOW_MS + DAY_MS, before.hash);
 	const skipping = partsOf(signer, [before, after], books, ada, [["payer", 0]]);
 	assert.match(says(skipping, [yesterday]) ?? "", /^head: .*leaves out: it rewrote its past/);
+	// nor is a chain that only begins later
+	const anew = partsOf(signer, [facts(NOW_MS + DAY_MS)], books, ada, [["payer", 0]]);
+	assert.match(says(anew, [yesterday]) ?? "", /^head: .*leaves out/);
 	assert.equal(says(adas, [yesterday, today]), undefined);
+	assert.equal(says({ ...adas, chain: adas.chain.slice(1) }, [yesterday]), undefined, "it does not reach that day");
 });
 
 test("a link that does not name the one before it, is not of a later day, or takes transfers back breaks the chain", () => {

@@ -32,6 +32,8 @@ export class FakeMarket {
 	readonly batches: Claim[][] = [];
 	/** Ends of keys that it publishes. */
 	ended: string[] = [];
+	/** The newest commitment that it shows. */
+	head: { key: string; commitment: string } | null = null;
 	/** Grants that it made, and the questions of relays whether it did. */
 	readonly granted = new Set<string>();
 	readonly questions: string[][] = [];
@@ -125,6 +127,7 @@ export class FakeMarket {
 			fees: { marketPpm: 20_000, solidarityPpm: 20_000 },
 			limits: { grantMsMax: 7 * DAY_MS, redeemGraceMs: DAY_MS, batchVouchersMax: 300 },
 			rails: ["play"],
+			head: this.head,
 			nowMs: Date.now(),
 		};
 	}

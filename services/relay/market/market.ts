@@ -5,11 +5,13 @@
 
 import { join } from "node:path";
 import { fromHex, same, toHex } from "#contracts/bytes";
+import { keepHead } from "#contracts/heads";
 import { type Crypto, KEY_BYTES, type KeyPair, keyId } from "#contracts/identity";
 import {
 	KEY_END_BYTES,
 	type KeyEnd,
 	MARKET_KEY_BYTES,
+	type MarketInfo,
 	type MarketKey,
 	readKeyEnd,
 	readMarketInfo,
@@ -17,6 +19,7 @@ import {
 	withEnds,
 } from "#contracts/market";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { forkLines } from "#contracts/proof";
 import type { Clock } from "#host/clock";
 import type { Log } from "#host/log";
 import { readJson, writeJson } from "#host/replace";
@@ -34,6 +37,9 @@ const START_WAIT_MS = 2_000;
 
 /** Where what was learned is kept, in the relay's data folder. */
 const FILE = "market.json";
+
+/** Where the market's commitments are kept beside it, as `farelay verify --seen` reads them. */
+const HEADS_FILE = "heads.json";
 
 /** What market keys need. */
 export type MarketDeps = AskDeps & {
@@ -147,7 +153,23 @@ export class MarketKeys {
 		const changed = old.length + fresh.length > this.known.length || newEnds.length > 0;
 		this.learn([...read.keys, ...old], [...newEnds, ...this.ends]);
 		if (changed) await this.keep();
+		await this.keepHead(read.info.head, read.market);
 		return undefined;
+	}
+
+	/** Keeps the market's newest commitment: a relay is somebody whom a market cannot show another past than others. */
+	private async keepHead(head: MarketInfo["head"], market: Uint8Array): Promise<void> {
+		const { crypto, folder, log } = this.deps;
+		if (folder === undefined) return;
+		const path = join(folder, HEADS_FILE);
+		try {
+			const kept = keepHead(crypto, await readJson(path), head, market);
+			if (!kept) return;
+			await writeJson(path, kept.heads);
+			if (kept.fork) log.error({ file: path, says: forkLines(kept.fork, "twice") }, "the market's commitments fork");
+		} catch (error) {
+			log.warn({ err: error }, "the market's newest commitment could not be kept");
+		}
 	}
 
 	/** Takes up keys and ends; an end is kept as long as its key. */
