@@ -450,6 +450,23 @@ describe("deposits", () => {
 		assert.equal(await has(), 1_000_000_870n);
 	});
 
+	it("threat 10: are looked at although the rail breaks over another, and although another's record is none", async () => {
+		const references: string[] = [];
+		for (const id of ["one", "two", "three", "four", "five"]) references.push((await begun(id)).reference);
+		const { deposit } = rail;
+		rail.deposit = async (reference) =>
+			reference === references[4] ? deposit(reference) : assert.fail("an answer that nobody thought of");
+		rail.comes(references[4] ?? "", DOLLAR_MSAT, clock.nowMs());
+		const row = { key: `${ADA}:none`, account: ADA, state: "waiting", dueMs: 0, value: "{}" };
+		assert.deepEqual(await market.book.apply([{ rows: [{ table: "deposits", expect: 0, row }] }]), ["applied"]);
+		for (let rounds = 0; rounds < 10; rounds++) {
+			clock.jump(MINUTE_MS);
+			await assert.rejects(watch.round(), /is no deposit/);
+		}
+		assert.equal((await now("five")).state, "credited");
+		assert.equal((await now("one")).fails > 0, true);
+	});
+
 	it("are looked at although another rail is away", async () => {
 		const away = scriptedRail({ name: "away" });
 		market = { ...market, rails: [away, rail] };

@@ -1,7 +1,8 @@
 /** Looks at a deposit: asks its rail, decides, writes; when somebody else was first, reads and decides again. */
 
-import { isProblem, type Problem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import { ATTEMPTS_MAX, problemOfRefusal } from "#marketplace/market";
+import type { DepositState, Rail } from "#marketplace/rail/rail";
 import { decide, end, needsRate, postpone, type Step } from "./decide.ts";
 import { type Deposit, readDeposit, referenceKey } from "./deposit.ts";
 import { stepBack } from "./fresh.ts";
@@ -49,7 +50,7 @@ async function stepOf(market: FundingMarket, deposit: Deposit): Promise<Step> {
 		return { next: deposit, change: undefined };
 	}
 	const rail = market.rails.find((one) => one.name === quote.rail);
-	const said = rail && (await rail.deposit(reference));
+	const said = rail && (await askRail(market, rail, reference));
 	if (!said || isProblem(said)) return postpone(deposit, nowMs());
 	if (deposit.monthly) return await stepMonthly(market, deposit, deposit.monthly, said, rail);
 	const back = await stepBack(market, deposit, said, rail);
@@ -57,6 +58,16 @@ async function stepOf(market: FundingMarket, deposit: Deposit): Promise<Step> {
 	if (said.state !== "paid" || !needsRate(deposit, said)) return decide(deposit, said, nowMs(), rail.world);
 	const rate = await rateFor(market, quote.unit);
 	return isProblem(rate) ? postpone(deposit, nowMs()) : decide(deposit, said, nowMs(), rail.world, rate);
+}
+
+/** A rail that throws has said nothing. */
+async function askRail({ log }: FundingMarket, rail: Rail, reference: string): Promise<DepositState | Problem> {
+	try {
+		return await rail.deposit(reference);
+	} catch (error) {
+		log.error({ err: error, rail: rail.name, reference }, "a rail threw");
+		return problem("unavailable", "The rail broke.");
+	}
 }
 
 /** The deposit that a rail's reference is of; undefined when no deposit here is. */

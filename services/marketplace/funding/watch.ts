@@ -3,7 +3,7 @@
  * that wait, ever more seldom. What a hint says is not believed: it names a deposit, and the rail is asked (threat 16).
  */
 
-import { isProblem, type Problem } from "#contracts/problem";
+import { isProblem } from "#contracts/problem";
 import type { RecordRow } from "#marketplace/ledger/book";
 import type { Rail } from "#marketplace/rail/rail";
 import { type Deposit, readDeposit } from "./deposit.ts";
@@ -100,6 +100,7 @@ async function round(market: FundingMarket): Promise<number> {
 	// one instant for the whole round: what is looked at is due later, and must not come again in it
 	const beforeMs = market.clock.nowMs() + 1;
 	const fails = new Map<string, number>();
+	const broken: unknown[] = [];
 	let looked = 0;
 	for (const state of DUE_STATES) {
 		let after: RecordRow | undefined;
@@ -112,13 +113,27 @@ async function round(market: FundingMarket): Promise<number> {
 				limit: PAGE,
 				...(after && { after }),
 			});
-			const byRail = Map.groupBy(page.map(readDeposit), (deposit) => deposit.quote.rail);
-			const counts = await Promise.all([...byRail].map(([rail, deposits]) => lookAll(market, rail, deposits, fails)));
+			const byRail = Map.groupBy(readAll(page, broken), (deposit) => deposit.quote.rail);
+			const looks = [...byRail].map(([rail, deposits]) => lookAll(market, rail, deposits, fails, broken));
+			const counts = await Promise.all(looks);
 			looked += counts.reduce((sum, count) => sum + count, 0);
 			after = page.at(-1);
 		} while (after);
 	}
+	// one that breaks holds up no other
+	if (broken.length > 0) throw broken[0];
 	return looked;
+}
+
+function readAll(page: readonly RecordRow[], broken: unknown[]): Deposit[] {
+	return page.flatMap((row) => {
+		try {
+			return [readDeposit(row)];
+		} catch (error) {
+			broken.push(error);
+			return [];
+		}
+	});
 }
 
 /** Looks at deposits of one rail, some at a time, until it has failed too often. */
@@ -127,14 +142,19 @@ async function lookAll(
 	rail: string,
 	deposits: readonly Deposit[],
 	fails: Map<string, number>,
+	broken: unknown[],
 ): Promise<number> {
 	let looked = 0;
 	for (let from = 0; from < deposits.length; from += ASKED_MAX) {
 		if ((fails.get(rail) ?? 0) >= FAILS_MAX) break;
 		const some = deposits.slice(from, from + ASKED_MAX);
-		const answers = await Promise.all(some.map((deposit) => lookAt(market, deposit)));
+		const answers = await Promise.allSettled(some.map((deposit) => lookAt(market, deposit)));
 		looked += some.length;
-		const failed = answers.filter((answer: Deposit | Problem) => isProblem(answer) || answer.fails > 0).length;
+		let failed = 0;
+		for (const answer of answers) {
+			if (answer.status === "rejected") broken.push(answer.reason);
+			else if (isProblem(answer.value) || answer.value.fails > 0) failed += 1;
+		}
 		fails.set(rail, failed > 0 ? (fails.get(rail) ?? 0) + failed : 0);
 	}
 	return looked;
