@@ -12,6 +12,7 @@ import { problemOfDatabase } from "#host/database";
 import { makeHealth } from "#host/health";
 import { listenOn } from "#host/listening";
 import { type Log, openLog } from "#host/log";
+import { OFF_MS_MAX, shareClock } from "#host/shared-clock";
 import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
 import { makeCards } from "./card/cards.ts";
 import { startChores } from "./chores.ts";
@@ -93,11 +94,15 @@ async function start(
 	deps: MarketplaceDeps,
 	stopping: Stopping,
 ): Promise<RunningMarketplace | Problem> {
-	const { clock, crypto, log } = deps;
+	const { crypto, log } = deps;
 	const health = makeHealth();
 	const stores = await openSqliteStores(config.dataPath, deps, stopping, died);
 	if (isProblem(stores)) return stores;
 	const { book, board, places } = stores;
+	const shared = stores.nowMs ? await shareClock(deps.clock, stores.nowMs, tellOfClock(log)) : undefined;
+	if (shared && "problem" in shared) return shared;
+	if (shared) stopping.add("clock", () => shared.stop());
+	const clock = shared?.clock ?? deps.clock;
 	const keys = await openKeys(crypto, join(config.dataPath, "keys"), clock.nowMs(), config.keysPassphrase);
 	if (isProblem(keys)) return keys;
 	const outages = await openOutages(board, clock.nowMs(), join(config.dataPath, "outages.json"));
@@ -190,6 +195,19 @@ async function start(
 			deps.onDeath?.(error);
 		};
 	}
+}
+
+/** Says when this machine's clock begins to differ from the database's, by which the market goes, and when it does no more. */
+function tellOfClock(log: Log): (aheadMs: number) => void {
+	let differs = false;
+	return (aheadMs) => {
+		if (differs === Math.abs(aheadMs) > OFF_MS_MAX) return;
+		differs = !differs;
+		const aheadS = Math.round(aheadMs / 1_000);
+		if (differs)
+			log.warn({ aheadS }, "this machine's clock is not the database's, by which the market goes: set one of them");
+		else log.info("this machine's clock is the database's again");
+	};
 }
 
 /** Sockets that one process serves at once; more wait in the kernel. */

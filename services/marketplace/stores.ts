@@ -17,7 +17,13 @@ import { openPostgresBook } from "./ledger/postgres.ts";
 import { openSqliteBook } from "./ledger/sqlite.ts";
 
 /** What a market keeps: its money, what its processes share beside it, and people's sealed cards. */
-export type Stores = { readonly book: Book; readonly board: Board; readonly places: Places };
+export type Stores = {
+	readonly book: Book;
+	readonly board: Board;
+	readonly places: Places;
+	/** the time of the database that several machines share, Unix milliseconds; left out where a machine's own is the market's */
+	readonly nowMs?: () => Promise<number | Problem>;
+};
 
 /** Where the ledger is in a market's data folder. */
 export function ledgerPath(dataPath: string): string {
@@ -44,7 +50,7 @@ export async function openSqliteStores(
 	const places = given.places ?? (await openSqlitePlaces(join(dataPath, "cards.db"), { onDeath: died("cards") }));
 	if (isProblem(places)) return places;
 	stopping.add("cards", () => places.close());
-	return { book, board, places };
+	return { ...given, book, board, places };
 }
 
 /** The tables in a database, made and brought up to date. Whoever opened the database closes it, after these. */
@@ -57,5 +63,11 @@ export async function openPostgresStores(
 	const board = await openPostgresBoard(postgres);
 	if (isProblem(board)) return board;
 	const places = await openPostgresPlaces(postgres);
-	return isProblem(places) ? places : { book, board, places };
+	if (isProblem(places)) return places;
+	const nowMs = async (): Promise<number | Problem> => {
+		const text = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms";
+		const rows = await postgres.read((session) => session.ask<{ ms: bigint }>(text));
+		return isProblem(rows) ? rows : Number(rows[0]?.ms);
+	};
+	return { book, board, places, nowMs };
 }

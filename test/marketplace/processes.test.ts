@@ -9,9 +9,11 @@ import { amount } from "#contracts/amount";
 import { isProblem } from "#contracts/problem";
 import { signOpen } from "#contracts/tab";
 import { systemClock } from "#host/clock";
-import { openSilentLog } from "#host/log";
+import { openLog, openSilentLog } from "#host/log";
 import { openPostgres } from "#host/postgres";
 import { openMemoryBoard } from "#marketplace/board/memory";
+import { openPostgresBoard } from "#marketplace/board/postgres";
+import { playConfig } from "#marketplace/config";
 import { openMemoryBook } from "#marketplace/ledger/memory";
 import { startMarketplace } from "#marketplace/main";
 import { PRESENCE } from "#marketplace/outage";
@@ -21,6 +23,7 @@ import {
 	carried,
 	clientOf,
 	crypto,
+	DAY_MS,
 	fine,
 	movedBy,
 	Person,
@@ -46,7 +49,8 @@ const ENGINES: Record<string, () => Promise<() => Promise<Stores>>> = {
 		const url = await server.database();
 		return async () => {
 			const postgres = fine(await openPostgres({ url, clock: systemClock, random: Math.random }));
-			const stores = fine(await openPostgresStores(postgres, crypto));
+			// time is held in these stories
+			const { nowMs: _, ...stores } = fine(await openPostgresStores(postgres, crypto));
 			// the last of them to be closed
 			return { ...stores, book: { ...stores.book, close: () => stores.book.close().then(postgres.close) } };
 		};
@@ -189,6 +193,54 @@ for (const [engine, open] of Object.entries(ENGINES))
 			await book.close();
 		});
 	});
+
+describe("a market on two machines", () => {
+	it("threat 14: goes by its database's clock: one machine's wrong one ends no tab, finds no outage, and turns nobody away", async () => {
+		const url = await server.database();
+		const lines: string[] = [];
+		const log = openLog({ name: "market", to: { write: (line: string) => void lines.push(line) } });
+		const folder = await mkdtemp(join(tmpdir(), "farelay-clock-"));
+		const up = async (aheadMs: number) => {
+			const postgres = fine(await openPostgres({ url, clock: systemClock, random: Math.random }));
+			const stores = fine(await openPostgresStores(postgres, crypto));
+			const clock = { ...systemClock, nowMs: () => Date.now() + aheadMs };
+			const running = fine(await startMarketplace(playConfig(folder), { clock, log, crypto, ...stores }));
+			return { ...running, clock: systemClock, end: () => running.stop().then(postgres.close) };
+		};
+		const right = await up(0);
+		assert.deepEqual(
+			lines.filter((line) => line.includes("clock")),
+			[],
+		);
+		const wrong = [await up(3 * DAY_MS), await up(-3 * DAY_MS)];
+		assert.equal(lines.filter((line) => line.includes("this machine's clock is not the database's")).length, 2);
+		const postgres = fine(await openPostgres({ url, clock: systemClock, random: Math.random }));
+		const board = fine(await openPostgresBoard(postgres));
+		assert.deepEqual(JSON.parse((await board.note(PRESENCE))?.text ?? "{}").outages, []);
+		const alice = new Person(right);
+		const relay = new TestRelay(right);
+		assert.equal((await relay.list()).status, 200);
+		await alice.fund(1_000_000_000n);
+		const grants = [];
+		for (const each of [right, ...wrong]) {
+			alice.where = each;
+			const grant = await alice.open({ relay: relay.key.publicKey });
+			assert(Math.abs(grant.issuedAtMs - Date.now()) < 60_000);
+			grants.push(grant);
+		}
+		for (const each of wrong) assert.equal(await each.sweep(), 0, "no tab's time is over");
+		const used = carried(1_000_000);
+		for (const [i, grant] of grants.entries()) {
+			relay.where = [right, ...wrong][(i + 1) % 3] ?? right;
+			const [paid] = await relay.redeem({ tab: grant.tab, voucher: alice.voucher(grant, used), used });
+			assert.equal(movedBy(paid), 500_000n);
+		}
+		await Promise.all([right, ...wrong].map((each) => each.end()));
+		assert.deepEqual(JSON.parse((await board.note(PRESENCE))?.text ?? "{}").outages, []);
+		await postgres.close();
+		await rm(folder, { recursive: true, force: true });
+	});
+});
 
 describe("a market on files of its own", () => {
 	it("is one process: a second one on its folder is refused, and the folder is free when the first has stopped", async () => {
