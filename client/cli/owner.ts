@@ -12,6 +12,7 @@ import { crypto } from "#host/crypto";
 import { openSilentLog } from "#host/log";
 import { writeJson } from "#host/replace";
 import type { MarketplaceConfig } from "#marketplace/config";
+import type { DatabaseAt } from "#marketplace/database";
 import type { Finding } from "#marketplace/inspect/finding";
 import type { Reconciliation } from "#marketplace/inspect/reconcile";
 import { askOwned } from "./door.ts";
@@ -35,26 +36,29 @@ const PAGE = 500;
 export const OWNER_OPTIONS: Options = { accept: { type: "boolean" }, days: { type: "string" } };
 
 /** The settings that the market has, with the folder that it keeps its things in. */
-export async function settingsOf(call: Call): Promise<MarketplaceConfig | Problem> {
+export async function settingsOf(call: Call): Promise<(MarketplaceConfig & { readonly at: DatabaseAt }) | Problem> {
 	const { MARKET_SETTINGS, readConfig } = await import("#marketplace/config");
 	const config = readConfig({ flags: flagsOf(call, MARKET_SETTINGS), env: call.env });
 	if (isProblem(config)) return config;
 	const { ledgerPath } = await import("#marketplace/stores");
+	const { databaseOf } = await import("#marketplace/database");
 	const data = resolve(call.folder, config.dataPath);
 	const boxed = join(data, MARKET_FOLDER);
-	if (!existsSync(ledgerPath(boxed))) return { ...config, dataPath: data };
+	const isBox = config.database === undefined && existsSync(ledgerPath(boxed));
+	const at = databaseOf({ ...config, dataPath: isBox ? boxed : data }, call.folder);
+	if (isProblem(at)) return at;
+	if (!isBox) return { ...config, dataPath: data, at };
 	const { FIXED_RATE } = await import("#box/box");
-	return { ...config, dataPath: boxed, rates: { ...config.rates, fixedRate: FIXED_RATE } };
+	return { ...config, dataPath: boxed, at, rates: { ...config.rates, fixedRate: FIXED_RATE } };
 }
 
 /** `farelay market statement`: what the market's own purses got. */
 export async function marketStatement(call: Call, path: string | undefined): Promise<Problem | undefined> {
 	const config = await settingsOf(call);
 	if (isProblem(config)) return config;
-	const { ledgerPath } = await import("#marketplace/stores");
-	const { openLedgerFile } = await import("#marketplace/ledger/sqlite");
+	const { openLedgerBeside } = await import("#marketplace/stores");
 	const { marketLinesOf } = await import("#marketplace/statement");
-	const ledger = openLedgerFile(ledgerPath(config.dataPath));
+	const ledger = await openLedgerBeside(config.at, systemClock);
 	if (isProblem(ledger)) return ledger;
 	try {
 		const pages: Pages = (after) => marketLinesOf(ledger, after, PAGE);
@@ -116,18 +120,17 @@ type ToldSums = Record<"rail" | "unit" | "own" | "cameIn" | "wentOut", string> &
 
 /** By the market that runs there, or by its settings from here. */
 async function reconciled(
-	config: MarketplaceConfig,
+	config: MarketplaceConfig & { readonly at: DatabaseAt },
 	days: number,
 	own: Record<string, string>,
 ): Promise<Told | Problem> {
 	const told = await askOwned<Told>(config.dataPath, "/reconcile", "market", { days, own }, RECONCILE_MS_MAX);
 	if (!isProblem(told)) return told;
 	if (told.problem !== "unavailable" || told.spent !== "no") return told;
-	const { ledgerPath } = await import("#marketplace/stores");
-	const { openLedgerFile } = await import("#marketplace/ledger/sqlite");
+	const { openLedgerBeside } = await import("#marketplace/stores");
 	const { openRails } = await import("#marketplace/rail/open");
 	const { reconcile } = await import("#marketplace/inspect/reconcile");
-	const ledger = openLedgerFile(ledgerPath(config.dataPath));
+	const ledger = await openLedgerBeside(config.at, systemClock);
 	if (isProblem(ledger)) return ledger;
 	const rails = await openRails(config, { clock: systemClock, log: openSilentLog() });
 	try {
@@ -166,7 +169,6 @@ function linesOf({ screen }: Call, { holds, rails, differences, explained, unexp
 export async function marketDoctor(call: Call): Promise<Problem | undefined> {
 	const config = await settingsOf(call);
 	if (isProblem(config)) return config;
-	const { ledgerPath } = await import("#marketplace/stores");
 	const { examine } = await import("#marketplace/inspect/doctor");
 	const { openSources } = await import("#marketplace/rate/open");
 	const { fixedRate, rateSources } = config.rates;
@@ -182,7 +184,7 @@ export async function marketDoctor(call: Call): Promise<Problem | undefined> {
 		...(await examine({
 			dataPath: config.dataPath,
 			passphrase: config.keysPassphrase,
-			ledger: ledgerPath(config.dataPath),
+			database: config.at,
 			crypto,
 			clock: systemClock,
 			fetch,

@@ -62,3 +62,8 @@ export function troubleOf(error: unknown): Trouble | undefined {
 export function isRefusedByConstraint(error: unknown): boolean {
 	return error instanceof pg.DatabaseError && error.code?.startsWith("23") === true;
 }
+
+/** A server that cannot be had, before anything was asked of it for good. */
+export function unreachable(says: string): Problem {
+	return problem("unavailable", `The database cannot be reached (${says}); nothing was changed.`, { spent: "no" });
+}

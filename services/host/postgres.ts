@@ -4,12 +4,12 @@
  * that twice is the same as once (docs/decisions/postgres.md).
  */
 
-import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
-import { Migrator } from "kysely/migration";
+import type { CompiledQuery } from "kysely";
 import pg from "pg";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "./clock.ts";
-import { troubleOf } from "./postgres-trouble.ts";
+import { type Attempt, countSteps, migrate, otherVersion } from "./postgres-migrate.ts";
+import { troubleOf, unreachable } from "./postgres-trouble.ts";
 import { readPostgresUrl } from "./postgres-url.ts";
 
 /** What {@link openPostgres} needs. */
@@ -75,6 +75,8 @@ export interface Postgres {
 	call<Row extends object>(twice: Twice, text: string, values?: readonly unknown[]): Promise<Row[] | Problem>;
 	/** Brings the tables of one kind ("ledger") up to date; each step is SQL, only ever appended to. Refuses tables of a later version. */
 	migrate(kind: string, steps: readonly string[]): Promise<Problem | undefined>;
+	/** The same without changing anything: `not-found` where nothing of that kind is. */
+	refuseOther(kind: string, steps: readonly string[]): Promise<Problem | undefined>;
 	/** Finishes what is under way and lets go of the server. */
 	close(): Promise<void>;
 }
@@ -126,10 +128,6 @@ const INT8 = 20;
 
 /** Whether the server was told to make it last. */
 type Stage = "undecided" | "decided";
-
-type Attempt<T> =
-	| { readonly value: T }
-	| { readonly problem: Problem; readonly again: boolean; readonly doubt?: boolean };
 
 function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: PostgresOptions): Postgres {
 	// an idle connection that is lost leaves the pool by itself; whoever asks next gets another
@@ -227,6 +225,12 @@ function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: Po
 				}),
 			),
 		migrate: (kind, steps) => patiently(() => migrate(pool, kind, steps)),
+		refuseOther: async (kind, steps) => {
+			const found = await patiently(() => once("same-as-once", (client) => countSteps(sessionOn(client), kind)));
+			if (isProblem(found)) return found;
+			if (found === undefined) return problem("not-found", `The database has no ${kind}.`);
+			return found === steps.length ? undefined : otherVersion(kind);
+		},
 		close: async () => {
 			closing = true;
 			await pool.end();
@@ -235,10 +239,6 @@ function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: Po
 }
 
 const IN_DOUBT = "The database went away while it was asked, and did not say whether it did it; ask again.";
-
-function unreachable(says: string): Problem {
-	return problem("unavailable", `The database cannot be reached (${says}); nothing was changed.`, { spent: "no" });
-}
 
 /** Ends a transaction if one is open; false when the connection does not even do that. */
 async function isRolledBack(client: pg.PoolClient): Promise<boolean> {
@@ -271,26 +271,4 @@ function sessionOn(client: pg.PoolClient, msMax?: number): Session {
 			await ask(`CLOSE ${name}`);
 		},
 	};
-}
-
-/** Kysely's migrator, whose lock keeps several processes that start at once apart. A lost connection undoes what was under way: trying again is safe. */
-async function migrate(pool: pg.Pool, kind: string, steps: readonly string[]): Promise<Attempt<Problem | undefined>> {
-	const name = (i: number) => `${kind}-${String(i + 1).padStart(4, "0")}`;
-	const migrations = Object.fromEntries(
-		steps.map((step, i) => [name(i), { up: async (db: Kysely<unknown>) => void (await sql.raw(step).execute(db)) }]),
-	);
-	const migrator = new Migrator({
-		db: new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) }),
-		provider: { getMigrations: async () => migrations },
-		migrationTableName: `${kind}Migrations`,
-		migrationLockTableName: `${kind}MigrationsLock`,
-	});
-	const { error } = await migrator.migrateToLatest();
-	if (error === undefined) return { value: undefined };
-	const trouble = troubleOf(error);
-	if (trouble?.kind === "refused") return { problem: trouble.problem, again: trouble.again };
-	if (trouble) return { problem: unreachable(trouble.says), again: true };
-	if (error instanceof Error && error.message.includes("corrupted migrations"))
-		return { value: problem("data-corrupt", `The database's ${kind} was written by another version of Farelay.`) };
-	throw error;
 }

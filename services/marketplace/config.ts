@@ -7,6 +7,7 @@ import type { FeeRates } from "#contracts/tab";
 import { choice, flag, readSettings, type Sources, secret, text, type Values, whole } from "#host/env";
 import { LOG_LEVELS, type LogLevel } from "#host/log";
 import { isLoopback } from "#host/loopback";
+import { refuseShown } from "./database.ts";
 import { NETWORKS } from "./rail/bolt11.ts";
 import { type LightningConfig, NO_LIGHTNING } from "./rail/lightning.ts";
 import type { StripeOptions } from "./rail/stripe-client.ts";
@@ -18,6 +19,10 @@ export const MARKET_SETTINGS = {
 	data: text("./.farelay"),
 	/** seals the market's key files */
 	keysPassphrase: secret(),
+	/** where the ledger is: `sqlite:FOLDER` or `postgres://USER@HOST:PORT/DATABASE`; the data folder when left out */
+	database: text(),
+	/** the password of a Postgres */
+	databasePassword: secret(),
 	/** the address to listen on; this machine only unless told otherwise */
 	host: text("127.0.0.1"),
 	port: whole(8787, 0, 65_535),
@@ -74,6 +79,9 @@ export const MARKET_SETTINGS = {
 /** The market's configuration. */
 export type MarketplaceConfig = {
 	readonly dataPath: string;
+	/** `sqlite:FOLDER` or `postgres://...`: see databases.ts */
+	readonly database: string | undefined;
+	readonly databasePassword: string | undefined;
 	/** seals the key files; undefined leaves them plain */
 	readonly keysPassphrase: string | undefined;
 	readonly host: string;
@@ -109,6 +117,8 @@ const FIXED_RATE = "50000";
 export function playConfig(dataPath: string): MarketplaceConfig {
 	return {
 		dataPath,
+		database: undefined,
+		databasePassword: undefined,
 		keysPassphrase: undefined,
 		host: "127.0.0.1",
 		port: 0,
@@ -136,6 +146,8 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig | Problem {
 	const values = readSettings(MARKET_SETTINGS, { ...sources, section: "market" });
 	if ("problem" in values) return values;
+	const shown = refuseShown(sources.flags?.database);
+	if (shown) return shown;
 	const capMax = parseDollars(values.cap);
 	if (!capMax) return problem("usage", "FARELAY_CAP must be dollars above nothing, like 25 or 0.5.");
 	const frozen = (values.frozen ?? "").split(",").filter((key) => key !== "");
@@ -149,6 +161,8 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 	if (card && "problem" in card) return card;
 	const config: MarketplaceConfig = {
 		dataPath: values.data,
+		database: values.database,
+		databasePassword: values.databasePassword,
 		keysPassphrase: values.keysPassphrase,
 		host: values.host,
 		port: values.port,

@@ -17,6 +17,7 @@ import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
 import { makeCards } from "./card/cards.ts";
 import { startChores } from "./chores.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
+import { databaseOf } from "./database.ts";
 import { fundRisk } from "./funding/risk.ts";
 import { openWatch } from "./funding/watch.ts";
 import { openInspection } from "./inspect/door.ts";
@@ -35,7 +36,7 @@ import type { Rail } from "./rail/rail.ts";
 import { openRates } from "./rate/open.ts";
 import type { Rates } from "./rate/rate.ts";
 import { makeServer } from "./server.ts";
-import { openSqliteStores, type Stores } from "./stores.ts";
+import { openStores, type Stores } from "./stores.ts";
 import { sweep } from "./tab/sweep.ts";
 
 /** What a market takes from outside; stores of somebody else's making too, instead of files in the data folder. */
@@ -96,7 +97,9 @@ async function start(
 ): Promise<RunningMarketplace | Problem> {
 	const { crypto, log } = deps;
 	const health = makeHealth();
-	const stores = await openSqliteStores(config.dataPath, deps, stopping, died);
+	const at = databaseOf(config);
+	if (isProblem(at)) return at;
+	const stores = await openStores(at, deps, stopping, died);
 	if (isProblem(stores)) return stores;
 	const { book, board, places } = stores;
 	const shared = stores.nowMs ? await shareClock(deps.clock, stores.nowMs, tellOfClock(log)) : undefined;

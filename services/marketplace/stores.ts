@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import type { Crypto } from "#contracts/identity";
 import { isProblem, type Problem } from "#contracts/problem";
+import type { Clock } from "#host/clock";
 import { lockFolder } from "#host/lock";
 import type { Postgres } from "#host/postgres";
 import type { Stopping } from "#host/stop";
@@ -12,9 +13,11 @@ import { openSqliteBoard } from "./board/sqlite.ts";
 import type { Places } from "./card/cards.ts";
 import { openPostgresPlaces } from "./card/postgres.ts";
 import { openSqlitePlaces } from "./card/sqlite.ts";
+import type { DatabaseAt } from "./database.ts";
+import type { AuditReport, Check } from "./ledger/audit.ts";
 import type { Book } from "./ledger/book.ts";
-import { openPostgresBook } from "./ledger/postgres.ts";
-import { openSqliteBook } from "./ledger/sqlite.ts";
+import { auditPostgres, openPostgresBook, openPostgresLedger, refuseLedger } from "./ledger/postgres.ts";
+import { auditFile, type LedgerFile, openLedgerFile, openSqliteBook } from "./ledger/sqlite.ts";
 
 /** What a market keeps: its money, what its processes share beside it, and people's sealed cards. */
 export type Stores = {
@@ -31,7 +34,7 @@ export function ledgerPath(dataPath: string): string {
 }
 
 /** The files in a data folder, which is locked. What is given is not opened; everything is closed by `stopping`. */
-export async function openSqliteStores(
+async function openSqliteStores(
 	dataPath: string,
 	given: Partial<Stores>,
 	stopping: Stopping,
@@ -70,4 +73,52 @@ export async function openPostgresStores(
 		return isProblem(rows) ? rows : Number(rows[0]?.ms);
 	};
 	return { book, board, places, nowMs };
+}
+
+/** Opens a Postgres by its name. */
+export async function connect(
+	{ url, password }: Extract<DatabaseAt, { engine: "postgres" }>,
+	clock: Clock,
+): Promise<Postgres | Problem> {
+	const { openPostgres } = await import("#host/postgres");
+	return await openPostgres({ url, password, clock, random: Math.random });
+}
+
+/** Opens (and creates) what a market keeps, but for what is given; everything is closed by `stopping`. */
+export async function openStores(
+	at: DatabaseAt,
+	given: Partial<Stores> & { readonly clock: Clock; readonly crypto: Pick<Crypto, "random"> },
+	stopping: Stopping,
+	died: (name: string) => (why: Error) => void,
+): Promise<Stores | Problem> {
+	if (at.engine === "sqlite") return await openSqliteStores(at.folder, given, stopping, died);
+	const postgres = await connect(at, given.clock);
+	if (isProblem(postgres)) return postgres;
+	stopping.add("database", () => postgres.close());
+	const stores = await openPostgresStores(postgres, given.crypto);
+	if (isProblem(stores)) return stores;
+	stopping.add("ledger", () => stores.book.close());
+	return stores;
+}
+
+/** Opens a ledger to read it, also one that running markets write to. */
+export async function openLedgerBeside(at: DatabaseAt, clock: Clock): Promise<LedgerFile | Problem> {
+	if (at.engine === "sqlite") return openLedgerFile(ledgerPath(at.folder));
+	const postgres = await connect(at, clock);
+	if (isProblem(postgres)) return postgres;
+	const ledger = await openPostgresLedger(postgres);
+	if (isProblem(ledger)) await postgres.close();
+	return ledger;
+}
+
+/** Audits a ledger, also one that running markets write to. */
+export async function auditAt(at: DatabaseAt, checks: readonly Check[], clock: Clock): Promise<AuditReport | Problem> {
+	if (at.engine === "sqlite") return await auditFile(ledgerPath(at.folder), checks);
+	const postgres = await connect(at, clock);
+	if (isProblem(postgres)) return postgres;
+	try {
+		return (await refuseLedger(postgres)) ?? (await auditPostgres(postgres, checks));
+	} finally {
+		await postgres.close();
+	}
 }

@@ -42,7 +42,7 @@ beforeEach(async () => {
 	assert.ok(!isProblem(sources));
 	patient = {
 		dataPath: folder,
-		ledger,
+		database: { engine: "sqlite", folder },
 		crypto,
 		clock,
 		fetch,
@@ -133,13 +133,13 @@ describe("a market's doctor", () => {
 	});
 
 	it("finds a ledger that is damaged, no ledger, or missing", async () => {
-		const file = await open(patient.ledger, "r+");
+		const file = await open(join(patient.dataPath, "ledger.db"), "r+");
 		await file.write(Buffer.alloc(2_048, 0x5a), 0, 2_048, 4_096);
 		await file.close();
 		await isBad("database", /damaged|malformed|not a database|corrupt/i);
-		await writeFile(patient.ledger, "nothing");
+		await writeFile(join(patient.dataPath, "ledger.db"), "nothing");
 		await isBad("database", /./);
-		await rm(patient.ledger);
+		await rm(join(patient.dataPath, "ledger.db"));
 		await isBad("database", /There is no database/);
 	});
 

@@ -1,32 +1,29 @@
 /** `farelay audit`: proves a ledger from its entries, also while a market writes to it. */
 
-import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { textOf, type Verb } from "#cli/verb";
+import { settingsOf } from "#cli/owner";
+import type { Verb } from "#cli/verb";
 import { formatDollars } from "#contracts/amount";
 import { isProblem, problem } from "#contracts/problem";
-
-/** A box keeps its market in a folder of that name; a market on its own is the data folder. */
-const MARKET_FOLDER = "market";
+import { systemClock } from "#host/clock";
 
 export const verb: Verb = {
 	summary: "proves the ledger: sums, balances, caps",
 	usage: [
-		"farelay audit [--data PATH] [--json]",
+		"farelay audit [--data PATH | --database URL] [--json]",
 		"",
-		"  --data PATH   the data folder of a box or a market (FARELAY_DATA, or ./.farelay)",
+		"  --data PATH      the data folder of a box or a market (FARELAY_DATA, or ./.farelay)",
+		"  --database URL   sqlite:FOLDER or postgres://USER@HOST:PORT/DATABASE (FARELAY_DATABASE), with FARELAY_DATABASE_PASSWORD_FILE",
 		"",
 		"Reads only, and may run beside a market that is up. Ends with 0 when everything holds, with 1 when anything does not.",
 	],
-	options: () => ({ data: { type: "string" } }),
+	options: () => ({ data: { type: "string" }, database: { type: "string" } }),
 	async run(call) {
-		const { ledgerPath } = await import("#marketplace/stores");
-		const { auditFile } = await import("#marketplace/ledger/sqlite");
+		const { auditAt } = await import("#marketplace/stores");
 		const { checkTabs } = await import("#marketplace/tab/check");
 		const { checkPayouts } = await import("#marketplace/payout/check");
-		const data = resolve(call.folder, textOf(call, "data") || call.env.FARELAY_DATA || ".farelay");
-		const boxed = join(data, MARKET_FOLDER);
-		const report = await auditFile(ledgerPath(existsSync(ledgerPath(boxed)) ? boxed : data), [checkTabs, checkPayouts]);
+		const config = await settingsOf(call);
+		if (isProblem(config)) return config;
+		const report = await auditAt(config.at, [checkTabs, checkPayouts], systemClock);
 		if (isProblem(report)) return report;
 		const { holds, transfers, entries, accounts, tabs, sum, findings, findingsTotal } = report;
 		const said = { holds, transfers, entries, accounts, tabs, sum, findings, findingsTotal };

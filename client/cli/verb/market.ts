@@ -33,6 +33,7 @@ export const verb: Verb = {
 		"that FARELAY_CONFIG names. With --play it makes play money, for development, and listens on this machine only.",
 		"",
 		"  --data PATH               the ledger and the market's keys (./.farelay)",
+		"  --database URL            sqlite:FOLDER, or postgres://USER@HOST:PORT/DATABASE with FARELAY_DATABASE_PASSWORD_FILE (the data folder)",
 		"  --host HOST, --port N     where it listens (127.0.0.1, 8787)",
 		"  --play                    makes play money for whoever asks",
 		"  --private-relays          lists relays in a private network too; always so with --play",

@@ -6,11 +6,12 @@ import { toHex } from "#contracts/bytes";
 import type { Crypto } from "#contracts/identity";
 import { isProblem, plainDetail } from "#contracts/problem";
 import type { Clock } from "#host/clock";
+import type { DatabaseAt } from "#marketplace/database";
 import { type KeysSeen, lookAtKeys, RENEW_MS } from "#marketplace/keys/keys";
-import { openLedgerFile } from "#marketplace/ledger/sqlite";
 import { AHEAD_MS, agree, type Quote } from "#marketplace/rate/agree";
 import { formatPrice } from "#marketplace/rate/price";
 import type { RateSource } from "#marketplace/rate/source";
+import { ledgerPath, openLedgerBeside } from "#marketplace/stores";
 import type { Finding } from "./finding.ts";
 
 /** What is looked at, and with what. */
@@ -18,7 +19,7 @@ export type Patient = {
 	readonly dataPath: string;
 	/** opens the key files, where they are sealed */
 	readonly passphrase?: string | undefined;
-	readonly ledger: string;
+	readonly database: DatabaseAt;
 	readonly crypto: Crypto;
 	readonly clock: Clock;
 	readonly fetch: typeof fetch;
@@ -47,13 +48,13 @@ export async function examine(patient: Patient): Promise<Finding[]> {
 }
 
 /** Whether anybody but its owner may read what must be secret. */
-async function lookAtFolder({ dataPath, ledger }: Patient): Promise<Finding[]> {
+async function lookAtFolder({ dataPath, database }: Patient): Promise<Finding[]> {
 	const secret = [
 		dataPath,
 		join(dataPath, "keys"),
 		join(dataPath, "keys", "root.json"),
 		join(dataPath, "keys", "online.json"),
-		ledger,
+		...(database.engine === "sqlite" ? [ledgerPath(database.folder)] : []),
 	];
 	const open: string[] = [];
 	for (const path of secret) {
@@ -116,14 +117,22 @@ function lookAtOnline({ newest, root }: KeysSeen, nowMs: number): Finding {
 	return { what, state: "warn", says, mend };
 }
 
-async function lookAtLedger({ ledger }: Patient): Promise<Finding[]> {
-	const file = openLedgerFile(ledger);
-	if (isProblem(file))
-		return [{ what: "database", state: "bad", says: file.detail, mend: "Restore it from a backup." }];
+async function lookAtLedger({ database, clock }: Patient): Promise<Finding[]> {
+	const file = await openLedgerBeside(database, clock);
+	if (isProblem(file)) {
+		const mend =
+			file.problem === "unavailable" || file.problem === "usage"
+				? "Look at the server and at --database."
+				: "Restore it from a backup.";
+		return [{ what: "database", state: "bad", says: file.detail, mend }];
+	}
 	try {
-		const broken = file.check();
+		const broken = await file.check();
 		if (!broken) return [{ what: "database", state: "ok", says: "is whole (farelay audit proves what is in it)." }];
-		const mend = "Stop the market, keep a copy of the file, and restore it from a backup.";
+		const mend =
+			database.engine === "postgres"
+				? "Mend the server's settings."
+				: "Stop the market, keep a copy of the file, and restore it from a backup.";
 		return [{ what: "database", state: "bad", says: `is damaged: ${broken.detail}`, mend }];
 	} finally {
 		await file.close();

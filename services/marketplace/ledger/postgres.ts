@@ -12,6 +12,7 @@ import { type Book, BookFailure, CHANGES_MAX, type Change, LIST_MAX, type Outcom
 import { APPLY_CALL, packBatch, readOutcomes } from "./postgres-batch.ts";
 import { readBalances, reader, readForAudit } from "./postgres-read.ts";
 import { LEDGER_STEPS } from "./postgres-schema.ts";
+import type { LedgerFile } from "./sqlite.ts";
 
 /** Changes that wait for the database, beyond which a call is refused: some seconds of a busy market. */
 const WAITING_MAX = 65_536;
@@ -67,14 +68,6 @@ export async function openPostgresBook(postgres: Postgres, crypto: Pick<Crypto, 
 		return changes.map((_, i) => batch.faults.get(i) ?? { refused, detail: rows.detail });
 	}
 
-	/** What `work` reads; the machine's failure is thrown. */
-	async function read<T>(asked: Promise<T | Problem>): Promise<T> {
-		const answer = await asked;
-		if (isProblem(answer)) throw new BookFailure(answer);
-		return answer as T;
-	}
-	const reads = reader;
-
 	return {
 		apply: (changes) => {
 			if (changes.length > CHANGES_MAX) return Promise.reject(new RangeError("too many changes in one call"));
@@ -90,10 +83,25 @@ export async function openPostgresBook(postgres: Postgres, crypto: Pick<Crypto, 
 			busy ??= new Promise<void>((turn) => setImmediate(turn)).then(send);
 			return promise;
 		},
-		balance: async (account) => (await read(postgres.read((session) => reads.balances(session, [account]))))[0] ?? 0n,
+		...readsOf(postgres),
+		close: async () => {
+			await busy;
+		},
+	};
+}
+
+/** All that a book tells. What the machine fails to read is thrown. */
+function readsOf(postgres: Postgres): Omit<Book, "apply" | "close"> {
+	async function read<T>(asked: Promise<T | Problem>): Promise<T> {
+		const answer = await asked;
+		if (isProblem(answer)) throw new BookFailure(answer);
+		return answer as T;
+	}
+	return {
+		balance: async (account) => (await read(postgres.read((session) => reader.balances(session, [account]))))[0] ?? 0n,
 		balances: async (accounts) => {
 			if (accounts.length > LIST_MAX) throw new RangeError("too many accounts in one call");
-			return await read(postgres.read((session) => reads.balances(session, accounts)));
+			return await read(postgres.read((session) => reader.balances(session, accounts)));
 		},
 		eachBalance: (take, at) =>
 			read(
@@ -106,18 +114,15 @@ export async function openPostgresBook(postgres: Postgres, crypto: Pick<Crypto, 
 					return position;
 				}),
 			),
-		transfer: (id) => read(postgres.read((session) => reads.transfer(session, id))),
+		transfer: (id) => read(postgres.read((session) => reader.transfer(session, id))),
 		transfers: (account, after, limit) =>
-			read(postgres.read((session) => reads.transfers(session, account, after, limit))),
-		count: () => read(postgres.read(reads.count)),
-		tab: (tab) => read(postgres.read((session) => reads.tab(session, tab))),
-		tabs: (query) => read(postgres.read((session) => reads.tabs(session, query))),
-		record: (table, key) => read(postgres.read((session) => reads.record(session, table, key))),
-		records: (query) => read(postgres.read((session) => reads.records(session, query))),
+			read(postgres.read((session) => reader.transfers(session, account, after, limit))),
+		count: () => read(postgres.read(reader.count)),
+		tab: (tab) => read(postgres.read((session) => reader.tab(session, tab))),
+		tabs: (query) => read(postgres.read((session) => reader.tabs(session, query))),
+		record: (table, key) => read(postgres.read((session) => reader.record(session, table, key))),
+		records: (query) => read(postgres.read((session) => reader.records(session, query))),
 		audit: (checks) => read(auditPostgres(postgres, checks)),
-		close: async () => {
-			await busy;
-		},
 	};
 }
 
@@ -133,6 +138,33 @@ function walkOnce<T>(
 			begun = true;
 		});
 	});
+}
+
+/** What is wrong with a database as a ledger to be read; it is not changed. */
+export function refuseLedger(postgres: Postgres): Promise<Problem | undefined> {
+	return postgres.refuseOther("ledger", LEDGER_STEPS);
+}
+
+/** Opens the ledger of a database to read it, beside the markets that write to it. Closing it closes the database. */
+export async function openPostgresLedger(postgres: Postgres): Promise<LedgerFile | Problem> {
+	const refused = await refuseLedger(postgres);
+	if (refused) return refused;
+	return {
+		...readsOf(postgres),
+		check: async () => {
+			const rows = await postgres.read((session) =>
+				session.ask<{ name: string }>(
+					"SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting <> 'on' ORDER BY name",
+				),
+			);
+			if (isProblem(rows)) return rows;
+			const off = rows.map(({ name }) => name).join(" and ");
+			return off === ""
+				? undefined
+				: problem("disk", `its server runs without ${off}: a crash of its machine can lose money.`);
+		},
+		close: () => postgres.close(),
+	};
 }
 
 /** Audits the ledger of a database, also one that running markets write to: all at one moment, in bounded memory but for the sums. */

@@ -108,8 +108,8 @@ export async function auditFile(path: string, checks: readonly Check[] = []): Pr
 
 /** What can be read of a ledger without its market: the book's reads, of the file as it is at that moment. */
 export type LedgerFile = Pick<Book, "balance" | "transfers" | "record" | "records" | "close"> & {
-	/** Whether the file is whole, as far as a quick look tells. */
-	check(): Problem | undefined;
+	/** Whether the file is whole, as far as a quick look tells; of a server, whether it keeps what it says it kept. */
+	check(): Promise<Problem | undefined>;
 };
 
 /** Opens a ledger's file to read it, also one that a running market writes to. */
@@ -119,7 +119,7 @@ export function openLedgerFile(path: string): LedgerFile | Problem {
 	const reads = reader(database);
 	return {
 		balance: async (account) => reads.balances([account])[0] ?? 0n,
-		check: () => checkDatabase(database, "quick"),
+		check: async () => checkDatabase(database, "quick"),
 		transfers: async (account, after, limit) => reads.transfers({ account, after, limit }),
 		record: async (table, key) => reads.record({ table, key }),
 		records: async (query) => reads.records(query),
