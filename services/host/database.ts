@@ -21,7 +21,7 @@ const LARGE_PAGE_BYTES = 16 * 1024;
 /** Pages (of 4 KiB) in the log before it is folded into the file: fewer, larger checkpoints cost fewer fsyncs than SQLite's default of 1,000. */
 const CHECKPOINT_PAGES = 4_000;
 
-/** Pages kept in memory, in KiB: SQLite's own 2 MiB are about what one group of 300 redemptions touches; more spills to the log early. */
+/** Pages kept in memory, in KiB: what a group of writes touches beyond them spills to the log early. */
 const CACHE_KIB = 16 * 1024;
 
 /** What {@link openDatabase} needs. */
@@ -45,6 +45,10 @@ export type DatabaseOptions = {
 	readonly relaxed?: boolean;
 	/** rows of a KiB and more that come and go: a new file gets larger pages, and {@link shrink} can give back what was deleted. */
 	readonly largeRows?: boolean;
+	/** pages kept in memory, in KiB; default {@link CACHE_KIB} */
+	readonly cacheKib?: number;
+	/** pages (of 4 KiB) in the log before it is folded into the file; default {@link CHECKPOINT_PAGES} */
+	readonly checkpointPages?: number;
 };
 
 /** Opens (and unless `readOnly` creates and migrates) a database; a problem `data-corrupt`, `disk` or `not-found` when that cannot be. */
@@ -65,7 +69,7 @@ export function openDatabase(options: DatabaseOptions): DatabaseSync | Problem {
 			enableForeignKeyConstraints: true,
 		});
 		database.exec(`PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;
-			PRAGMA cache_size = -${CACHE_KIB}`);
+			PRAGMA cache_size = -${options.cacheKib ?? CACHE_KIB}`);
 		const refused = readOnly ? checkVersion(database, options) : prepare(database, options);
 		if (!refused) return database;
 		database.close();
@@ -90,7 +94,7 @@ function prepare(database: DatabaseSync, options: DatabaseOptions): Problem | un
 	database.exec("PRAGMA journal_mode = WAL");
 	const pages = PAGE_BYTES / readPragma(database, "page_size");
 	database.exec(`PRAGMA synchronous = ${options.relaxed ? "NORMAL" : "FULL"}; PRAGMA journal_size_limit = ${LOG_BYTES_MAX};
-		PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES * pages}`);
+		PRAGMA wal_autocheckpoint = ${(options.checkpointPages ?? CHECKPOINT_PAGES) * pages}`);
 	if (options.pagesMax !== undefined) database.exec(`PRAGMA max_page_count = ${Math.ceil(options.pagesMax * pages)}`);
 	if (found === options.migrations.length) return undefined;
 	database.exec("BEGIN IMMEDIATE");

@@ -8,9 +8,9 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import { text } from "node:stream/consumers";
 import { isProblem } from "#contracts/problem";
 import { openDatabase } from "#host/database";
-import { LEDGER_KIND, LEDGER_MIGRATIONS } from "#marketplace/ledger/schema";
+import { LEDGER_KIND, LEDGER_MIGRATIONS, LEDGER_ROOM } from "#marketplace/ledger/schema";
 import { open } from "#marketplace/ledger/sqlite-thread";
-import { type BookJob, contentsOf, copyOf, type Measured, prepared, warmOf } from "./ledger-job.ts";
+import { type BookJob, contentsOf, copyOf, type Measured, prepared, tidy, warmOf } from "./ledger-job.ts";
 import { changesIn } from "./ledger-work.ts";
 
 const job = JSON.parse(await text(process.stdin)) as BookJob;
@@ -55,7 +55,8 @@ function watched(scratch: string): Played[][] {
 }
 
 const plays = watched(copyOf(path));
-const database = openDatabase({ path, kind: LEDGER_KIND, migrations: LEDGER_MIGRATIONS, bigints: true });
+const ledger = { kind: LEDGER_KIND, migrations: LEDGER_MIGRATIONS, ...LEDGER_ROOM };
+const database = openDatabase({ path, ...ledger, bigints: true });
 if (isProblem(database)) throw new Error(database.detail);
 const statements = new Map<string, StatementSync>();
 const ready = plays.map((play) =>
@@ -81,6 +82,7 @@ function until(end: number): void {
 }
 
 const warm = warmOf(calls);
+tidy();
 until(warm);
 const [began, cpu] = [performance.now(), process.cpuUsage()];
 until(calls.length);

@@ -16,8 +16,8 @@ export async function grow(path: string, town: Town, entries: number): Promise<n
 	const database = openDatabase({ path, kind: LEDGER_KIND, migrations: LEDGER_MIGRATIONS });
 	if (isProblem(database)) throw new Error(database.detail);
 	const each = Math.floor((entries / town.tabs - ENTRIES_OPEN) / ENTRIES_REDEEM);
-	// nothing is at stake until the file is whole
-	database.exec(`PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; BEGIN; DROP INDEX entriesOfAccount`);
+	// nothing is at stake until the file is whole. All tabs in turn, as it was in their time: what is written in order leaves pages too full to go on in
+	database.exec(`PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; BEGIN`);
 	const account = database.prepare("INSERT INTO accounts (name, floor, balance) VALUES (?, 0, 0)");
 	for (const name of [MARKET_FEES, COMMONS]) account.run(name);
 	for (let relay = 0; relay < town.relays; relay++) account.run(operatorOf(town, relay));
@@ -25,19 +25,17 @@ export async function grow(path: string, town: Town, entries: number): Promise<n
 	database.exec(`
 		CREATE TEMP TABLE past AS SELECT n, tab, relay, ${number} 'hold:' || tab) AS hold,
 			${number} 'operator:' || json_extract(value, '$.operator') || ':earned') AS earned,
-			(SELECT max(position) FROM transfers) + 1 + n * ${each} AS first
+			(SELECT max(position) FROM transfers) + 1 + n AS first
 		FROM (SELECT row_number() OVER (ORDER BY tab) - 1 AS n, tab, relay, value FROM tabs);
 		CREATE TEMP TABLE turns AS WITH RECURSIVE turn (n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM turn LIMIT ${each}) SELECT n FROM turn;
 		INSERT INTO transfers (position, id, cause, atMs, digest)
-			SELECT first + turns.n, 'redeem:' || tab || ':past:' || format('%09d', turns.n),
+			SELECT first + turns.n * ${town.tabs}, 'redeem:' || tab || ':past:' || format('%09d', turns.n),
 				'Carried on tab ' || tab || ' by relay ' || relay, 1750000000000, format('%064d', first)
-			FROM past CROSS JOIN turns ORDER BY past.n, turns.n;
+			FROM turns CROSS JOIN past;
 		INSERT INTO entries (transfer, n, account, nanos)
-			SELECT first + turns.n, side.n, CASE side.n WHEN 0 THEN hold WHEN 1 THEN earned ELSE side.account END, side.nanos
-			FROM past CROSS JOIN turns CROSS JOIN (SELECT 0 AS n, 0 AS account, -4 AS nanos UNION ALL SELECT 1, 0, 2
-				UNION ALL SELECT 2, ${number} '${MARKET_FEES}'), 1 UNION ALL SELECT 3, ${number} '${COMMONS}'), 1) AS side
-			ORDER BY past.n, turns.n, side.n;
-		CREATE UNIQUE INDEX entriesOfAccount ON entries (account, transfer);
+			SELECT first + turns.n * ${town.tabs}, side.n, CASE side.n WHEN 0 THEN hold WHEN 1 THEN earned ELSE side.account END, side.nanos
+			FROM turns CROSS JOIN past CROSS JOIN (SELECT 0 AS n, 0 AS account, -4 AS nanos UNION ALL SELECT 1, 0, 2
+				UNION ALL SELECT 2, ${number} '${MARKET_FEES}'), 1 UNION ALL SELECT 3, ${number} '${COMMONS}'), 1) AS side;
 		UPDATE accounts SET balance = balance - 4 * ${each} WHERE id IN (SELECT hold FROM past);
 		UPDATE accounts SET balance = 2 * ${each} * (SELECT count(*) FROM past WHERE earned = accounts.id) WHERE id IN (SELECT earned FROM past);
 		UPDATE accounts SET balance = ${each} * (SELECT count(*) FROM past) WHERE name IN ('${MARKET_FEES}', '${COMMONS}');

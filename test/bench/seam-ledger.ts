@@ -6,7 +6,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { text } from "node:stream/consumers";
 import { isProblem } from "#contracts/problem";
 import { openSqliteBook } from "#marketplace/ledger/sqlite";
-import { type BookJob, contentsOf, type Measured, prepared, warmOf } from "./ledger-job.ts";
+import { type BookJob, contentsOf, type Measured, prepared, tidy, warmOf } from "./ledger-job.ts";
 import { changesIn } from "./ledger-work.ts";
 
 const job = JSON.parse(await text(process.stdin)) as BookJob;
@@ -21,6 +21,7 @@ let [next, answered] = [0, 0];
 const end = Promise.withResolvers<void>();
 const measured = Promise.withResolvers<void>();
 const warm = warmOf(calls);
+tidy();
 
 function ask(): void {
 	const call = calls[next++];

@@ -4,7 +4,7 @@ import { isProblem, type Problem } from "#contracts/problem";
 import { openDatabase } from "#host/database";
 import type { Opened, Pass } from "#host/writer";
 import type { Change, Outcome, RecordQuery, RecordRow, RecordTable, TabQuery, TabRow } from "./book.ts";
-import { LEDGER_KIND, LEDGER_MIGRATIONS } from "./schema.ts";
+import { LEDGER_KIND, LEDGER_MIGRATIONS, LEDGER_ROOM } from "./schema.ts";
 import { applier } from "./sqlite-apply.ts";
 import { reader } from "./sqlite-read.ts";
 import type { KeptTransfer } from "./transfer.ts";
@@ -27,7 +27,8 @@ export type LedgerCalls = {
 
 /** Opens the ledger's file in the thread. */
 export function open(options: LedgerOptions): Opened | Problem {
-	const database = openDatabase({ ...options, kind: LEDGER_KIND, migrations: LEDGER_MIGRATIONS, bigints: true });
+	const ledger = { kind: LEDGER_KIND, migrations: LEDGER_MIGRATIONS, ...LEDGER_ROOM };
+	const database = openDatabase({ ...options, ...ledger, bigints: true });
 	if (isProblem(database)) return database;
 	const { apply, ...reads } = { apply: applier(database), ...reader(database) } satisfies LedgerCalls;
 	return { database, writes: { apply }, reads };
