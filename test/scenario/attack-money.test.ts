@@ -114,3 +114,28 @@ describe("somebody with a stolen card and a relay of their own", () => {
 		assert.ok(owed > 0n, "the fee is owed");
 	});
 });
+
+describe("somebody who paid by card", () => {
+	it("threat 17: has what is left of a payment of which a part was given back before the market had looked", async () => {
+		await thief.client.funding.start.mutate({ id: "first", rail: "card", amount: (50n * DOLLAR).toString() });
+		const intent = stripe.pay([...stripe.world.sessions.values()].at(-1)?.id as string);
+		// whoever runs the market does that on Stripe's own pages
+		const given = await fetch(`http://${stripe.host}:${stripe.port}/v1/refunds`, {
+			method: "POST",
+			headers: { authorization: `Bearer ${STRIPE_KEY}`, "content-type": "application/x-www-form-urlencoded" },
+			body: `payment_intent=${intent}&amount=1000`,
+		});
+		assert.equal(given.status, 200);
+		await posted("checkout.session.completed");
+		const { balance, fresh } = await money();
+		assert.deepEqual([balance, fresh], [40_010_000_000n, 40_010_000_000n]);
+		assert.equal((await thief.client.funding.status.query({ id: "first" })).state, "credited");
+	});
+
+	it("threat 17: has nothing of a payment that was taken back whole before the market had looked", async () => {
+		await thief.client.funding.start.mutate({ id: "first", rail: "card", amount: (50n * DOLLAR).toString() });
+		stripe.dispute(stripe.pay([...stripe.world.sessions.values()].at(-1)?.id as string));
+		await posted("checkout.session.completed");
+		assert.deepEqual(await money(), { balance: 0n, fresh: 0n, owed: 0n });
+	});
+});

@@ -55,6 +55,9 @@ async function stepOf(market: FundingMarket, deposit: Deposit): Promise<Step> {
 	if (deposit.monthly) return await stepMonthly(market, deposit, deposit.monthly, said, rail);
 	const back = await stepBack(market, deposit, said, rail);
 	if (back) return back;
+	// a part was taken back before anybody had looked: what came is credited, and the next look takes that part
+	if (said.state === "returned" && !deposit.came && said.of && said.amount < said.of.amount)
+		return { ...decide(deposit, { state: "paid", ...said.of }, nowMs(), rail.world), more: true };
 	if (said.state !== "paid" || !needsRate(deposit, said)) return decide(deposit, said, nowMs(), rail.world);
 	const rate = await rateFor(market, quote.unit);
 	return isProblem(rate) ? postpone(deposit, nowMs()) : decide(deposit, said, nowMs(), rail.world, rate);

@@ -84,6 +84,13 @@ export type DepositState =
 			readonly atMs: number;
 			readonly why: "dispute" | "refund";
 			readonly penalty?: bigint;
+			/** what had come, as `paid` would tell it */
+			readonly of?: {
+				readonly amount: bigint;
+				readonly fee: bigint;
+				readonly atMs: number;
+				readonly backUntilMs?: number;
+			};
 	  };
 
 /** A payment out of the market. The same `id` again pays nothing more. */

@@ -74,12 +74,13 @@ export async function intentOf(parts: StripeParts, id: string): Promise<DepositS
 	if (isProblem(given)) return given;
 	const penalty = disputed.penalty + given.penalty;
 	const beside = penalty > 0n ? { penalty } : {};
-	if (disputed.cents > 0n)
-		return { state: "returned", amount: disputed.cents + refunded, atMs: disputed.atMs, why: "dispute", ...beside };
 	const atMs = charge.created * 1_000;
+	const of = { amount, fee, atMs, backUntilMs: atMs + FRESH_MS };
+	if (disputed.cents > 0n)
+		return { state: "returned", amount: disputed.cents + refunded, atMs: disputed.atMs, why: "dispute", of, ...beside };
 	if (refunded > 0n)
-		return { state: "returned", amount: refunded, atMs: Math.max(atMs, given.atMs), why: "refund", ...beside };
-	return { state: "paid", amount, fee, atMs, backUntilMs: atMs + FRESH_MS, ...beside };
+		return { state: "returned", amount: refunded, atMs: Math.max(atMs, given.atMs), why: "refund", of, ...beside };
+	return { state: "paid", ...of, ...beside };
 }
 
 /** What went back of a payment, when, and what Stripe charged the market for that. */
