@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import { depositKey } from "#marketplace/funding/deposit";
+import { lookAt } from "#marketplace/funding/look";
 import { depositOf, startDeposit } from "#marketplace/funding/start";
 import { refundDeposit } from "#marketplace/funding/wish";
 import { type Reconciliation, reconcile } from "#marketplace/inspect/reconcile";
+import type { Book } from "#marketplace/ledger/book";
 import { freshAccount, OVERRUN, payerAccount, RISK } from "#marketplace/ledger/chart";
 import { marketLinesOf } from "#marketplace/statement";
 import { fine } from "#test/support/market";
@@ -92,6 +94,26 @@ describe("What Stripe charges for a dispute", () => {
 		winAll(id);
 		await at.post("charge.dispute.closed");
 		assert.deepEqual(await balances(), [4n * DOLLAR, 0n]);
+	});
+
+	it("is written down within seconds by whoever comes after a market that died in between", async () => {
+		at = await openCardMarket();
+		at.stripe.dispute(await paid(), { cents: 300 });
+		const { market } = at;
+		const row = (await depositOf(market, depositKey(ADA, "d"))) ?? assert.fail();
+		let changes = 0;
+		const dying: Book = {
+			...market.book,
+			apply: async (change) => {
+				changes += 1;
+				if (changes > 1) throw new Error("the market dies");
+				return await market.book.apply(change);
+			},
+		};
+		await assert.rejects(lookAt({ ...market, book: dying }, row), /dies/);
+		assert.deepEqual([(await came())?.back, (await came())?.penalty], [300n, undefined]);
+		await at.round();
+		assert.deepEqual(await balances(), [100n * DOLLAR - PENALTY, 0n]);
 	});
 
 	it("that the ledger has not followed yet is explained", async () => {

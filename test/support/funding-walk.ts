@@ -4,6 +4,9 @@
  */
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { amount } from "#contracts/amount";
 import { isProblem, problem } from "#contracts/problem";
 import { openSilentLog } from "#host/log";
@@ -13,10 +16,11 @@ import { depositOf, type FundingMarket, startDeposit } from "#marketplace/fundin
 import { openWatch } from "#marketplace/funding/watch";
 import { type Book, BookFailure, type Change } from "#marketplace/ledger/book";
 import { payerAccount } from "#marketplace/ledger/chart";
+import { openSqliteBook } from "#marketplace/ledger/sqlite";
 import { makePlayRail } from "#marketplace/rail/play";
 import type { Rail } from "#marketplace/rail/rail";
 import { type HeldClock, heldClock } from "./clock.ts";
-import { crypto } from "./market.ts";
+import { crypto, fine } from "./market.ts";
 import { heldRates, type ScriptedRail, scriptedRail } from "./rail.ts";
 
 /** What Ada does. */
@@ -95,6 +99,8 @@ export function brittleBook(book: Book, gate: Gate): Book {
 		records: (query) => gate.pass("records", () => book.records(query), broken),
 		balances: (accounts) => gate.pass("balances", () => book.balances(accounts), broken),
 		tabs: (query) => gate.pass("tabs", () => book.tabs(query), broken),
+		tab: (tab) => gate.pass("tab", () => book.tab(tab), broken),
+		transfers: (account, after, limit) => gate.pass("transfers", () => book.transfers(account, after, limit), broken),
 	};
 }
 
@@ -110,6 +116,16 @@ export function brittleRail(rail: Rail, gate: Gate): Rail {
 
 /** A folder's worth of market: `open` gives the book as it is on the disk after whatever happened. */
 export type Disk = { open(): Promise<Book>; close(book: Book): Promise<void>; end(): Promise<void> };
+
+/** A ledger's file in a folder of its own, which each death closes and the next process opens. */
+export async function fileDisk(name: string): Promise<Disk> {
+	const folder = await mkdtemp(join(tmpdir(), name));
+	return {
+		open: async () => fine(await openSqliteBook({ path: join(folder, "ledger.db") })),
+		close: (book) => book.close(),
+		end: () => rm(folder, { recursive: true, force: true }),
+	};
+}
 
 /** Walks through one story; answers how many calls were failed, and how often the process died. */
 export async function walk(
