@@ -260,6 +260,24 @@ describe("card money", () => {
 		await later(14 * DAY_MS);
 		assert.equal((await money()).balance, 0n);
 	});
+
+	it("that has cleared is asked about twice more, after two months and after four", async () => {
+		await comeUp();
+		const first = await pay(10n);
+		const bob = new Person(market);
+		const second = await pay(10n, bob, "second");
+		await later(14 * DAY_MS);
+		stripe.dispute(first);
+		await later(45 * DAY_MS);
+		assert.equal((await money()).balance, 10n * DOLLAR);
+		await later(DAY_MS);
+		assert.equal((await money()).balance, 0n);
+		stripe.dispute(second);
+		await later(69 * DAY_MS);
+		assert.equal((await money(bob)).balance, 10n * DOLLAR);
+		await later(DAY_MS);
+		assert.equal((await money(bob)).balance, 0n);
+	});
 });
 
 describe("a payment that its owner wants back", () => {

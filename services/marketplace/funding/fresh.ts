@@ -16,6 +16,8 @@ import type { FundingMarket } from "./start.ts";
 
 /** A dispute is decided within four months; after this nobody looks again by themselves. */
 const FOLLOW_MS = 180 * 86_400_000;
+/** A payment that cleared is looked at so long after it came, should every event of a dispute have been lost: most come within two months, and none after four. */
+const LAST_LOOKS_MS = [60 * 86_400_000, 130 * 86_400_000];
 /** What was taken back is looked at this often: whether it came again, and whether the person has something to pay it with. */
 const LOOK_AGAIN_MS = 3_600_000;
 const LOOK_AGAIN_MS_MAX = 86_400_000;
@@ -45,7 +47,11 @@ export async function stepBack(
 		if (!gone && nowMs < came.backUntilMs) return await until(deposit, came.backUntilMs);
 		return await clearTabs(market, deposit, gone);
 	}
-	return came.back > 0n ? await collect(market, deposit) : await until(deposit, NEVER_MS);
+	if (came.back > 0n) return await collect(market, deposit);
+	return await until(
+		deposit,
+		LAST_LOOKS_MS.map((afterMs) => came.atMs + afterMs).find((atMs) => atMs > nowMs) ?? NEVER_MS,
+	);
 }
 
 function isBacked(deposit: Deposit): deposit is Backed {
