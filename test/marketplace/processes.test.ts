@@ -41,7 +41,8 @@ const server = await startPostgres();
 /** What two processes share, opened by each of them. */
 const ENGINES: Record<string, () => Promise<() => Promise<Stores>>> = {
 	memory: async () => {
-		const unused = { put: async () => assert.fail(), find: async () => undefined, sweep: async () => 0 };
+		const none = { put: async () => assert.fail(), find: async () => undefined, sweep: async () => 0 };
+		const unused = { ...none, rows: async () => [], takeOver: async () => 0 };
 		const stores = { book: openMemoryBook(), board: openMemoryBoard(), places: { ...unused, close: async () => {} } };
 		return async () => stores;
 	},
