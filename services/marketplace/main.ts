@@ -113,7 +113,7 @@ async function start(
 	const cards = makeCards(crypto, places);
 	const rates = deps.rates ?? openRates(config.rates, { clock, log, fetch });
 	if (isProblem(rates)) return rates;
-	const rails = await openRails(config, deps);
+	const rails = await openRails(config, { ...deps, clock });
 	if (isProblem(rails)) return rails;
 	for (const rail of rails) stopping.add(`rail ${rail.name}`, () => rail.close());
 	const frozen = new Set(config.frozen);

@@ -53,7 +53,7 @@ async function openSqliteStores(
 	const places = given.places ?? (await openSqlitePlaces(join(dataPath, "cards.db"), { onDeath: died("cards") }));
 	if (isProblem(places)) return places;
 	stopping.add("cards", () => places.close());
-	return { ...given, book, board, places };
+	return { book, board, places, ...(given.nowMs && { nowMs: given.nowMs }) };
 }
 
 /** The tables in a database, made and brought up to date. Whoever opened the database closes it, after these. */
