@@ -189,7 +189,7 @@ function sumsOf(json: SumsJson | undefined): Sums | undefined {
 	return { position: json.position, nanos };
 }
 
-/** The holds of the account's open tabs: between what opening one took and what is left of it now. */
+/** The holds of the account's open tabs: a hold only ever shrinks, so it was at least what is left of it now. */
 async function tabPurses(
 	person: Person,
 	{ takenMs }: Commitment,
@@ -198,12 +198,12 @@ async function tabPurses(
 	const answer = await askMarket(person, (api) => api.tab.list.query({ live: true }));
 	if (isProblem(answer)) return answer;
 	const purses: Purse[] = [];
-	for (const { tab, issuedAtMs, held, reserved } of answer.tabs) {
+	for (const { tab, issuedAtMs, held } of answer.tabs) {
 		const id = fromHex(tab, 16);
-		const [least, most] = [parseAmount(held), parseAmount(reserved)];
-		if (!id || least === undefined || most === undefined) return problem("malformed", "The market's tabs are none.");
+		const least = parseAmount(held);
+		if (!id || least === undefined) return problem("malformed", "The market's tabs are none.");
 		const proof = proofs.find(({ leaf }) => leaf.kind === "hold" && toHex(leaf.id) === tab);
-		const nanos = proof && proof.leaf.nanos >= least && proof.leaf.nanos <= most ? proof.leaf.nanos : least;
+		const nanos = proof && proof.leaf.nanos >= least ? proof.leaf.nanos : least;
 		// one that was opened after the commitment is not in it
 		if (proof || (issuedAtMs < takenMs - SKEW_MS && least > 0n)) purses.push(purseOf("hold", id, nanos, proof));
 	}

@@ -135,11 +135,13 @@ suite("farelay prove and farelay verify", () => {
 	async function nextDay(): Promise<CheckedLink> {
 		const had = (await chain()).length;
 		if (had > 0) market.clock.jump(DAY_MS);
-		await until("the day has its commitment", async () => {
+		return await until("the day has its commitment", async () => {
 			await market.clock.advance(60_000);
-			return (await chain()).length > had;
+			const info = (await (await fetch(`${market.url}/.well-known/farelay.json`)).json()) as { head: Json | null };
+			const links = await chain();
+			const [last] = links.slice(had).slice(-1);
+			return last && info.head?.commitment === toHex(last.commitment.bytes) && last;
 		});
-		return must((await chain()).at(-1));
 	}
 	/** What a dishonest market signs: with its own online key, whatever it likes. */
 	async function signed(from: Commitment, change: Partial<Facts>): Promise<Commitment> {
@@ -217,6 +219,11 @@ suite("farelay prove and farelay verify", () => {
 			return { result: { data: { ...data, proofs: data.proofs.slice(0, 1) } } };
 		});
 		assert.match((await refused(prove, ["no-tab.json"])).detail, /^a tab had \$0\.00104 .* leaves it out/);
+		liar.lies.clear();
+		liar.lies.set("/tab.list", (json) =>
+			JSON.parse(JSON.stringify(json).replace('"held":"1040000"', '"held":"1040001"')),
+		);
+		assert.match((await refused(prove, ["less.json"])).detail, /^a tab had \$0\.001040001 .* has \$0\.00104\./);
 	});
 
 	test("money that moved after the commitment is not in it, and the next proof reads the statement from there on", async () => {

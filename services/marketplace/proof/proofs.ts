@@ -79,9 +79,11 @@ export async function openProofs(deps: ProofsDeps): Promise<Proofs> {
 	}
 
 	async function refresh(): Promise<void> {
-		newest = await newestOf(crypto, book);
-		const { made } = newest;
+		const found = await newestOf(crypto, book);
+		const { made } = found;
 		if (made && !(trees && same(trees.of.commitment.hash, made.commitment.hash))) await useTrees(made);
+		// shown only once accounts can be proven in it
+		newest = found;
 	}
 
 	/** Opens the trees of a commitment, growing them first where they are not in the folder. */
