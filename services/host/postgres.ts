@@ -71,6 +71,8 @@ export interface Postgres {
 	snapshot<T>(work: (session: Session) => Promise<T>): Promise<T | Problem>;
 	/** One transaction (read committed). `work` may run several times, and must do nothing outside of its session. */
 	change<T>(twice: Twice, work: (session: Session) => Promise<T>): Promise<T | Problem>;
+	/** One long transaction over everything, all at one moment: done once, and its time is not bounded as that of others is. */
+	walk<T>(twice: Twice, work: (session: Session) => Promise<T>): Promise<T | Problem>;
 	/** One statement that is a transaction of its own: one way there and back instead of three. */
 	call<Row extends object>(twice: Twice, text: string, values?: readonly unknown[]): Promise<Row[] | Problem>;
 	/** Brings the tables of one kind ("ledger") up to date; each step is SQL, only ever appended to. Refuses tables of a later version. */
@@ -134,7 +136,7 @@ function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: Po
 	pool.on("error", () => {});
 	// one in use that is lost says so to whoever uses it; said to nobody as well, it would end the process
 	pool.on("connect", (client) => client.on("error", () => {}));
-	let closing = false;
+	let closing: Promise<void> | undefined;
 
 	/** Tries until it is done, known not to be worth trying again, or too late. */
 	async function patiently<T>(attempt: () => Promise<Attempt<T>>): Promise<T | Problem> {
@@ -146,7 +148,7 @@ function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: Po
 			if ("value" in tried) return tried.value;
 			// what the last attempt knows of itself says nothing of an earlier one that nobody answered
 			doubt ||= tried.doubt === true;
-			if (!tried.again || closing || clock.elapsedMs() - beganMs >= patienceMs)
+			if (!tried.again || closing !== undefined || clock.elapsedMs() - beganMs >= patienceMs)
 				return doubt ? problem("unavailable", IN_DOUBT) : tried.problem;
 			await pause(tries);
 		}
@@ -209,13 +211,8 @@ function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: Po
 	return {
 		read: (work) => patiently(() => once("same-as-once", (client) => work(sessionOn(client)))),
 		snapshot: (work) =>
-			transaction(
-				`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${WALK_MS_MAX};
-					SET LOCAL idle_in_transaction_session_timeout = ${WALK_MS_MAX}`,
-				"same-as-once",
-				work,
-				WALK_MS_MAX,
-			),
+			transaction(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${UNHURRIED}`, "same-as-once", work, WALK_MS_MAX),
+		walk: (twice, work) => transaction(`BEGIN ISOLATION LEVEL REPEATABLE READ; ${UNHURRIED}`, twice, work, WALK_MS_MAX),
 		change: (twice, work) => transaction("BEGIN ISOLATION LEVEL READ COMMITTED", twice, work),
 		call: (twice, text, values) =>
 			patiently(() =>
@@ -232,11 +229,14 @@ function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: Po
 			return found === steps.length ? undefined : otherVersion(kind);
 		},
 		close: async () => {
-			closing = true;
-			await pool.end();
+			closing ??= pool.end();
+			await closing;
 		},
 	};
 }
+
+/** Said at the start of a long transaction. */
+const UNHURRIED = `SET LOCAL statement_timeout = ${WALK_MS_MAX}; SET LOCAL idle_in_transaction_session_timeout = ${WALK_MS_MAX}`;
 
 const IN_DOUBT = "The database went away while it was asked, and did not say whether it did it; ask again.";
 

@@ -79,9 +79,11 @@ export async function openPostgresStores(
 export async function connect(
 	{ url, password }: Extract<DatabaseAt, { engine: "postgres" }>,
 	clock: Clock,
+	connectionsMax?: number,
 ): Promise<Postgres | Problem> {
 	const { openPostgres } = await import("#host/postgres");
-	return await openPostgres({ url, password, clock, random: Math.random });
+	const bound = connectionsMax === undefined ? {} : { connectionsMax };
+	return await openPostgres({ url, password, clock, random: Math.random, ...bound });
 }
 
 /** Opens (and creates) what a market keeps, but for what is given; everything is closed by `stopping`. */

@@ -6,6 +6,7 @@
 import { BY_HAND_OPTIONS, marketPayout } from "#cli/byhand";
 import { KEYS_OPTIONS, marketKeys } from "#cli/keys";
 import { LINES_OPTIONS } from "#cli/lines";
+import { MIGRATE_OPTIONS, marketMigrate } from "#cli/migrate";
 import { marketDoctor, marketReconcile, marketStatement, OWNER_OPTIONS } from "#cli/owner";
 import { flagsOf, optionsOf } from "#cli/service";
 import type { Verb } from "#cli/verb";
@@ -28,6 +29,7 @@ export const verb: Verb = {
 		"farelay market keys sign --root ROOT --request FILE --to FILE    offline: certifies them",
 		"farelay market keys take FILE                                    brings what the root signed into a market, also while it runs",
 		"farelay market keys revoke --root ROOT --to FILE [--key KEYS]    offline: ends online keys that were stolen, all unless named",
+		"farelay market migrate --from URL --to URL                       everything from sqlite:FOLDER to an empty postgres://..., or back; both stopped",
 		"",
 		'Every option is also a variable (--market-ppm is FARELAY_MARKET_PPM) and a name in the "market" part of the JSON file',
 		"that FARELAY_CONFIG names. With --play it makes play money, for development, and listens on this machine only.",
@@ -63,6 +65,7 @@ export const verb: Verb = {
 		...OWNER_OPTIONS,
 		...KEYS_OPTIONS,
 		...BY_HAND_OPTIONS,
+		...MIGRATE_OPTIONS,
 	}),
 	words: true,
 	async run(call) {
@@ -73,9 +76,13 @@ export const verb: Verb = {
 		if (asked === "statement") return marketStatement(call, path);
 		if (asked === "reconcile") return marketReconcile(call);
 		if (asked === "doctor") return marketDoctor(call);
+		if (asked === "migrate") return marketMigrate(call);
 		if (asked === "payout") return marketPayout(call, path);
 		if (asked !== undefined)
-			return problem("usage", `A market has no "${asked}": it has statement, reconcile, doctor, payout and keys.`);
+			return problem(
+				"usage",
+				`A market has no "${asked}": it has statement, reconcile, doctor, payout, keys and migrate.`,
+			);
 		const { MARKET_SETTINGS } = await load();
 		const { runMarketplace } = await import("#marketplace/main");
 		return runMarketplace({ flags: flagsOf(call, MARKET_SETTINGS), env: call.env });
