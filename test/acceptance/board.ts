@@ -178,34 +178,6 @@ export function boardSuite(engine: string, open: () => Promise<Board>): void {
 			assert.equal(await board.use(new Uint8Array(32).fill(8), NOW + 20), false);
 		});
 
-		it("moves to another board whole, and to none that has something already", async () => {
-			const wide = { relays: 9_999, relaysOfOrigin: 9_999, postingsOfRelay: 3 };
-			for (let n = 0; n < 4; n++) await post(n, { origin: `from-${n % 2}` }, NOW, wide);
-			await post(1, { tariff: "9:9", issuedAtMs: NOW + 1, origin: "elsewhere", validUntilMs: NOW + 9_000 }, NOW, wide);
-			await board.writeNote("presence", 0, "first");
-			await board.writeNote("presence", 1, "second");
-			await board.writeNote("other", 0, "ünï");
-			await board.use(new Uint8Array(32).fill(7), NOW + 10);
-			const all = await board.everything();
-			assert.deepEqual([all.postings.length, all.notes.length, all.used.length], [5, 2, 1]);
-			assert.equal(await board.takeOver(all), false);
-			const other = await open();
-			assert.deepEqual(await other.everything(), { postings: [], notes: [], used: [] });
-			assert.equal(await other.takeOver(all), true);
-			assert.deepEqual(await other.everything(), all);
-			assert.equal(await other.takeOver(all), false);
-			assert.deepEqual(said(await other.postingsOf(relayOf(1))), await of(1));
-			assert.equal((await other.postingsAfter(0)).postings.length, 5);
-			assert.equal(await other.use(new Uint8Array(32).fill(7), NOW + 10), false);
-			assert.equal(await other.writeNote("presence", 2, "third"), true);
-			const crowd = { ...wide, relaysOfOrigin: 2 };
-			assert.equal(await other.post(posting(9, { origin: "from-1" }), crowd, NOW), "crowded");
-			assert.equal(await other.post(posting(9, { origin: "new" }), crowd, NOW), "posted");
-			assert.equal((await other.postingsAfter(0)).newest, (await other.postingsAfter(5)).last);
-			assert.equal(await other.sweep(NOW + 1_000), 5, "four relays and a token; a listing of relay 1 is still valid");
-			await other.close();
-		});
-
 		it("forgets what is over once, however many sweep at once", async () => {
 			for (let i = 0; i < 50; i++) await board.use(new Uint8Array(32).fill(i), NOW);
 			await post(1, { validUntilMs: NOW });

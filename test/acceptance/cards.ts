@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { toHex } from "#contracts/bytes";
 import { isProblem } from "#contracts/problem";
 import { type PublishedBody, signPublished } from "#contracts/published";
-import { type Cards, makeCards, PAGE_MAX, type Places, SWEEP_MAX } from "#marketplace/card/cards";
+import { type Cards, makeCards, type Places, SWEEP_MAX } from "#marketplace/card/cards";
 import { crypto } from "#test/support/market";
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -104,42 +103,6 @@ export function cardSuite(engine: string, open: (placesMax: number) => Promise<P
 			assert.deepEqual(await shown(ada), all.at(-1));
 			const same = await Promise.all([1, 2, 3, 4].map(() => publish(said(owner(), { serial: 3 }))));
 			assert.equal(same.filter((word) => word === "ok").length, 2, "the one place was counted once");
-		});
-
-		it("move to another engine whole, page by page, and again without harm", async () => {
-			const from = await open(PAGE_MAX + 9);
-			const all = Array.from({ length: PAGE_MAX + 3 }, owner);
-			const many = makeCards(crypto, from);
-			await Promise.all(all.map((each) => many.publish(said(each, { untilMs: NOW + 5_000 }), NOW)));
-			const ada = all[0] ?? owner();
-			await many.publish(said(ada, { serial: 2, sealed: undefined, untilMs: NOW + 10 }), NOW);
-			const to = await open(PAGE_MAX + 4);
-			const pages = [];
-			for (let after: Uint8Array | undefined; ; ) {
-				const page = await from.rows(after);
-				assert(!isProblem(page));
-				if (page.length === 0) break;
-				pages.push(page);
-				after = page.at(-1)?.place;
-				assert.equal(await to.takeOver(page), page.length);
-				assert.equal(await to.takeOver(page), 0);
-			}
-			assert.deepEqual(
-				pages.map((page) => page.length),
-				[PAGE_MAX, 3],
-			);
-			assert.deepEqual(await to.rows(), pages[0]);
-			assert.deepEqual(await to.rows(pages[0]?.at(-1)?.place), pages[1]);
-			const kept = pages.flat().find(({ place }) => toHex(place) === toHex(ada.publicKey));
-			assert.deepEqual(
-				[kept?.serial, kept?.withdrawn, kept?.untilMs, kept?.keptUntilMs],
-				[2, 1, NOW + 10, NOW + 5_000],
-			);
-			const there = makeCards(crypto, to);
-			assert.equal(await there.publish(said(owner()), NOW), undefined);
-			assert.equal((await there.publish(said(owner()), NOW))?.problem, "too-many", "they are counted there");
-			await from.close();
-			await to.close();
 		});
 
 		it("are forgotten a few at a time", async () => {

@@ -41,8 +41,7 @@ const server = await startPostgres();
 /** What two processes share, opened by each of them. */
 const ENGINES: Record<string, () => Promise<() => Promise<Stores>>> = {
 	memory: async () => {
-		const none = { put: async () => assert.fail(), find: async () => undefined, sweep: async () => 0 };
-		const unused = { ...none, rows: async () => [], takeOver: async () => 0 };
+		const unused = { put: async () => assert.fail(), find: async () => undefined, sweep: async () => 0 };
 		const stores = { book: openMemoryBook(), board: openMemoryBoard(), places: { ...unused, close: async () => {} } };
 		return async () => stores;
 	},

@@ -38,14 +38,6 @@ export type Page = {
 /** A few words under a name, changed only by whoever knows what they were. */
 export type Note = { readonly version: number; readonly text: string };
 
-/** All that hangs on a board, for moving it: tens of megabytes at most. */
-export type Everything = {
-	/** in the order in which they were posted */
-	readonly postings: readonly Posting[];
-	readonly notes: readonly (Note & { readonly name: string })[];
-	readonly used: readonly { readonly mark: Uint8Array; readonly untilMs: number }[];
-};
-
 /** What fits one answer: each is verified by its reader, some 50 µs a piece. */
 export const PAGE_MAX = 200;
 
@@ -71,10 +63,6 @@ export interface Board {
 	use(mark: Uint8Array, untilMs: number): Promise<boolean>;
 	/** Forgets some of what is over; how many things. Any number of processes may do it at once. */
 	sweep(nowMs: number): Promise<number>;
-	/** All of it. */
-	everything(): Promise<Everything>;
-	/** Takes over what another board had; false when there is something here already. */
-	takeOver(all: Everything): Promise<boolean>;
 	/** Finishes what waits and lets go of its file or server. */
 	close(): Promise<void>;
 }

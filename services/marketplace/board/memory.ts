@@ -1,6 +1,6 @@
 /** The board in plain maps: the oracle that the other engines are compared with, and the board of tests. It keeps nothing when the process ends. */
 
-import { fromHex, toHex } from "#contracts/bytes";
+import { toHex } from "#contracts/bytes";
 import { type Board, type Note, PAGE_MAX, type Posting } from "./board.ts";
 
 type Hung = { readonly origin: string; readonly postings: readonly (Posting & { readonly place: number })[] };
@@ -68,30 +68,6 @@ export function openMemoryBoard(): Board {
 			for (const [mark] of over) used.delete(mark);
 			return over.length + takeDown(nowMs, () => true);
 		},
-		everything: async () => ({
-			postings: [...relays.values()]
-				.flatMap(({ origin, postings }) => postings.map((posting) => ({ ...posting, origin })))
-				.sort((a, b) => a.place - b.place)
-				.map(({ place: _, ...posting }) => posting),
-			notes: [...notes].map(([name, note]) => ({ name, ...note })).sort((a, b) => (a.name < b.name ? -1 : 1)),
-			used: [...used].sort(([a], [b]) => (a < b ? -1 : 1)).map(([mark, untilMs]) => ({ mark: hexed(mark), untilMs })),
-		}),
-		takeOver: async (all) => {
-			if (relays.size + notes.size + used.size > 0) return false;
-			for (const posting of all.postings) {
-				newest += 1;
-				const before = relays.get(toHex(posting.relay));
-				const postings = [{ ...posting, place: newest }, ...(before?.postings ?? [])];
-				relays.set(toHex(posting.relay), { origin: posting.origin, postings });
-			}
-			for (const { name, ...note } of all.notes) notes.set(name, note);
-			for (const { mark, untilMs } of all.used) used.set(toHex(mark), untilMs);
-			return true;
-		},
 		close: async () => {},
 	};
-}
-
-function hexed(mark: string): Uint8Array {
-	return fromHex(mark) ?? new Uint8Array();
 }

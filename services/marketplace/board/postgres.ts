@@ -4,9 +4,9 @@
  */
 
 import { isProblem, type Problem } from "#contracts/problem";
-import type { Postgres, Session, Twice } from "#host/postgres";
+import type { Postgres, Twice } from "#host/postgres";
 import { BookFailure } from "#marketplace/ledger/book";
-import { type Board, type Everything, type Note, PAGE_MAX, type Posting, SWEEP_MAX } from "./board.ts";
+import { type Board, type Note, PAGE_MAX, SWEEP_MAX } from "./board.ts";
 
 /** A transaction that says this first is answered before it is on disk. */
 const RELAXED = "set_config('synchronous_commit', 'off', true)";
@@ -150,69 +150,6 @@ export async function openPostgresBoard(postgres: Postgres): Promise<Board | Pro
 			}
 			return swept;
 		},
-		everything: () => got(postgres.snapshot(readAll)),
-		takeOver: (all) => got(postgres.change("differs", (session) => writeAll(session, all))),
 		close: async () => {},
 	};
-}
-
-type PostingRow = Omit<Posting, "issuedAtMs" | "validUntilMs"> & { issuedAtMs: bigint; validUntilMs: bigint };
-
-async function readAll(session: Session): Promise<Everything> {
-	const postings = await session.ask<PostingRow>(
-		`SELECT relay, tariff, origin, "issuedAtMs", p."validUntilMs", bytes
-		FROM "boardPostings" p JOIN "boardRelays" USING (relay) ORDER BY place`,
-	);
-	const notes = await session.ask<{ name: string; version: bigint; text: string }>(
-		`SELECT name, version, text FROM "boardNotes" ORDER BY name COLLATE "C"`,
-	);
-	const used = await session.ask<{ mark: Uint8Array; untilMs: bigint }>(
-		`SELECT mark, "untilMs" FROM "boardUsed" ORDER BY mark`,
-	);
-	return {
-		postings: postings.map((row) => ({
-			...row,
-			relay: new Uint8Array(row.relay),
-			issuedAtMs: Number(row.issuedAtMs),
-			validUntilMs: Number(row.validUntilMs),
-			bytes: new Uint8Array(row.bytes),
-		})),
-		notes: notes.map(({ version, ...row }) => ({ ...row, version: Number(version) })),
-		used: used.map(({ mark, untilMs }) => ({ mark: new Uint8Array(mark), untilMs: Number(untilMs) })),
-	};
-}
-
-async function writeAll(session: Session, { postings, notes, used }: Everything): Promise<boolean> {
-	// nobody posts meanwhile
-	await session.ask(`UPDATE "boardPlace" SET place = place`);
-	const [found] = await session.ask<{ n: bigint }>(
-		`SELECT (SELECT count(*) FROM "boardRelays") + (SELECT count(*) FROM "boardNotes") + (SELECT count(*) FROM "boardUsed") AS n`,
-	);
-	if (found?.n !== 0n) return false;
-	const column = <Row, Name extends keyof Row>(rows: readonly Row[], name: Name): Row[Name][] =>
-		rows.map((row) => row[name]);
-	const hung = (["relay", "tariff", "issuedAtMs", "validUntilMs", "bytes"] as const).map((name) =>
-		column(postings, name),
-	);
-	await session.ask(
-		`INSERT INTO "boardRelays" SELECT relay, min(origin), max("untilMs")
-		FROM unnest($1::bytea[], $2::text[], $3::bigint[]) w (relay, origin, "untilMs") GROUP BY relay`,
-		[column(postings, "relay"), column(postings, "origin"), column(postings, "validUntilMs")],
-	);
-	await session.ask(
-		`INSERT INTO "boardPostings" SELECT b.place + w.n, w.relay, w.tariff, w.issued, w.until, w.bytes FROM "boardPlace" b,
-		unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[]) WITH ORDINALITY w (relay, tariff, issued, until, bytes, n)`,
-		hung,
-	);
-	await session.ask(`UPDATE "boardPlace" SET place = place + $1`, [postings.length]);
-	await session.ask(`INSERT INTO "boardNotes" SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[])`, [
-		column(notes, "name"),
-		column(notes, "version"),
-		column(notes, "text"),
-	]);
-	await session.ask(`INSERT INTO "boardUsed" SELECT * FROM unnest($1::bytea[], $2::bigint[])`, [
-		column(used, "mark"),
-		column(used, "untilMs"),
-	]);
-	return true;
 }

@@ -4,16 +4,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { isProblem, type Problem } from "#contracts/problem";
 import { openDatabase } from "#host/database";
 import type { Opened } from "#host/writer";
-import {
-	type Board,
-	type Everything,
-	type Note,
-	PAGE_MAX,
-	type Page,
-	type Posting,
-	type Room,
-	SWEEP_MAX,
-} from "./board.ts";
+import { type Board, type Note, PAGE_MAX, type Page, type Posting, type Room, SWEEP_MAX } from "./board.ts";
 
 const MIGRATIONS: readonly string[] = [
 	`CREATE TABLE relays (
@@ -56,8 +47,6 @@ export type BoardCalls = {
 	writeNote(asked: { name: string; expect: number; text: string }): boolean;
 	use(asked: { mark: Uint8Array; untilMs: number }): boolean;
 	sweep(nowMs: number): number;
-	everything(nothing: undefined): Everything;
-	takeOver(all: Everything): boolean;
 };
 
 /** Opens the board's file in the thread. */
@@ -65,11 +54,11 @@ export function open({ path }: BoardThreadOptions): Opened | Problem {
 	// each request that changes something marks its token here first: it must not wait for a disk twice
 	const database = openDatabase({ path, kind: "board", migrations: MIGRATIONS, relaxed: true });
 	if (isProblem(database)) return database;
-	const { postingsOf, postingsAfter, note, everything, ...writes } = { ...callsOf(database), ...moversOf(database) };
-	return { database, writes, reads: { postingsOf, postingsAfter, note, everything } };
+	const { postingsOf, postingsAfter, note, ...writes } = callsOf(database);
+	return { database, writes, reads: { postingsOf, postingsAfter, note } };
 }
 
-function callsOf(database: DatabaseSync): Omit<BoardCalls, "everything" | "takeOver"> {
+function callsOf(database: DatabaseSync): BoardCalls {
 	const of = database.prepare("SELECT bytes FROM postings WHERE relay = ? ORDER BY issuedAtMs DESC");
 	const after = database.prepare(`SELECT place, bytes FROM postings WHERE place > ? ORDER BY place LIMIT ${PAGE_MAX}`);
 	const newest = database.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'postings'");
@@ -156,46 +145,5 @@ function posterOf(database: DatabaseSync): BoardCalls["post"] {
 		dropOldest.run(relay, room.postingsOfRelay);
 		renew.run(relay);
 		return "posted";
-	};
-}
-
-/** What moves a whole board. */
-function moversOf(database: DatabaseSync): Pick<BoardCalls, "everything" | "takeOver"> {
-	const all = (text: string) => {
-		const statement = database.prepare(text);
-		return <Row>() => statement.all() as Row[];
-	};
-	const postings = all(
-		`SELECT relay, tariff, origin, issuedAtMs, postings.validUntilMs, bytes FROM postings JOIN relays USING (relay) ORDER BY place`,
-	);
-	const notes = all("SELECT name, version, text FROM notes ORDER BY name");
-	const used = all("SELECT mark, untilMs FROM used ORDER BY mark");
-	const things = database.prepare(
-		"SELECT (SELECT count(*) FROM relays) + (SELECT count(*) FROM notes) + (SELECT count(*) FROM used) AS n",
-	);
-	const enter = database.prepare(
-		"INSERT INTO relays VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET validUntilMs = max(validUntilMs, excluded.validUntilMs)",
-	);
-	const hang = database.prepare(
-		"INSERT INTO postings (relay, tariff, issuedAtMs, validUntilMs, bytes) VALUES (?, ?, ?, ?, ?)",
-	);
-	const insertNote = database.prepare("INSERT INTO notes VALUES (?, ?, ?)");
-	const insertUsed = database.prepare("INSERT INTO used VALUES (?, ?)");
-	return {
-		everything: () => ({
-			postings: postings<Everything["postings"][number]>().map((row) => ({ ...row })),
-			notes: notes<Everything["notes"][number]>().map((row) => ({ ...row })),
-			used: used<Everything["used"][number]>().map((row) => ({ ...row })),
-		}),
-		takeOver: (given) => {
-			if (Number(things.get()?.n) > 0) return false;
-			for (const { relay, tariff, origin, issuedAtMs, validUntilMs, bytes } of given.postings) {
-				enter.run(relay, origin, validUntilMs);
-				hang.run(relay, tariff, issuedAtMs, validUntilMs, bytes);
-			}
-			for (const { name, version, text } of given.notes) insertNote.run(name, version, text);
-			for (const { mark, untilMs } of given.used) insertUsed.run(mark, untilMs);
-			return true;
-		},
 	};
 }

@@ -37,8 +37,6 @@ export async function openSqliteBoard(
 		writeNote: (name, expect, text) => got(writer.call("writeNote", { name, expect, text }, { bytes: text.length })),
 		use: (mark, untilMs) => got(writer.call("use", { mark, untilMs })),
 		sweep: (nowMs) => got(writer.call("sweep", nowMs)),
-		everything: () => got(writer.call("everything", undefined)),
-		takeOver: (all) => got(writer.call("takeOver", all)),
 		close: () => writer.close(),
 	};
 }

@@ -20,9 +20,6 @@ export type CardRow = {
 	readonly bytes: Uint8Array;
 };
 
-/** The same with how long its serial is remembered: as it is moved to another engine. */
-export type KeptRow = CardRow & { readonly keptUntilMs: number };
-
 /**
  * Where publications are kept: one row for each place, with the highest serial it had. Two engines (`sqlite.ts`, `postgres.ts`) pass one
  * acceptance suite (test/acceptance/cards.ts).
@@ -38,18 +35,11 @@ export interface Places {
 	find(place: Uint8Array, nowMs: number): Promise<Uint8Array | undefined | Problem>;
 	/** Forgets some places of which all that was ever published is over; how many. Any number of processes may do it at once. */
 	sweep(nowMs: number): Promise<number | Problem>;
-	/** Everything that is kept, by place, {@link PAGE_MAX} rows at most; `after` is the last one seen. */
-	rows(after?: Uint8Array): Promise<KeptRow[] | Problem>;
-	/** Takes over rows of another engine, {@link PAGE_MAX} at most; how many: places that are taken here already are left as they are. */
-	takeOver(rows: readonly KeptRow[]): Promise<number | Problem>;
 	close(): Promise<void>;
 }
 
 /** Places forgotten in one transaction: a few milliseconds of a disk. */
 export const SWEEP_MAX = 500;
-
-/** Rows that are moved at once: half a megabyte. */
-export const PAGE_MAX = 500;
 
 /** The cards that a market keeps. */
 export interface Cards {

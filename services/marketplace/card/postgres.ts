@@ -2,7 +2,7 @@
 
 import { isProblem, type Problem } from "#contracts/problem";
 import type { Postgres } from "#host/postgres";
-import { type KeptRow, PAGE_MAX, PLACES_MAX, type Places, SWEEP_MAX } from "./cards.ts";
+import { PLACES_MAX, type Places, SWEEP_MAX } from "./cards.ts";
 
 /** Who comes second to a new place waits for the first and then looks again. Locks are taken in one order, a place and then the tally. */
 const PUT = `CREATE FUNCTION "putCard1" (bytea, bigint, smallint, bigint, bytea, bigint) RETURNS text LANGUAGE plpgsql AS $put$
@@ -70,38 +70,6 @@ export async function openPostgresPlaces(
 			const rows = await postgres.call<{ n: bigint }>("same-as-once", text, [nowMs]);
 			return isProblem(rows) ? rows : Number(rows[0]?.n ?? 0);
 		},
-		rows: async (after) => {
-			const text = `SELECT * FROM cards WHERE place > $1 ORDER BY place LIMIT ${PAGE_MAX}`;
-			const rows = await postgres.read((session) => session.ask<Row>(text, [after ?? new Uint8Array()]));
-			return isProblem(rows) ? rows : rows.map(readRow);
-		},
-		takeOver: async (given) => {
-			const names = ["place", "serial", "withdrawn", "untilMs", "keptUntilMs", "bytes"] as const;
-			const text = `WITH taken AS (INSERT INTO cards
-				SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bytea[])
-				ON CONFLICT DO NOTHING RETURNING 1)
-				UPDATE "cardTally" SET places = places + n FROM (SELECT count(*) AS n FROM taken) counted RETURNING n`;
-			const columns = names.map((name) => given.map((row) => row[name]));
-			const rows = await postgres.call<{ n: bigint }>("differs", text, columns);
-			return isProblem(rows) ? rows : Number(rows[0]?.n);
-		},
 		close: async () => {},
-	};
-}
-
-type Row = Omit<KeptRow, "serial" | "untilMs" | "keptUntilMs"> & {
-	readonly serial: bigint;
-	readonly untilMs: bigint;
-	readonly keptUntilMs: bigint;
-};
-
-function readRow({ place, serial, withdrawn, untilMs, keptUntilMs, bytes }: Row): KeptRow {
-	return {
-		place: new Uint8Array(place),
-		serial: Number(serial),
-		withdrawn,
-		untilMs: Number(untilMs),
-		keptUntilMs: Number(keptUntilMs),
-		bytes: new Uint8Array(bytes),
 	};
 }

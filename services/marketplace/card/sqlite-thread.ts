@@ -5,7 +5,7 @@ import { same } from "#contracts/bytes";
 import { isProblem, type Problem } from "#contracts/problem";
 import { openDatabase } from "#host/database";
 import type { Opened } from "#host/writer";
-import { type CardRow, type KeptRow, PAGE_MAX, SWEEP_MAX } from "./cards.ts";
+import { type CardRow, SWEEP_MAX } from "./cards.ts";
 
 const MIGRATIONS: readonly string[] = [
 	`CREATE TABLE card (
@@ -27,32 +27,25 @@ export type CardCalls = {
 	put(row: CardRow): "put" | "older" | "full";
 	find(at: { readonly place: Uint8Array; readonly nowMs: number }): Uint8Array | undefined;
 	sweep(nowMs: number): number;
-	rows(after: Uint8Array | undefined): KeptRow[];
-	takeOver(rows: readonly KeptRow[]): number;
 };
 
 /** Opens the cards' file in the thread. */
 export function open({ path, placesMax }: { path: string; placesMax: number }): Opened | Problem {
 	const database = openDatabase({ path, kind: "cards", migrations: MIGRATIONS });
 	if (isProblem(database)) return database;
-	const writes = writesOf(database, placesMax);
+	const { put, sweep } = writesOf(database, placesMax);
 	const find = database.prepare("SELECT bytes FROM card WHERE place = ? AND withdrawn = 0 AND untilMs > ?");
-	const rows = database.prepare(
-		`SELECT place, serial, withdrawn, untilMs, keptUntilMs, bytes FROM card WHERE place > ? ORDER BY place LIMIT ${PAGE_MAX}`,
-	);
 	const reads = {
 		find: ({ place, nowMs }) => find.get(place, nowMs)?.bytes as Uint8Array | undefined,
-		rows: (after) => rows.all(after ?? new Uint8Array()).map((row) => ({ ...row }) as KeptRow),
-	} satisfies Pick<CardCalls, "find" | "rows">;
-	return { database, writes, reads };
+	} satisfies Pick<CardCalls, "find">;
+	return { database, writes: { put, sweep }, reads };
 }
 
-function writesOf(database: DatabaseSync, placesMax: number): Pick<CardCalls, "put" | "sweep" | "takeOver"> {
+function writesOf(database: DatabaseSync, placesMax: number): Pick<CardCalls, "put" | "sweep"> {
 	const get = database.prepare("SELECT serial, keptUntilMs, bytes FROM card WHERE place = ?");
 	const takePlace = database.prepare("UPDATE tally SET places = places + 1 WHERE places < ?");
 	const givePlaces = database.prepare("UPDATE tally SET places = places - ?");
 	const set = database.prepare("INSERT OR REPLACE INTO card VALUES (?, ?, ?, ?, ?, ?)");
-	const add = database.prepare("INSERT INTO card VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
 	const over = database.prepare(
 		`DELETE FROM card WHERE rowid IN (SELECT rowid FROM card WHERE keptUntilMs <= ? LIMIT ${SWEEP_MAX})`,
 	);
@@ -65,13 +58,6 @@ function writesOf(database: DatabaseSync, placesMax: number): Pick<CardCalls, "p
 			// the serial is remembered for as long as anything that was published here could still be shown as new
 			set.run(place, serial, withdrawn, untilMs, Math.max(untilMs, known?.keptUntilMs ?? 0), bytes);
 			return "put";
-		},
-		takeOver(rows) {
-			let taken = 0;
-			for (const { place, serial, withdrawn, untilMs, keptUntilMs, bytes } of rows)
-				taken += Number(add.run(place, serial, withdrawn, untilMs, keptUntilMs, bytes).changes);
-			givePlaces.run(-taken);
-			return taken;
 		},
 		sweep(nowMs) {
 			const { changes } = over.run(nowMs);

@@ -24,8 +24,6 @@ export async function openSqlitePlaces(
 		put: (row) => writer.call("put", row, { bytes: ROW_BYTES }),
 		find: (place, nowMs) => writer.call("find", { place, nowMs }),
 		sweep: (nowMs) => writer.call("sweep", nowMs),
-		rows: (after) => writer.call("rows", after),
-		takeOver: (rows) => writer.call("takeOver", rows, { bytes: rows.length * ROW_BYTES }),
 		close: () => writer.close(),
 	};
 }
