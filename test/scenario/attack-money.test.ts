@@ -100,6 +100,20 @@ describe("somebody with a stolen card and a relay of their own", () => {
 		assert.equal((await money()).fresh, 0n);
 	});
 
+	it("threat 5: has nothing sooner by disputing all but a cent of a payment", async () => {
+		const intent = await pay(20n);
+		// under what of a new payer's waits in any case
+		const grant = await thief.open({ relay: relay.key.publicKey, cap: amount(15n * DOLLAR) });
+		await use(grant, 15n * DOLLAR_BYTES);
+		const [session] = stripe.world.sessions.values();
+		const cents = Number(session?.amount_total);
+		stripe.dispute(intent, { cents: cents - 1 });
+		await posted("charge.dispute.funds_withdrawn");
+		clock.jump(15 * DAY_MS);
+		await market.lookAtDeposits();
+		assert.equal(await earned(), 0n);
+	});
+
 	it("threat 16: hides no dispute behind a refund that Stripe refuses because of it", async () => {
 		const intent = await pay(50n);
 		clock.jump(15 * DAY_MS);

@@ -3,7 +3,7 @@
  * from waiting to earned, unless it waits on: everything of a payment that was taken back, and over twenty dollars from new payers to one operator.
  */
 
-import { type Amount, amount, NOTHING, parseAmount, parseDollars } from "#contracts/amount";
+import { type Amount, add, amount, NOTHING, parseAmount, parseDollars } from "#contracts/amount";
 import type { RowChange } from "#marketplace/ledger/book";
 import { earnedAccount, freshAccount, payerAccount, waitingAccount } from "#marketplace/ledger/chart";
 import { move, type Part } from "#marketplace/ledger/post";
@@ -11,6 +11,7 @@ import { clearedBy, sharesOf } from "#marketplace/tab/fresh";
 import { readTab, type Tab, writeTab } from "#marketplace/tab/tab";
 import { type Step, write } from "./decide.ts";
 import type { Backed } from "./deposit.ts";
+import { creditFor } from "./exchange.ts";
 import type { FundingMarket } from "./start.ts";
 
 /** How long earnings wait that are taken for an attempt to carry stolen money out by one's own relay: banks decide by then. */
@@ -36,20 +37,26 @@ export async function clearTabs(market: FundingMarket, deposit: Backed, gone: bo
 	const from: Part[] = [];
 	const to: Part[] = [];
 	let left: bigint = came.fresh;
+	// of a payment that was taken back but for a rest, as much waits as was taken: else all but a cent of it would carry the same money out
+	let taken: bigint = takenOf(deposit);
 	for (const tab of tabs.slice(0, TABS_MAX)) {
 		if (left === 0n) break;
 		const part = amount(tab.fresh < left ? tab.fresh : left);
 		left -= part;
 		const isNew = tab.grant.issuedAtMs - sinceMs < NEW_MS;
-		const untilMs = gone ? nowMs + LATE_MS : came.atMs + LATE_MS;
 		await waits.read(tab, nowMs);
-		const next = clearedBy(tab, part, (released) =>
-			gone ? released : isNew ? waits.over(tab.operator, released) : NOTHING,
-		);
+		let isTaken = gone;
+		const next = clearedBy(tab, part, (released) => {
+			if (gone) return released;
+			const ofTaken = released < taken ? released : amount(taken);
+			taken -= ofTaken;
+			isTaken = ofTaken > 0n;
+			return add(ofTaken, isNew ? waits.over(tab.operator, amount(released - ofTaken)) : NOTHING);
+		});
 		const released = amount(sharesOf(next).earned - sharesOf(tab).earned);
 		from.push({ account: waitingAccount(tab.operator), nanos: released });
 		to.push({ account: earnedAccount(tab.operator), nanos: released });
-		if (next.late > tab.late) rows.push(waits.lateRow(tab, untilMs));
+		if (next.late > tab.late) rows.push(waits.lateRow(tab, (isTaken ? nowMs : came.atMs) + LATE_MS));
 		rows.push(writeTab(next));
 	}
 	rows.push(...waits.tallies());
@@ -69,6 +76,13 @@ export async function clearTabs(market: FundingMarket, deposit: Backed, gone: bo
 	const step = write(deposit, { came: { ...came, fresh }, dueMs: nowMs, fails: 0 });
 	const change = { transfer: move(label, from, to), rows: [...(step.change?.rows ?? []), ...rows] };
 	return { ...step, change, contended: true, more: true };
+}
+
+/** What was taken back of a payment that its owner did not want back. */
+function takenOf({ came, quote }: Backed): Amount {
+	const given = came.refund?.state === "sent" ? came.refund.units : 0n;
+	const units = came.back > given ? came.back - given : 0n;
+	return creditFor(quote.unit, units, quote.rate)?.credited ?? NOTHING;
 }
 
 async function freshTabsOf(market: FundingMarket, account: string): Promise<Tab[]> {
