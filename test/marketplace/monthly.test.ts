@@ -5,11 +5,13 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import { isProblem, type Problem } from "#contracts/problem";
 import { type Deposit, depositKey, readDeposit } from "#marketplace/funding/deposit";
+import { lookAt } from "#marketplace/funding/look";
 import { MONTHLY_LOOK_MS } from "#marketplace/funding/monthly";
 import { depositOf, startDeposit } from "#marketplace/funding/start";
 import { refundDeposit, stopMonthly } from "#marketplace/funding/wish";
 import { reconcile } from "#marketplace/inspect/reconcile";
 import { freshAccount, owedAccount, payerAccount } from "#marketplace/ledger/chart";
+import type { DepositState, Rail } from "#marketplace/rail/rail";
 import { linesOf } from "#marketplace/statement";
 import { fine } from "#test/support/market";
 import { type CardMarket, openCardMarket } from "#test/support/stripe/market";
@@ -216,6 +218,8 @@ describe("One month of it", () => {
 		const [own = 0n, owed = 0n] = await market.book.balances([freshAccount(ADA), owedAccount(ADA)]);
 		assert.deepEqual([own, owed], [TEN * 2n - 10_610_000_000n, 0n]);
 		assert.deepEqual((await months()).map(({ came }) => came?.back).sort(), [0n, CENTS]);
+		assert.equal(stripe.world.subscriptions.get(subscription)?.status, "canceled", "no month more of such a card");
+		assert.deepEqual([(await now()).monthly?.isStopped, (await now()).state], [true, "expired"]);
 	});
 
 	it("goes back to the card at its owner's wish, once", async () => {
@@ -294,5 +298,37 @@ describe("What somebody may not", () => {
 		const long = refused(await startDeposit(market, ADA, ordered({ id: "a".repeat(27) })));
 		assert.match(long.detail, /at most 26/);
 		fine(await startDeposit(market, ADA, ordered({ id: "a".repeat(26) })));
+	});
+});
+
+describe("A rail that says what cannot be", () => {
+	it("of what comes every month credits nothing and ends nothing by that; it is asked again soon", async () => {
+		const { reference = "" } = fine(await startDeposit(market, ADA, ordered()));
+		let said: DepositState | Problem = { state: "waiting" };
+		const odd: Rail = { ...rail, deposit: async () => said };
+		const look = async (answer: DepositState | Problem): Promise<Deposit> => {
+			said = answer;
+			return fine(await lookAt({ ...market, rails: [odd] }, await now()));
+		};
+		const paid: DepositState = { state: "paid", amount: CENTS, fee: 0n, atMs: clock.nowMs() };
+		const returned: DepositState = { state: "returned", amount: CENTS, atMs: clock.nowMs(), why: "refund" };
+		for (const answer of [paid, returned]) {
+			const looked = await look(answer);
+			assert.deepEqual([looked.state, looked.came, looked.fails > 0], ["waiting", undefined, true]);
+		}
+		// before anybody agreed, to wait is what it does
+		assert.deepEqual([(await look({ state: "waiting" })).state, (await now()).fails], ["waiting", 0]);
+		stripe.pay(reference);
+		await post("checkout.session.completed", "invoice.paid");
+		for (const answer of [{ state: "waiting" }, { state: "absent" }, paid] as const) {
+			const { fails } = await now();
+			const looked = await look(answer);
+			assert.deepEqual([looked.state, looked.fails], ["monthly", fails + 1], answer.state);
+		}
+		const isOver = { state: "monthly", months: [], isFailing: false, isOver: true } as const;
+		assert.deepEqual([(await look(isOver)).state, (await now()).fails], ["expired", 0]);
+		const forgot = await look({ state: "waiting" });
+		assert.deepEqual([forgot.state, forgot.fails], ["expired", 1]);
+		assert.equal(await fresh(), TEN, "the month that was paid, and nothing else");
 	});
 });

@@ -6,7 +6,7 @@ import type { DepositState, Rail } from "#marketplace/rail/rail";
 import { decide, end, needsRate, postpone, type Step } from "./decide.ts";
 import { type Deposit, readDeposit, referenceKey } from "./deposit.ts";
 import { stepBack } from "./fresh.ts";
-import { stepMonthly } from "./monthly.ts";
+import { endDisputed, stepMonthly } from "./monthly.ts";
 import { rateFor } from "./quote.ts";
 import type { FundingMarket } from "./start.ts";
 
@@ -53,6 +53,10 @@ async function stepOf(market: FundingMarket, deposit: Deposit): Promise<Step> {
 	const said = rail && (await askRail(market, rail, reference));
 	if (!said || isProblem(said)) return postpone(deposit, nowMs());
 	if (deposit.monthly) return await stepMonthly(market, deposit, deposit.monthly, said, rail);
+	if (said.state === "returned" && said.why === "dispute") {
+		const ended = await endDisputed(market, deposit);
+		if (ended) return ended;
+	}
 	const back = await stepBack(market, deposit, said, rail);
 	if (back) return back;
 	// a part was taken back before anybody had looked: what came is credited, and the next look takes that part

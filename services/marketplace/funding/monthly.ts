@@ -9,7 +9,7 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { RowChange } from "#marketplace/ledger/book";
 import type { DepositState, Rail } from "#marketplace/rail/rail";
 import { decide, end, nextLookMs, postpone, type Step, write } from "./decide.ts";
-import { type Deposit, type Monthly, referenceKey, writeDeposit, writeReference } from "./deposit.ts";
+import { type Deposit, type Monthly, readDeposit, referenceKey, writeDeposit, writeReference } from "./deposit.ts";
 import type { FundingMarket } from "./start.ts";
 
 type MonthlyState = Extract<DepositState, { state: "monthly" }>;
@@ -119,6 +119,16 @@ function rowsOf({ crypto, clock }: FundingMarket, { key, account, quote }: Depos
 		says: undefined,
 	};
 	return [writeDeposit(month), writeReference(month, reference)];
+}
+
+/** A bank that takes a month back would take the next ones too, each at a charge: no more are asked for. Undefined when that is so already. */
+export async function endDisputed({ book, clock }: FundingMarket, month: Deposit): Promise<Step | undefined> {
+	const row = month.of === undefined ? undefined : await book.record("deposits", month.of);
+	const whole = row && readDeposit(row);
+	if (!whole || whole.monthly?.isStopped) return undefined;
+	const stop = beginStop(whole, clock.nowMs());
+	if (isProblem(stop) || !stop.change) return undefined;
+	return { next: month, change: stop.change, contended: true, more: true };
 }
 
 /** Its owner wants it to end: the next look tells the rail. A problem for what does not come every month. */
