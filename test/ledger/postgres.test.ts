@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import { crypto } from "#host/crypto";
-import type { Book, RowChange } from "#marketplace/ledger/book";
+import { type Book, BookFailure, type RowChange } from "#marketplace/ledger/book";
 import { COMMONS, payerAccount } from "#marketplace/ledger/chart";
 import { move } from "#marketplace/ledger/post";
 import { openPostgresBook } from "#marketplace/ledger/postgres";
@@ -86,7 +86,57 @@ describe("a network that cuts between the book and its database", () => {
 	});
 });
 
+describe("a database that is away from the book", () => {
+	it("fails reads with a problem, and ends a walk that has begun", async () => {
+		const url = await server.database();
+		const proxy = await cuttingProxy(url);
+		const book = fine(await openPostgresBook(await server.open({ url: proxy.url, patienceMs: 500 }), crypto));
+		await book.apply([{ transfer: deposit("d1", ADA, 5n) }]);
+		proxy.cutAt("DECLARE", "before");
+		let pages = 0;
+		const take = () => {
+			pages += 1;
+		};
+		assert.equal(await book.eachBalance(take), 1, "before it has begun it may begin again");
+		proxy.cutAt("CLOSE", "after");
+		await assert.rejects(book.eachBalance(take), BookFailure);
+		assert.deepEqual([pages, proxy.cuts()], [2, 2]);
+		await proxy.close();
+		await assert.rejects(book.balance(ADA), (error) => error instanceof BookFailure && error.problem.spent === "no");
+		assert.deepEqual(words(await book.apply([{ transfer: deposit("d2", ADA, 5n) }])), ["disk"]);
+	});
+});
+
 describe("the book on Postgres", () => {
+	it("sends what waits together in one call, as many changes as fit, and refuses what would wait too long", async () => {
+		const book = await opened();
+		const calls = async () => (await ask('SELECT count(*)::int AS n FROM "ledgerCalls"'))[0]?.n;
+		const ask = async (text: string) =>
+			fine(await postgres.read((session) => session.ask<Record<string, unknown>>(text)));
+		await Promise.all(Array.from({ length: 50 }, (_, n) => book.apply([{ transfer: deposit(`d${n}`, ADA, 1n) }])));
+		assert.equal(await calls(), 1);
+		const nothing = (n: number) => Array.from({ length: n }, () => ({}));
+		await Promise.all([400, 600, 400, 400].map((n) => book.apply(nothing(n))));
+		assert.equal(await calls(), 3, "a thousand and eight hundred");
+
+		const held = Promise.withResolvers<void>();
+		const holding = Promise.withResolvers<void>();
+		const holder = postgres.change("differs", async (session) => {
+			await session.ask('LOCK TABLE "ledgerCalls" IN ACCESS EXCLUSIVE MODE');
+			holding.resolve();
+			await held.promise;
+		});
+		await holding.promise;
+		const stuck = [book.apply(nothing(1_000))];
+		await new Promise((turn) => setImmediate(() => setImmediate(turn)));
+		for (let n = 0; n < 65; n++) stuck.push(book.apply(nothing(1_000)));
+		assert.deepEqual(words(await book.apply(nothing(537))).slice(0, 2), ["busy", "busy"]);
+		stuck.push(book.apply(nothing(536)));
+		held.resolve();
+		fine(await holder);
+		assert((await Promise.all(stuck)).flat().every((outcome) => outcome === "applied"));
+	});
+
 	it("threat 5: the database itself refuses an overdraft, a second transfer under one id, and rows that others changed meanwhile", async () => {
 		const book = await opened();
 		await book.apply([{ transfer: deposit("d1", ADA, 5n) }]);

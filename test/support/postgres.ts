@@ -105,7 +105,8 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
 /** Takes everything out of a database but its schema: a tenth of the time that a new one costs. */
 export async function emptied(postgres: Postgres): Promise<Postgres> {
 	const done = await postgres.change("same-as-once", (session) =>
-		session.ask(`DO $$ BEGIN EXECUTE (SELECT coalesce('TRUNCATE ' || string_agg(format('%I', tablename), ', ') || ' RESTART IDENTITY', 'SELECT 1')
+		// deleting is a tenth of truncating, which makes each table's and index's file anew
+		session.ask(`DO $$ BEGIN EXECUTE (SELECT coalesce(string_agg(format('DELETE FROM %I', tablename), '; '), 'SELECT 1')
 			FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%Migrations%'); END $$`),
 	);
 	assert(!isProblem(done), JSON.stringify(done));
