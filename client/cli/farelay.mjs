@@ -65,7 +65,9 @@ if (!node) {
 	modules.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
 	await import(pathToFileURL(main).href);
 } else {
-	const child = spawn(node, [...flags, main, ...process.argv.slice(2)], { stdio: "inherit" });
+	// by the fourth the program notices when this process is killed: nobody could end it with Ctrl-C any more
+	const stdio = ["inherit", "inherit", "inherit", "ipc"];
+	const child = spawn(node, [...flags, main, ...process.argv.slice(2)], { stdio });
 	// A terminal sends Ctrl-C to both; waiting here lets the program end in order and give its own exit code.
 	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 	child.on("error", (error) => {

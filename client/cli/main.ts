@@ -160,6 +160,10 @@ function problemOfMachine(error: unknown): Problem | undefined {
 	return problem("disk", `The disk does not do what is asked of it: ${error.code}${where}.`, { spent: "unknown" });
 }
 
+// whoever started this process was killed (`farelay.mjs`): it ends in order, as if they had asked for it
+process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
+process.channel?.unref();
+
 const args = process.argv.slice(2);
 process.on("uncaughtException", (error) => {
 	const known = problemOfMachine(error);

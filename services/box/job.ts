@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Amount, add, formatAmount, NOTHING, parseAmount } from "#contracts/amount";
-import { toHex } from "#contracts/bytes";
+import { same, toHex } from "#contracts/bytes";
 import { writeDispute } from "#contracts/dispute";
 import { marketKeyOf } from "#contracts/market";
 import { isProblem, type Problem, problem } from "#contracts/problem";
@@ -85,7 +85,8 @@ async function carry(box: Box, { sender, reader, file }: Cast, tell: Teller): Pr
 	const cost = await sender.estimate(card, file);
 	tell.step(`The sender asks what it costs: ${cost.sealedBytes} bytes sealed, ${say(cost.total)} with fees.`);
 	const sending = tell.progress("sending", file.sizeBytes);
-	await sender.send(card, file, { progress: (bytes) => sending.to(bytes) }).finally(() => sending.end());
+	const going = sender.send(card, file, { progress: (bytes) => sending.to(bytes) });
+	const { id } = await going.finally(() => sending.end());
 	tell.step("All of it is kept by the relay. The relay hands in its vouchers.");
 	const redeemed = await untilRedeemed(sender, cost.ask);
 	if (isProblem(redeemed)) return redeemed;
@@ -98,7 +99,7 @@ async function carry(box: Box, { sender, reader, file }: Cast, tell: Teller): Pr
 	const signed = settled.reduce((sum, { vouchersSigned }) => sum + vouchersSigned, 0);
 
 	tell.step("The reader comes back, fetches the file, opens it and checks it.");
-	const got = await fetchFile(box, file, tell);
+	const got = await fetchFile(box, file, id, tell);
 	if (isProblem(got)) return got;
 	const sha256 = { sent: await sha256Of(file), received: got.sha256 };
 	if (sha256.sent !== sha256.received) return problem("seal-broken", "What arrived is not what was sent.");
@@ -202,23 +203,24 @@ async function redemptionsOf(operator: Client, settled: readonly Settlement[]): 
 }
 
 /** The reader, started anew, takes what waits. */
-async function fetchFile(box: Box, file: DiskSource, tell: Teller) {
+/** Fetches the file of a message; others, which a run that was killed had sent, are received as well. */
+async function fetchFile(box: Box, file: DiskSource, id: Uint8Array, tell: Teller) {
 	const reader = await box.person("reader");
 	const done = Promise.withResolvers<{ path: string; sha256: string; bytes: number } | Problem>();
 	const fetching = tell.progress("receiving", file.sizeBytes);
 	let path = () => "";
 	try {
 		await reader.listen({
-			async file({ stream, name }) {
-				const sink = await diskSink(join(box.data, "received"), stream, name);
-				path = () => sink.path;
+			async file(coming) {
+				const sink = await diskSink(join(box.data, "received"), coming.stream, coming.name);
+				if (same(coming.id, id)) path = () => sink.path;
 				return sink;
 			},
-			progress: (_, bytes) => fetching.to(bytes),
-			async received({ sizeBytes }) {
-				done.resolve({ path: path(), sha256: await sha256At(path()), bytes: sizeBytes });
+			progress: (coming, bytes) => same(coming.id, id) && fetching.to(bytes),
+			async received(came) {
+				if (same(came.id, id)) done.resolve({ path: path(), sha256: await sha256At(path()), bytes: came.sizeBytes });
 			},
-			failed: (_, why) => done.resolve(why),
+			failed: (coming, why) => same(coming.id, id) && done.resolve(why),
 		});
 		return await done.promise;
 	} finally {

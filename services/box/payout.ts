@@ -25,7 +25,7 @@ const POLL_MS = 50;
 /** How long the invoice is good for. */
 const INVOICE_MS = 600_000;
 
-/** Pays an operator all that was earned; undefined when that is less than the smallest payment there is. */
+/** Pays an operator all that was earned; undefined when that is less than the smallest payment there is, or a run that was killed left a payout that has not ended. */
 export async function payOut(
 	hub: Hub,
 	operator: Client,
@@ -41,7 +41,12 @@ export async function payOut(
 	const invoice = hub.wallets.operator.invoice({ id, msat, text: "what a relay earned", expiresAtMs });
 	if (isProblem(invoice)) return invoice;
 	say(`The operator has earned ${formatDollars(earned)} and brings an invoice over ${msat} millisatoshi: the payout.`);
-	let payout = orThrow(await attempt(() => api.operator.payout.now.mutate({ id, invoice: invoice.invoice })));
+	const asked = await attempt(() => api.operator.payout.now.mutate({ id, invoice: invoice.invoice }));
+	if (isProblem(asked) && asked.problem === "too-many") {
+		say("A payout of an earlier run has not ended yet: what was earned now goes out with the next one.");
+		return undefined;
+	}
+	let payout = orThrow(asked);
 	const deadline = performance.now() + PAY_MS;
 	while (payout.state !== "sent" && payout.state !== "failed" && performance.now() < deadline) {
 		await new Promise((resolve) => setTimeout(resolve, POLL_MS));

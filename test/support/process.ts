@@ -130,6 +130,26 @@ export class Place {
 		return { words, code, signal, out, err, said };
 	}
 
+	/** Calls the command line and kills it, a while after it has written something; answers what it wrote until then. */
+	async killed(words: readonly string[], after: RegExp, afterMs: number, options: RunOptions = {}): Promise<Ran> {
+		const child = this.spawn(words, options);
+		let out = "";
+		let seen = false;
+		for (const stream of [child.stdout, child.stderr])
+			stream?.on("data", (data) => {
+				out += data;
+				if (seen || !after.test(out)) return;
+				seen = true;
+				setTimeout(() => child.kill("SIGKILL"), afterMs);
+			});
+		const tooLate = setTimeout(() => child.kill("SIGTERM"), CALL_MS_MAX);
+		const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
+			child.once("close", (...ended) => resolve(ended)),
+		);
+		clearTimeout(tooLate);
+		return { words, code, signal, out, err: "", said: [] };
+	}
+
 	/** Calls the command line with `--json`; fails unless it ended well. Answers its last object. */
 	async done(words: readonly string[], options: RunOptions = {}): Promise<Record<string, unknown>> {
 		const ran = await this.run([...words, "--json"], options);
