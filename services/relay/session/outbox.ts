@@ -32,17 +32,12 @@ export class Post {
 	private scheduled = false;
 	private soon: Outbox[] = [];
 	private readonly pool: Uint8Array[] = [];
-	private readonly busyNow: () => boolean;
+	/** Whether this thread has no time to spare: small things wait for what goes next then. */
+	readonly isBusy: () => boolean;
 
-	/** `busy`: whether this thread has no time to spare. */
-	constructor(plain = false, busy = watchLoop()) {
+	constructor(plain = false, isBusy = watchLoop()) {
 		this.plain = plain;
-		this.busyNow = busy;
-	}
-
-	/** Whether small things wait for what goes next. */
-	get busy(): boolean {
-		return this.busyNow();
+		this.isBusy = isBusy;
 	}
 
 	/** Sends an outbox within {@link SOON_MS}. */
@@ -147,7 +142,7 @@ export class Outbox {
 	/** Something small that can wait a moment: on a busy relay it leaves with what goes next, which saves the system call of its own. */
 	touchSoon(): void {
 		if (this.dirty || this.soon) return;
-		if (!this.post.busy) {
+		if (!this.post.isBusy()) {
 			this.touch();
 			return;
 		}
