@@ -103,3 +103,17 @@ describe("the process is killed while its Lightning nodes pay each other", () =>
 		console.log(`${kills} kills, ${midPayment} in the middle of a payment; ${done.length} payments, none lost`);
 	});
 });
+
+describe("the process is killed while the first channels are being opened", () => {
+	for (const turn of [22, 23, 24, 25, 26])
+		for (const when of ["before", "after"])
+			it(`${when} turn ${turn} is on the disk: the next start has its channels, also where one end had forgotten one`, async () => {
+				const fresh = await hubFolder();
+				await runUntilKilled("lightning-child.ts", fresh.path, ["run"], { fault: `lightning:${when}-commit#${turn}` });
+				const hub = await hubAt(fresh.path, systemClock);
+				assert.equal(await hub.ready(), true);
+				assert.equal(hub.stakeMsat, 15_680_000_000n);
+				await hub.stop();
+				await fresh.remove();
+			});
+});
