@@ -37,7 +37,7 @@ if (isProblem(opened)) {
 				if (more.message === "close") closing = true;
 				else waiting.push(...more.message);
 			}
-			port.postMessage(run(waiting.splice(0, start.groupMax)));
+			port.postMessage(run(waiting.splice(0, groupOf(waiting))));
 			passFaultPoint(`${start.name}:answered`);
 		}
 		if (!closing) return;
@@ -45,6 +45,14 @@ if (isProblem(opened)) {
 		port.close();
 	});
 	port.postMessage({ ready: opened.ready });
+}
+
+/** How many of those that wait go into the next transaction: one at least. */
+function groupOf(waiting: readonly Request[]): number {
+	let count = 0;
+	for (let bytes = 0; count < Math.min(waiting.length, start.groupMax) && bytes < start.groupBytesMax; count++)
+		bytes += waiting[count]?.bytes ?? 0;
+	return count;
 }
 
 /** Runs groups of requests on a database and gives their answers when they are durable. */

@@ -45,6 +45,8 @@ export type WriterOptions = {
 	readonly outstandingBytesMax?: number;
 	/** requests in one transaction; default {@link GROUP_MAX} */
 	readonly groupMax?: number;
+	/** bytes (as told by callers) in one transaction, the last request's not counted; default: all that waits */
+	readonly groupBytesMax?: number;
 	/** told once when the thread dies by a bug: the service should stop */
 	readonly onDeath?: (why: Error) => void;
 };
@@ -93,10 +95,11 @@ export type Start = {
 	readonly module: string;
 	readonly options: never;
 	readonly groupMax: number;
+	readonly groupBytesMax: number;
 };
 
 /** To the thread: one call. */
-export type Request = { readonly id: number; readonly name: string; readonly payload: unknown };
+export type Request = { readonly id: number; readonly name: string; readonly payload: unknown; readonly bytes: number };
 
 /** From the thread: one answer, or what a handler threw. */
 export type Answer =
@@ -123,6 +126,7 @@ export async function startWriter<Calls extends Handlers, Ready = undefined>(
 		module: options.module,
 		options: options.options,
 		groupMax: options.groupMax ?? GROUP_MAX,
+		groupBytesMax: options.groupBytesMax ?? Number.POSITIVE_INFINITY,
 	};
 	// without the process's own flags: `node -e` and others name what only a main thread may run
 	const thread = new Worker(new URL("./writer-thread.ts", import.meta.url), { name, workerData, execArgv: [] });
@@ -169,7 +173,7 @@ export async function startWriter<Calls extends Handlers, Ready = undefined>(
 			}
 			if (outbox.length === 0) setImmediate(post);
 			lastId += 1;
-			outbox.push({ id: lastId, name, payload });
+			outbox.push({ id: lastId, name, payload, bytes });
 			if (load.transfer) transfer.push(...load.transfer);
 			pendingBytes += bytes;
 			const { promise, resolve, reject } = Promise.withResolvers<never>();

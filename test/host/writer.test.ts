@@ -80,6 +80,26 @@ describe("one writer in a thread", () => {
 		assert.equal(readAsOther("a"), 100);
 	});
 
+	it("ends a group when its bytes are as many as they may be, and takes what is larger alone", async () => {
+		const writer = await start({}, { groupBytesMax: 1000 });
+		// a group's answers come in one message, and so in one go
+		const groups: number[][] = [];
+		let going = false;
+		const heard = (size: number): void => {
+			if (!going) groups.push([]);
+			groups.at(-1)?.push(size);
+			going = true;
+			process.nextTick(() => {
+				going = false;
+			});
+		};
+		const sizes = [400, 600, 5000, 100, 100];
+		await Promise.all(
+			sizes.map((size) => writer.call("keep", new Uint8Array(size), { bytes: size }).then(() => heard(size))),
+		);
+		assert.deepEqual(groups, [[400, 600], [5000], [100, 100]]);
+	});
+
 	it("undoes a refused request and one with a bug alone, and keeps their neighbours in the same group", async () => {
 		const writer = await start();
 		const answers = await Promise.allSettled([
@@ -97,6 +117,16 @@ describe("one writer in a thread", () => {
 		assert.match(String((answers[2] as PromiseRejectedResult).reason), /a bug on purpose/);
 		assert.match(String((answers[3] as PromiseRejectedResult).reason), /constraint/);
 		assert.equal(readAsOther("a"), 1001);
+	});
+
+	it("undoes what is refused also when it is all that is wrong with its group", async () => {
+		const writer = await start();
+		const [one, refused] = await Promise.all([
+			writer.call("add", { name: "a", by: 1 }),
+			writer.call("add", { name: "a", by: 10, fate: "refuse" }),
+		]);
+		assert(!isProblem(one) && isProblem(refused));
+		assert.equal(readAsOther("a"), 1);
 	});
 
 	it("threat 14: answers disk to a whole group that a full disk did not take, and lives on", async () => {

@@ -107,6 +107,23 @@ describe("the book on SQLite", () => {
 		await book.close();
 	});
 
+	it("threat 5: gives an account what a call gives it before the same call takes from it, and no more", async () => {
+		const path = await filled();
+		const book = await opened(path);
+		const take = (id: string, nanos: bigint) => ({
+			transfer: reserve(label(id), [{ account: ADA, nanos: amount(nanos) }], HOLD),
+		});
+		const gifts = [{ transfer: deposit("g1", ADA, 50n) }, { transfer: deposit("g2", ADA, 50n) }];
+		const last = { transfer: deposit("g3", ADA, 7n) };
+		assert.deepEqual(words(await book.apply([...gifts, take("t1", 300n), last])), Array(4).fill("applied"));
+		assert.deepEqual(await book.balances([ADA, HOLD]), [207n, 800n]);
+		const late = [take("t2", 208n), { transfer: deposit("g4", ADA, 1n) }];
+		assert.deepEqual(words(await book.apply(late)), ["overdraft", "applied"]);
+		assert.deepEqual(await book.balances([ADA, HOLD]), [208n, 800n]);
+		await book.close();
+		assert.equal((await reportOf(path)).holds, true);
+	});
+
 	it("threat 5: has the database itself refuse an overdraft, whoever writes", async () => {
 		const path = await filled();
 		const database = new DatabaseSync(path);

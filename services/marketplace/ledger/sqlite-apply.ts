@@ -159,6 +159,8 @@ function entryWriter(
 			statement = database.prepare(`INSERT INTO entries (transfer, n, account, nanos) VALUES ${rows}`);
 			statements.set(entries.length, statement);
 		}
-		statement.run(...entries.flatMap(({ nanos }, n) => [position, accounts[n] ?? 0n, nanos]));
+		const values: (number | bigint)[] = [];
+		for (const [n, { nanos }] of entries.entries()) values.push(position, accounts[n] ?? 0n, nanos);
+		statement.run(...values);
 	};
 }

@@ -22,6 +22,7 @@ export async function openSqliteBook(
 		name: "ledger",
 		module: import.meta.resolve("./sqlite-thread.ts"),
 		options: rest,
+		groupBytesMax: GROUP_BYTES_MAX,
 		...(onDeath && { onDeath }),
 	});
 	if (isProblem(writer)) return writer;
@@ -86,6 +87,9 @@ async function walkBalances(
 
 /** A change of four entries and a row, roughly; the bound on what waits needs no more. */
 const CHANGE_BYTES = 2_048;
+
+/** Four batches of a relay, about 50 ms: while they are written the next ones are asked for, and nobody's transfer waits for more than two such groups. */
+const GROUP_BYTES_MAX = 4 * 300 * CHANGE_BYTES;
 
 /**
  * Audits a ledger's file, also one that a running market writes to: read-only, all at one moment. A damaged or missing
