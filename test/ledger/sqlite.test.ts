@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readdirSync } from "node:fs";
 import { open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -235,8 +235,58 @@ describe("the book on SQLite", () => {
 		const path = await filled();
 		const book = await opened(path);
 		await damage(path);
-		for (const asked of [() => book.balance(ADA), () => book.transfer("d1"), () => book.tab(HOLD.slice(5))])
+		const walk = () => book.eachBalance(() => {});
+		for (const asked of [() => book.balance(ADA), () => book.transfer("d1"), () => book.tab(HOLD.slice(5)), walk])
 			await assert.rejects(asked, (error) => error instanceof BookFailure && error.problem.problem === "data-corrupt");
+	});
+
+	it("fails a walk through balances whose file is gone as the machine's", async () => {
+		const path = newPath();
+		const book = await opened(path);
+		await rm(path);
+		await assert.rejects(
+			book.eachBalance(() => {}),
+			BookFailure,
+		);
+		await book.close();
+	});
+
+	it("goes back far in slices and sees one moment, whatever is written meanwhile; what breaks the walk is thrown, and no file stays open", async () => {
+		const book = await opened(newPath());
+		await book.apply([{ transfer: deposit("first", ADA, 1n) }]);
+		for (let call = 0; call < 6; call++)
+			await book.apply(Array.from({ length: 1000 }, (_, i) => ({ transfer: deposit(`d${call}-${i}`, OLU, 1n) })));
+		let turns = 0;
+		let walking = true;
+		const count = (): void => {
+			turns += 1;
+			if (walking) setImmediate(count);
+		};
+		setImmediate(count);
+		const seen = new Map<string, bigint>();
+		let turnsBefore = 0;
+		const walk = book.eachBalance((page) => {
+			turnsBefore ||= turns;
+			for (const { account, balance } of page) seen.set(account, balance);
+		}, 1);
+		// a payment to a name that the walk has not come to yet
+		const written = book.apply([{ transfer: deposit("late", payerAccount("ff".repeat(32)), 7n) }]);
+		assert.equal(await walk, 1);
+		walking = false;
+		await written;
+		assert.ok(turnsBefore >= 10 && turnsBefore < 200, `${turnsBefore} turns of others in 12,000 entries`);
+		assert.deepEqual([seen.get(ADA), seen.get(OLU)], [1n, 0n]);
+		assert.equal(seen.get(payerAccount("ff".repeat(32))) ?? 0n, 0n);
+		const open = readdirSync("/proc/self/fd").length;
+		for (let n = 0; n < 20; n++)
+			await assert.rejects(
+				book.eachBalance(() => {
+					throw new Error("no more");
+				}),
+				/no more/,
+			);
+		assert.ok(readdirSync("/proc/self/fd").length < open + 10, "every walk closes its file");
+		await book.close();
 	});
 
 	it("says busy when too much waits for the disk, and nothing of that was applied", async () => {

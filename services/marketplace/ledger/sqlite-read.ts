@@ -93,23 +93,24 @@ export function reader(database: DatabaseSync) {
 }
 
 /**
- * All balances after the transfer `at` (the last one when left out), by name, in pages. The caller holds a read transaction. Going back costs a look at each entry
- * made since: `entries` is kept by transfer.
+ * All balances after the transfer `at` (the last one when left out), by name, in pages. The caller holds a read transaction, and takes what `since` gives out of the pages:
+ * what moved later, by an account's number, an entry at a time, so that going back far holds nobody up.
  */
 export function readBalances(
 	database: DatabaseSync,
 	at?: number,
-): { readonly position: number; readonly pages: Iterable<Balance[]> } {
+): {
+	readonly position: number;
+	readonly since: Iterable<{ readonly account: bigint; readonly nanos: bigint }>;
+	readonly pages: Iterable<(Balance & { readonly number: bigint })[]>;
+} {
 	const last = Number(database.prepare("SELECT coalesce(max(position), 0) AS last FROM transfers").get()?.last);
 	const position = at ?? last;
-	const all = database.prepare(
-		`SELECT name AS account, balance - coalesce(moved, 0) AS balance FROM accounts
-		LEFT JOIN (SELECT account, sum(nanos) AS moved FROM entries WHERE transfer > ? GROUP BY account) AS since
-		ON since.account = accounts.id ORDER BY name`,
-	);
-	function* pages(): Iterable<Balance[]> {
-		let page: Balance[] = [];
-		for (const row of all.iterate(position) as Iterable<Balance>) {
+	const since = database.prepare("SELECT account, nanos FROM entries WHERE transfer > ?");
+	const all = database.prepare("SELECT id AS number, name AS account, balance FROM accounts ORDER BY name");
+	function* pages(): Generator<(Balance & { number: bigint })[]> {
+		let page: (Balance & { number: bigint })[] = [];
+		for (const row of all.iterate() as Iterable<Balance & { number: bigint }>) {
 			page.push(row);
 			if (page.length < LIST_MAX) continue;
 			yield page;
@@ -117,7 +118,7 @@ export function readBalances(
 		}
 		if (page.length > 0) yield page;
 	}
-	return { position, pages: pages() };
+	return { position, since: since.iterate(position) as Iterable<never>, pages: pages() };
 }
 
 /** All of a ledger as an audit wants it. The caller holds a read transaction, so that it is all of one moment. */

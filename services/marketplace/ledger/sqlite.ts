@@ -70,9 +70,18 @@ async function walkBalances(
 	if (isProblem(database)) return database;
 	try {
 		database.exec("BEGIN");
-		const { position, pages } = readBalances(database, at);
+		const { position, since, pages } = readBalances(database, at);
+		const moved = new Map<bigint, bigint>();
+		let seen = 0;
+		for (const { account, nanos } of since) {
+			moved.set(account, (moved.get(account) ?? 0n) + nanos);
+			seen += 1;
+			if (seen % LIST_MAX === 0) await new Promise(setImmediate);
+		}
 		for (const page of pages) {
-			await take(page);
+			await take(
+				page.map(({ number, account, balance }) => ({ account, balance: balance - (moved.get(number) ?? 0n) })),
+			);
 			await new Promise(setImmediate);
 		}
 		return position;
