@@ -110,6 +110,9 @@ export function marketKeyOf(
 	);
 }
 
+/** A market that was brought back from a backup does not know what it did in this span, Unix milliseconds. */
+export type Restored = { readonly fromMs: number; readonly atMs: number };
+
 /** What a market says of itself. JSON; keys in hex; rates in parts per million; amounts as decimal strings. */
 export type MarketInfo = {
 	readonly protocol: "farelay/1";
@@ -125,6 +128,8 @@ export type MarketInfo = {
 	readonly rails: readonly string[];
 	/** Its newest commitment and the certificate of the key that signed it, hex; null before the first. Whoever reads it keeps it. */
 	readonly head: { readonly key: string; readonly commitment: string } | null;
+	/** Since when until when it lost its memory, the last time that happened: what it was told or told others meanwhile is to be told again. */
+	readonly restored: Restored | null;
 	/** The market's clock when it answered, Unix milliseconds. */
 	readonly nowMs: number;
 };
@@ -154,6 +159,13 @@ function isRailName(rail: unknown): rail is string {
 	return typeof rail === "string" && /^[a-z0-9-]{1,32}$/.test(rail);
 }
 
+function readRestored(said: Restored | null): Restored | null | undefined {
+	if (said === null) return null;
+	const { fromMs, atMs } = said;
+	const sound = Number.isSafeInteger(fromMs) && Number.isSafeInteger(atMs) && fromMs >= 0 && atMs >= fromMs;
+	return sound ? { fromMs, atMs } : undefined;
+}
+
 /** Checks a market's description: the shape, and every certificate against the root it names. `keys` know their ends. */
 export function readMarketInfo(
 	crypto: Crypto,
@@ -172,6 +184,9 @@ export function readMarketInfo(
 		return problem("malformed", "The market's limits are no numbers.");
 	if (!Array.isArray(rails) || rails.length > RAILS_MAX || !rails.every(isRailName))
 		return problem("malformed", "The market's rails are no names.");
+	// a market from before has never said so
+	const restored = readRestored(said.restored ?? null);
+	if (restored === undefined) return problem("malformed", "The span that the market forgot is none.");
 	const keys: MarketKey[] = [];
 	for (const hex of said.keys) {
 		const bytes = fromHex(hex, MARKET_KEY_BYTES);
@@ -207,6 +222,7 @@ export function readMarketInfo(
 			batchVouchersMax: limits.batchVouchersMax,
 		},
 		rails: [...rails],
+		restored,
 		head,
 		nowMs,
 	};

@@ -19,8 +19,6 @@ import { type Call, type Options, textOf } from "./verb.ts";
 export const KEYS_OPTIONS: Options = {
 	root: { type: "string" },
 	request: { type: "string" },
-	to: { type: "string" },
-	from: { type: "string" },
 	count: { type: "string" },
 	key: { type: "string" },
 };

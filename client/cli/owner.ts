@@ -23,7 +23,7 @@ import { type Call, type Options, textOf } from "./verb.ts";
 /** A box keeps its market in a folder of that name; a market on its own is the data folder. */
 const MARKET_FOLDER = "market";
 /** What the owner has on each rail, as it was last accepted. */
-const OWN_FILE = "own.json";
+export const OWN_FILE = "own.json";
 /** Movements that ended before are counted, and rails are not asked about them again, unless more days are wanted. */
 const DAYS = 30;
 /** A market that is reconciled asks its rails about every movement; one that is asked for its rails' word waits for the slowest. */
@@ -98,7 +98,7 @@ export async function marketReconcile(call: Call): Promise<Problem | undefined> 
 	return { ...found, ...problem("data-corrupt", `Unexplained differences: ${found.unexplained}.`) };
 }
 
-async function readOwn(path: string): Promise<Record<string, string> | Problem> {
+export async function readOwn(path: string): Promise<Record<string, string> | Problem> {
 	const text = await readFile(path, "utf8").catch(() => "{}");
 	const wrong = problem("data-corrupt", `${path} is not what this wrote; mend or remove it.`);
 	try {

@@ -9,6 +9,7 @@ import type { Market } from "./market.ts";
 import { MARK_MS } from "./outage.ts";
 import { askDue } from "./payout/ask.ts";
 import { ROUND_MS as PAYOUTS_MS } from "./payout/payouts.ts";
+import { takeUp } from "./payout/takeup.ts";
 import { PROOF_MS } from "./proof/proofs.ts";
 import { SWEEP_MS, sweep } from "./tab/sweep.ts";
 
@@ -25,7 +26,7 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 	const chores = [
 		{ name: "mark", everyMs: MARK_MS, run: () => outages.mark(clock.nowMs()) },
 		{ name: "sweep", everyMs: SWEEP_MS, run: () => sweep(market) },
-		{ name: "payouts-due", everyMs: PAYOUTS_MS, run: () => market.payouts.round() },
+		{ name: "payouts-due", everyMs: PAYOUTS_MS, run: () => goOn(market) },
 		{ name: "payouts-planned", everyMs: PAYOUTS_MS, run: () => payPlanned(market) },
 		{ name: "deposits-due", everyMs: DEPOSITS_MS, run: () => watch.round() },
 		{ name: "late-earnings", everyMs: LATE_ROUND_MS, run: () => releaseLate(market) },
@@ -63,8 +64,16 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 	}
 }
 
+/** Goes on with payouts; those that a restored book has forgotten come back to it first. */
+async function goOn(market: Market): Promise<void> {
+	if (market.restoring.isHeld()) await takeUp(market);
+	await market.payouts.round();
+}
+
 /** Begins the payouts that operators' schedules want, and goes on with it. */
 async function payPlanned(market: Market): Promise<void> {
+	// which payouts are due is not known before it is known which were paid
+	if (market.restoring.isHeld()) return;
 	const begun = await askDue(market);
 	await Promise.allSettled(begun.map((id) => market.payouts.advance(id)));
 }

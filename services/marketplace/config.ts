@@ -23,6 +23,8 @@ export const MARKET_SETTINGS = {
 	database: text(),
 	/** the password of a Postgres */
 	databasePassword: secret(),
+	/** where it is written down what rails were told to pay: on another disk than the data, or both are lost together */
+	payoutJournal: text(),
 	/** the address to listen on; this machine only unless told otherwise */
 	host: text("127.0.0.1"),
 	port: whole(8787, 0, 65_535),
@@ -82,6 +84,8 @@ export type MarketplaceConfig = {
 	/** `sqlite:FOLDER` or `postgres://...`: see databases.ts */
 	readonly database: string | undefined;
 	readonly databasePassword: string | undefined;
+	/** undefined: in the data folder */
+	readonly payoutJournal: string | undefined;
 	/** seals the key files; undefined leaves them plain */
 	readonly keysPassphrase: string | undefined;
 	readonly host: string;
@@ -119,6 +123,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		dataPath,
 		database: undefined,
 		databasePassword: undefined,
+		payoutJournal: undefined,
 		keysPassphrase: undefined,
 		host: "127.0.0.1",
 		port: 0,
@@ -163,6 +168,7 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		dataPath: values.data,
 		database: values.database,
 		databasePassword: values.databasePassword,
+		payoutJournal: values.payoutJournal,
 		keysPassphrase: values.keysPassphrase,
 		host: values.host,
 		port: values.port,

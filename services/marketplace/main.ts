@@ -14,6 +14,8 @@ import { listenOn } from "#host/listening";
 import { type Log, openLog } from "#host/log";
 import { OFF_MS_MAX, shareClock } from "#host/shared-clock";
 import { makeStopping, type Stopping, stopOnSignal } from "#host/stop";
+import { openJournal } from "./backup/journal.ts";
+import { openRestoring } from "./backup/restore.ts";
 import { makeCards } from "./card/cards.ts";
 import { startChores } from "./chores.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
@@ -119,7 +121,12 @@ async function start(
 	const frozen = new Set(config.frozen);
 	const lightning = deps.lightning ?? openLightning(config.lightning.lightningNetwork, clock);
 	stopping.add("lightning addresses", () => lightning.close());
-	const payouts = makePayouts({ book, clock, log, rails, rates, lightning, frozen });
+	const restoring = await openRestoring(config.dataPath);
+	if (isProblem(restoring)) return restoring;
+	const journal = await openJournal(config.payoutJournal ?? join(config.dataPath, "told.jsonl"), clock.nowMs());
+	if (isProblem(journal)) return journal;
+	stopping.add("journal of payouts", () => journal.close());
+	const payouts = makePayouts({ book, clock, log, rails, rates, lightning, frozen, restoring, journal });
 	stopping.add("hints of payouts", () => payouts.stop());
 	const folder = join(config.dataPath, "proofs");
 	const proofs = await openProofs({ crypto, clock, log, book, keys, rails, rates, folder });
@@ -142,6 +149,8 @@ async function start(
 		cards,
 		outages,
 		health,
+		restoring,
+		journal,
 		metrics: makeMetrics(async () => (await listings.all(clock.nowMs())).length),
 		fees: config.fees,
 		capMax: config.capMax,

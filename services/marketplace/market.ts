@@ -9,6 +9,8 @@ import type { FeeRates } from "#contracts/tab";
 import type { Clock } from "#host/clock";
 import type { Health } from "#host/health";
 import type { Log } from "#host/log";
+import type { Journal } from "./backup/journal.ts";
+import type { Restoring } from "./backup/restore.ts";
 import type { Board } from "./board/board.ts";
 import type { Cards } from "./card/cards.ts";
 import type { Keys } from "./keys/keys.ts";
@@ -35,6 +37,10 @@ export type Market = {
 	readonly listings: Listings;
 	readonly cards: Cards;
 	readonly outages: Outages;
+	/** whether it was brought back from a backup, and may pay out */
+	readonly restoring: Restoring;
+	/** what rails were told to pay, apart from the book */
+	readonly journal: Journal;
 	readonly metrics: Metrics;
 	readonly health: Health;
 	readonly fees: FeeRates;

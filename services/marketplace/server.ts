@@ -93,6 +93,7 @@ export function describe(market: Market): MarketInfo {
 			batchVouchersMax: LIMIT.batchVouchersMax,
 		},
 		rails: market.rails.map((rail) => rail.name),
+		restored: market.restoring.span ?? null,
 		head: newest ? linkJson(newest) : null,
 		nowMs: market.clock.nowMs(),
 	};

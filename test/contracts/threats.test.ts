@@ -307,6 +307,7 @@ test("threat 10: an answer that brings more than was asked brings it no further"
 		market: toHex(w.root.publicKey),
 		keys: [toHex(w.marketKey.bytes)],
 		ended: [],
+		restored: null,
 		fees: { marketPpm: 0, solidarityPpm: 1_000_000 },
 		limits: { grantMsMax: 1, redeemGraceMs: 2, batchVouchersMax: 3 },
 		rails: [],

@@ -119,6 +119,8 @@ describe("tabs", () => {
 					round: async () => 0,
 					stop: async () => {},
 				},
+				journal: { append: async () => undefined, since: () => [], covers: () => true, close: async () => {} },
+				restoring: { span: undefined, isHeld: () => false, release: async () => {} },
 				rates: { now: async () => assert.fail("nothing is exchanged here") },
 				proofs: {
 					run: async () => assert.fail("nothing is committed to here"),

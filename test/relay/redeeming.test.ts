@@ -239,4 +239,45 @@ suite("PROTOCOL: Ending", () => {
 		await stopping;
 		assert.equal(relay.health.now().state, "draining");
 	});
+
+	test("a market that comes back without its memory is claimed from again, once, and nothing is claimed again after a start", async (t) => {
+		const data = await folder(t);
+		const fake = await market(t);
+		const config = relayConfig(fake, { data, redeemEveryMs: 86_400_000 });
+		let relay = await startTestRelay(t, config, { market: fake });
+		await spend(relay);
+		assert.equal(await relay.redeem(), undefined);
+		assert.equal(fake.batches.length, 1);
+		assert.equal(await relay.redeem(), undefined);
+		assert.equal(fake.batches.length, 1, "what is paid is not claimed");
+		const [[tab, paid] = assert.fail()] = fake.paid;
+		fake.paid.clear();
+		fake.restored = { fromMs: Date.now() - 60_000, atMs: Date.now() };
+		await relay.stop();
+		const first = fake.batches.length;
+		relay = await startTestRelay(t, config, { market: fake });
+		await until("the claim", () => fake.batches.length > first);
+		await until("the receipt", () => fake.paid.has(tab));
+		assert.deepEqual(fake.paid.get(tab), paid);
+		await relay.redeem();
+		const again = fake.batches.length;
+		await relay.stop();
+		relay = await startTestRelay(t, config, { market: fake });
+		assert.equal(await relay.redeem(), undefined);
+		assert.equal(fake.batches.length, again);
+	});
+
+	test("a tab that a restored market forgot is not its key's fault: others of the key come in unasked", async (t) => {
+		const fake = await market(t);
+		fake.restored = { fromMs: Date.now() - 60_000, atMs: Date.now() + 60_000 };
+		fake.mood = "knows-own";
+		const relay = await startTestRelay(t, { redeemEveryMs: 86_400_000 }, { market: fake });
+		const alice = await spend(relay);
+		fake.granted.clear();
+		assert.equal(await relay.redeem(), undefined);
+		alice.put(alice.payFrame(9_000, TTL_S));
+		assert.equal((await alice.problem("grant-unknown-market")).spent, "no");
+		await relay.sender();
+		assert.equal(fake.questions.length, 0);
+	});
 });

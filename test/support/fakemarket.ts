@@ -34,6 +34,8 @@ export class FakeMarket {
 	ended: string[] = [];
 	/** The newest commitment that it shows. */
 	head: { key: string; commitment: string } | null = null;
+	/** The span that it says it forgot. */
+	restored: { fromMs: number; atMs: number } | null = null;
 	/** Grants that it made, and the questions of relays whether it did. */
 	readonly granted = new Set<string>();
 	readonly questions: string[][] = [];
@@ -124,6 +126,7 @@ export class FakeMarket {
 			market: toHex(this.root.publicKey),
 			keys: this.keys,
 			ended: this.ended,
+			restored: this.restored,
 			fees: { marketPpm: 20_000, solidarityPpm: 20_000 },
 			limits: { grantMsMax: 7 * DAY_MS, redeemGraceMs: DAY_MS, batchVouchersMax: 300 },
 			rails: ["play"],

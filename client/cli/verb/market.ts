@@ -3,6 +3,7 @@
  * what its owner asks of one, also while it runs.
  */
 
+import { BACKUP_OPTIONS, keepMarket } from "#cli/backup";
 import { BY_HAND_OPTIONS, marketPayout } from "#cli/byhand";
 import { KEYS_OPTIONS, marketKeys } from "#cli/keys";
 import { LINES_OPTIONS } from "#cli/lines";
@@ -23,6 +24,9 @@ export const verb: Verb = {
 		"farelay market doctor [--data PATH]                              keys, files, database, disk, clock, rates, rails and its address",
 		"farelay market payout [ID] [--data PATH]                         payouts that have not ended; what is known of one, its rail asked",
 		"farelay market payout ID --sent --fee N | --failed, --note WHY   ends one by your word, where its rail never says",
+		"farelay market backup --to FOLDER [--data PATH]                  copies everything while it runs, and proves the copy",
+		"farelay market restore --from BACKUP --data PATH                 brings a backup back; nothing is paid out until",
+		"farelay market release [--data PATH] [--anyway]                  its rails say what its ledger says, or its owner knows why not",
 		"farelay market keys [--data PATH]                                its keys: which sign when, and where the root is",
 		"farelay market keys root --to ROOT [--from PATH]                 offline: makes a root, sealed; --from takes a market's own away from its folder",
 		"farelay market keys request --to FILE [--count N]                makes the next online keys, and the request for their certificates",
@@ -53,6 +57,7 @@ export const verb: Verb = {
 		"  --phoenixd-url URL        takes and sends them by a phoenixd (http://127.0.0.1:9740), with FARELAY_PHOENIXD_PASSWORD_FILE",
 		"  FARELAY_NWC_FILE          takes and sends small ones by a wallet over Nostr Wallet Connect",
 		"  --lightning-network NAME  bitcoin unless given; testnet, signet, regtest and simnet for trying",
+		"  --payout-journal PATH     where it is written down what rails were told to pay: on another disk (told.jsonl in the data folder)",
 		"  FARELAY_KEYS_PASSPHRASE_FILE   seals the key files; FARELAY_ROOT_PASSPHRASE_FILE opens an offline root",
 		"  --log-level LEVEL         info unless given",
 		"",
@@ -64,6 +69,7 @@ export const verb: Verb = {
 		...LINES_OPTIONS,
 		...OWNER_OPTIONS,
 		...KEYS_OPTIONS,
+		...BACKUP_OPTIONS,
 		...BY_HAND_OPTIONS,
 		...MIGRATE_OPTIONS,
 	}),
@@ -71,6 +77,7 @@ export const verb: Verb = {
 	async run(call) {
 		const [asked, path, ...more] = call.words;
 		if (asked === "keys") return marketKeys(call);
+		if (asked === "backup" || asked === "restore" || asked === "release") return keepMarket(call, asked);
 		if (more.length > 0 || (path !== undefined && asked !== "statement" && asked !== "payout"))
 			return problem("usage", `"${more[0] ?? path}" says nothing here. farelay market --help says how.`);
 		if (asked === "statement") return marketStatement(call, path);
@@ -81,7 +88,7 @@ export const verb: Verb = {
 		if (asked !== undefined)
 			return problem(
 				"usage",
-				`A market has no "${asked}": it has statement, reconcile, doctor, payout, keys and migrate.`,
+				`A market has no "${asked}": it has statement, reconcile, doctor, payout, keys, backup, restore, release and migrate.`,
 			);
 		const { MARKET_SETTINGS } = await load();
 		const { runMarketplace } = await import("#marketplace/main");

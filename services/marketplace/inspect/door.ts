@@ -9,6 +9,7 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import { openOwnerDoor } from "#host/ownerdoor";
 import type { Market } from "#marketplace/market";
 import { endByHand, knownOf, openPayouts } from "#marketplace/payout/byhand";
+import { takeUp } from "#marketplace/payout/takeup";
 import { checkRails } from "./finding.ts";
 import type { Reach } from "./reach.ts";
 import { reconcile } from "./reconcile.ts";
@@ -17,6 +18,7 @@ import { reconcile } from "./reconcile.ts";
 const ORDER = z.strictObject({
 	days: z.int().min(0).max(36_500),
 	own: z.record(z.string().max(100), z.string().regex(/^(0|-?[1-9][0-9]{0,30})$/)),
+	anyway: z.boolean().optional(),
 });
 
 /** A payout to look at, and how it ended where its owner says so. */
@@ -47,14 +49,14 @@ export function openInspection(market: Market, reach: Reach, folder: string): Pr
 					? plain(await lookAtPayout(read))
 					: problem("malformed", "That is no payout's id, or not how one ends.");
 			}
-			if (asked !== "POST /reconcile") return problem("not-found");
+			if (asked !== "POST /reconcile" && asked !== "POST /release") return problem("not-found");
 			const order = ORDER.safeParse(body).data;
 			if (!order) return problem("malformed", "That is not what is to be reconciled.");
 			// one at a time: each asks every rail about every movement
 			if (busy) return problem("too-many", "The market is being reconciled already.");
 			busy = true;
 			try {
-				return await run(order);
+				return await (asked === "POST /release" ? release(order) : run(order));
 			} finally {
 				busy = false;
 			}
@@ -66,6 +68,35 @@ export function openInspection(market: Market, reach: Reach, folder: string): Pr
 		const own = Object.fromEntries(Object.entries(texts).map(([rail, units]) => [rail, BigInt(units)]));
 		const sinceMs = nowMs - days * 86_400_000;
 		return plain(await reconcile({ ledger: market.book, rails: market.rails, nowMs, sinceMs, own }));
+	}
+
+	/** After a backup was brought back: payouts go again once every rail says what the book says, or its owner has seen what does not. */
+	async function release(order: z.infer<typeof ORDER>): Promise<object> {
+		const { restoring, clock, log } = market;
+		if (!restoring.isHeld()) return { released: true };
+		const fromMs = restoring.span?.fromMs ?? 0;
+		const problems: string[] = [];
+		if (!market.journal.covers(fromMs))
+			problems.push(
+				"The journal of payouts was not kept since the backup (--payout-journal): look at each rail's own list of what it paid since.",
+			);
+		const left = await takeUp(market);
+		for (const { key } of await market.book.records({ table: "payouts", by: "state", of: "reserved", limit: 200 }))
+			await market.payouts.advance(key);
+		if (left > 0)
+			problems.push(
+				`Payouts that left since the backup are not covered yet by what their operators earned: ${left}. Their relays have to claim first.`,
+			);
+		const sinceDays = Math.ceil((clock.nowMs() - fromMs) / 86_400_000) + 1;
+		const found = (await run({ ...order, days: Math.max(order.days, sinceDays) })) as {
+			readonly holds: boolean;
+			readonly differences: readonly { readonly explained: boolean; readonly says: string }[];
+		};
+		for (const { explained, says } of found.differences) if (!explained) problems.push(says);
+		if (problems.length > 0 && order.anyway !== true) return { released: false, problems };
+		await restoring.release();
+		log.warn({ problems }, "payouts go again: the owner released a market that was brought back from a backup");
+		return { released: true, problems };
 	}
 
 	async function lookAtPayout({ id, end }: z.infer<typeof PAYOUT>): Promise<object | Problem> {

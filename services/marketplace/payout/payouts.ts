@@ -6,6 +6,8 @@
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Cancel } from "#host/clock";
 import type { Log } from "#host/log";
+import type { Journal } from "#marketplace/backup/journal";
+import type { Restoring } from "#marketplace/backup/restore";
 import { BookFailure, type Change } from "#marketplace/ledger/book";
 import { problemOfRefusal } from "#marketplace/market";
 import type { PaymentState, Rail } from "#marketplace/rail/rail";
@@ -58,8 +60,15 @@ export interface Payouts {
 }
 
 /** Makes the one owner of this process. */
-export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
+export function makePayouts(
+	parts: Parts & {
+		readonly log: Log;
+		readonly restoring?: Pick<Restoring, "isHeld"> | undefined;
+		readonly journal?: Pick<Journal, "append"> | undefined;
+	},
+): Payouts {
 	const { book, clock, log, rails } = parts;
+	const isHeld = (): boolean => parts.restoring?.isHeld() ?? false;
 	const owned = new Map<string, Promise<Payout>>();
 	const timers = new Map<string, Cancel>();
 	const stopped = Promise.withResolvers<Problem>();
@@ -83,7 +92,10 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 		let payout = await read(id);
 		for (let step = 0; step < STEPS_MAX && !stopping; step++) {
 			const next = nextOf(payout.course);
-			if (next === "nothing" || !(isDue(payout) || (eager && step === 0))) return payout;
+			// a restored book may not know that this was paid already
+			if (next === "reserve" && isHeld()) return payout;
+			const mustAsk = next === "send" && isHeld();
+			if (next === "nothing" || !(mustAsk || isDue(payout) || (eager && step === 0))) return payout;
 			const rail = rails.find(({ name }) => name === payout.rail);
 			if (!rail) await postpone(payout);
 			else if (next === "reserve") await reserve(payout, rail);
@@ -108,7 +120,8 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 	function lookLater(payout: Payout): void {
 		timers.get(payout.id)?.();
 		timers.delete(payout.id);
-		if (!isUnderWay(payout) || stopping || timers.size >= TIMERS_MAX) return;
+		if (!isUnderWay(payout) || (payout.course.state === "queued" && isHeld())) return;
+		if (stopping || timers.size >= TIMERS_MAX) return;
 		const cancel = clock.after(Math.max(1_000, payout.dueMs - clock.nowMs()), () => {
 			timers.delete(payout.id);
 			advance(payout.id).catch((error) => log.error({ err: error }, "a payout did not go on; the next round tries"));
@@ -154,6 +167,12 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 	}
 
 	async function send(payout: Payout, rail: Rail): Promise<void> {
+		// what was set aside in a book that was brought back may have been told: it counts as told, whatever has become of its destination
+		if (isHeld()) {
+			const atMs = clock.nowMs();
+			await write(happen(payout, { is: "begun", atMs }, { atMs, dueMs: atMs }).change);
+			return;
+		}
 		const destination = await refuseGoing(parts, payout);
 		if (isProblem(destination)) return refuse(payout, destination);
 		const order = orderOf(payout);
@@ -165,8 +184,14 @@ export function makePayouts(parts: Parts & { readonly log: Log }): Payouts {
 		const begun = happen(payout, { is: "begun", atMs: begunAtMs }, { atMs: begunAtMs, dueMs: begunAtMs + TELL_MS });
 		// the destination is written too, as it is: whoever changes it at this moment is either before this payout or after it, never beside it
 		const rows = [...(begun.change.rows ?? []), writeDestination(destination)];
+		const [record] = begun.change.rows ?? [];
+		const told = { atMs: begunAtMs, id: payout.id, account: payout.account, value: record?.row.value ?? "" };
+		const unkept = await parts.journal?.append(told);
+		if (unkept) return refuse(payout, unkept);
 		if ((await write({ rows })) !== "done") return;
-		if (!mayTell(clock.nowMs() - begunAtMs)) return;
+		// a rail that knows it, or may know it from before a backup was brought back, is asked and never told again
+		const isKnown = before.state === "sent" || before.state === "sending" || before.state === "failed";
+		if (isKnown || !mayTell(clock.nowMs() - begunAtMs)) return;
 		const says = await answered(() => rail.pay(order), TELL_MS);
 		const atMs = clock.nowMs();
 		await write(happen(begun.payout, { is: "told", says }, { atMs, dueMs: atMs }).change);

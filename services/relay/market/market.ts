@@ -13,6 +13,7 @@ import {
 	MARKET_KEY_BYTES,
 	type MarketInfo,
 	type MarketKey,
+	type Restored,
 	readKeyEnd,
 	readMarketInfo,
 	readMarketKey,
@@ -80,6 +81,9 @@ export class MarketKeys {
 	private known: MarketKey[] = [];
 	/** Ends of keys that are known: kept for good, also when the market does not say them any more. */
 	private ends: KeyEnd[] = [];
+	/** The market's last loss of its memory, and the one after which everything was claimed again. */
+	private lost: Restored | undefined;
+	private mendedMs = 0;
 	private askedAtMs = Number.NEGATIVE_INFINITY;
 	private asking: Promise<Problem | undefined> | undefined;
 
@@ -100,6 +104,22 @@ export class MarketKeys {
 
 	isRoot(market: Uint8Array): boolean {
 		return this.rootKey !== undefined && same(this.rootKey, market);
+	}
+
+	/** The span that a market brought back from a backup forgot, as far as it was heard of. */
+	get forgot(): Restored | undefined {
+		return this.lost;
+	}
+
+	/** Whether what was paid before is to be claimed again, for the market may not know that it paid it. */
+	get mustClaimAgain(): boolean {
+		return this.lost !== undefined && this.lost.atMs > this.mendedMs;
+	}
+
+	/** Everything was claimed again after this loss. */
+	async claimedAgain(lost: Restored): Promise<void> {
+		this.mendedMs = lost.atMs;
+		await this.keep();
 	}
 
 	/** Whether the root has ended the key of this id. */
@@ -146,7 +166,12 @@ export class MarketKeys {
 			log.error("the market answers with another root key than the one that is pinned");
 			return problem("grant-unknown-market", "The market has another root key than the one that is pinned.");
 		}
+		const known = this.known.length > 0;
 		this.rootKey = read.market;
+		const { restored } = read.info;
+		// whoever hears of this market for the first time has claimed nothing of it before
+		if (restored && !known) this.mendedMs = restored.atMs;
+		this.lost = restored ?? this.lost;
 		const fresh = read.keys.map(({ bytes }) => toHex(bytes));
 		const old = this.known.filter(({ bytes }) => !fresh.includes(toHex(bytes)));
 		const newEnds = read.ends.filter((end) => !this.ends.some(({ bytes }) => same(bytes, end.bytes)));
@@ -182,7 +207,12 @@ export class MarketKeys {
 	private async keep(): Promise<void> {
 		const { folder, log } = this.deps;
 		if (folder === undefined || !this.rootKey) return;
-		const kept = { market: toHex(this.rootKey), keys: this.known.map(toBytes), ended: this.ends.map(toBytes) };
+		const kept = {
+			market: toHex(this.rootKey),
+			keys: this.known.map(toBytes),
+			ended: this.ends.map(toBytes),
+			mendedMs: this.mendedMs,
+		};
 		try {
 			await writeJson(join(folder, FILE), kept);
 		} catch (error) {
@@ -198,7 +228,7 @@ export class MarketKeys {
 		const { folder, crypto, pin } = this.deps;
 		if (folder === undefined) return undefined;
 		const path = join(folder, FILE);
-		let json: { market?: unknown; keys?: unknown; ended?: unknown } | null | undefined;
+		let json: { market?: unknown; keys?: unknown; ended?: unknown; mendedMs?: unknown } | null | undefined;
 		try {
 			json = (await readJson(path)) as typeof json;
 		} catch (error) {
@@ -224,6 +254,7 @@ export class MarketKeys {
 				const one = reader(crypto, fromHex(hex, length) ?? new Uint8Array(0));
 				return isProblem(one) || !same(one.market, root) ? [] : [one];
 			});
+		if (Number.isSafeInteger(json.mendedMs)) this.mendedMs = json.mendedMs as number;
 		const ended: readonly unknown[] = Array.isArray(json.ended) ? json.ended : [];
 		this.learn(read(json.keys, MARKET_KEY_BYTES, readMarketKey), read(ended, KEY_END_BYTES, readKeyEnd));
 		return undefined;

@@ -8,6 +8,7 @@ import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { type Claim, type RedeemResult, readReceipt, readRedeemAnswer, signBatch } from "#contracts/redemption";
 import { within } from "#contracts/tariff";
+import { NO_TOTALS } from "#contracts/voucher";
 import type { Cancel } from "#host/clock";
 import type { Counts } from "#relay/metrics";
 import type { Tabs } from "#relay/tab/tabs";
@@ -80,12 +81,19 @@ export class Redeemer {
 		const { tabs, clock, market } = this.deps;
 		const nowMs = clock.nowMs();
 		await tabs.forget(nowMs);
+		// a market that was away may have come back without its memory
+		if (this.failures > 0) await market.refreshSoon();
+		const lost = market.mustClaimAgain ? market.forgot : undefined;
+		if (lost) for (const tab of tabs) tab.redeemed = NO_TOTALS;
 		const claims: Claim[] = [];
 		for (const tab of tabs) {
 			const claim = tab.retryAtMs <= nowMs ? tab.claim() : undefined;
 			if (claim) claims.push(claim);
 		}
-		if (claims.length === 0) return undefined;
+		if (claims.length === 0) {
+			if (lost) await market.claimedAgain(lost);
+			return undefined;
+		}
 		if (!market.root) await market.refreshSoon();
 		for (let at = 0; at < claims.length; at += LIMIT.batchVouchersMax) {
 			const failed = await this.post(claims.slice(at, at + LIMIT.batchVouchersMax));
@@ -97,6 +105,7 @@ export class Redeemer {
 			}
 			this.failures = 0;
 		}
+		if (lost) await market.claimedAgain(lost);
 		return undefined;
 	}
 

@@ -116,6 +116,13 @@ export class Trust implements TabTrust {
 	/** The market does not know this tab: somebody else has its key, or it has lost its own book. What was used stays counted. */
 	deny(grant: Grant): void {
 		const key = toHex(grant.keyId);
+		const { forgot } = this.deps.market;
+		if (forgot && forgot.fromMs <= grant.issuedAtMs && grant.issuedAtMs <= forgot.atMs) {
+			this.deps.log.warn("the market was brought back from a backup that is older than a tab, and does not pay for it");
+			this.keyOf(grant).tabs.delete(toHex(grant.tab));
+			this.remember(toHex(grant.tab), false);
+			return;
+		}
 		if (!this.doubted.has(key))
 			this.deps.log.error(
 				{ keyId: key },

@@ -178,6 +178,7 @@ export function marketVectors(crypto: Crypto): VectorFile {
 		limits: { grantMsMax: LIMIT.grantMsMax, redeemGraceMs: LIMIT.redeemGraceMs, batchVouchersMax: 300 },
 		rails: ["play"],
 		head: { key: toHex(cert), commitment: "01" },
+		restored: { fromMs: NOW_MS - DAY_MS, atMs: NOW_MS },
 		nowMs: NOW_MS,
 	};
 	const foreign = signMarketKey(crypto, w.other, w.online.publicKey, NOW_MS, NOW_MS + DAY_MS);
@@ -195,6 +196,8 @@ export function marketVectors(crypto: Crypto): VectorFile {
 		["an end that is none", { ...info, ended: ["00"] }],
 		["ends as text", { ...info, ended: toHex(end.bytes) }],
 		["seventeen ends", { ...info, ended: Array(17).fill(toHex(end.bytes)) }],
+		["a span that ends before it begins", { ...info, restored: { fromMs: 2, atMs: 1 } }],
+		["a span as text", { ...info, restored: "yesterday" }],
 		["no fees", { ...info, fees: null }],
 		["a fee as text", { ...info, fees: { ...info.fees, marketPpm: "20000" } }],
 		["a fee of more than all", { ...info, fees: { ...info.fees, marketPpm: 1_000_001 } }],
