@@ -81,6 +81,14 @@ export function boardSuite(engine: string, open: () => Promise<Board>): void {
 			);
 		});
 
+		it("lists a relay whose time was over anew, from where it comes then", async () => {
+			await post(1, { origin: "here", validUntilMs: NOW + 10 });
+			assert.equal(await post(1, { origin: "there", issuedAtMs: NOW + 1 }, NOW + 10), "posted");
+			assert.equal(await post(2, { origin: "there" }), "posted");
+			assert.equal(await post(3, { origin: "there" }), "crowded");
+			assert.equal(await post(3, { origin: "here" }), "posted");
+		});
+
 		it("forgets the price that is over first, and a relay only with its last one", async () => {
 			await post(1, { tariff: "1:1", validUntilMs: NOW + 10 });
 			await post(1, { tariff: "2:1", issuedAtMs: NOW + 1, validUntilMs: NOW + 100 });

@@ -243,10 +243,12 @@ describe("a market on two machines", () => {
 });
 
 describe("a market on files of its own", () => {
-	it("is one process: a second one on its folder is refused, and the folder is free when the first has stopped", async () => {
+	it("is one process: a second one on its folder is refused, and the folder is free when the first has stopped", async (t) => {
 		const market = await startTestMarket();
+		t.after(() => market.stop());
 		const again = () => startMarketplace(market.config, { clock: market.clock, log: openSilentLog(), crypto });
 		const refused = await again();
+		if (!isProblem(refused)) await refused.stop();
 		assert(isProblem(refused));
 		assert.equal(refused.problem, "conflict");
 		assert.match(refused.detail, /Another process is using/);
