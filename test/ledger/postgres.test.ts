@@ -5,7 +5,7 @@ import { crypto } from "#host/crypto";
 import { type Book, BookFailure, type RowChange } from "#marketplace/ledger/book";
 import { COMMONS, payerAccount } from "#marketplace/ledger/chart";
 import { move } from "#marketplace/ledger/post";
-import { openPostgresBook } from "#marketplace/ledger/postgres";
+import { openPostgresBook, openPostgresLedger } from "#marketplace/ledger/postgres";
 import { bookSuite, deposit, words } from "#test/acceptance/book";
 import { type Cutting, cuttingProxy } from "#test/support/cutting";
 import { fine } from "#test/support/market";
@@ -90,7 +90,9 @@ describe("a database that is away from the book", () => {
 	it("fails reads with a problem, and ends a walk that has begun", async () => {
 		const url = await server.database();
 		const proxy = await cuttingProxy(url);
-		const book = fine(await openPostgresBook(await server.open({ url: proxy.url, patienceMs: 500 }), crypto));
+		const far = await server.open({ url: proxy.url, patienceMs: 500 });
+		const book = fine(await openPostgresBook(far, crypto));
+		const ledger = fine(await openPostgresLedger(far));
 		await book.apply([{ transfer: deposit("d1", ADA, 5n) }]);
 		proxy.cutAt("DECLARE", "before");
 		let pages = 0;
@@ -102,6 +104,7 @@ describe("a database that is away from the book", () => {
 		await assert.rejects(book.eachBalance(take), BookFailure);
 		assert.deepEqual([pages, proxy.cuts()], [2, 2]);
 		await proxy.close();
+		assert.equal((await ledger.check())?.problem, "unavailable");
 		await assert.rejects(book.balance(ADA), (error) => error instanceof BookFailure && error.problem.spent === "no");
 		assert.deepEqual(words(await book.apply([{ transfer: deposit("d2", ADA, 5n) }])), ["disk"]);
 	});
@@ -118,6 +121,8 @@ describe("the book on Postgres", () => {
 		const nothing = (n: number) => Array.from({ length: n }, () => ({}));
 		await Promise.all([400, 600, 400, 400].map((n) => book.apply(nothing(n))));
 		assert.equal(await calls(), 3, "a thousand and eight hundred");
+		assert.deepEqual(await book.apply([]), []);
+		assert.equal(await calls(), 3, "nothing is asked for nothing");
 
 		const held = Promise.withResolvers<void>();
 		const holding = Promise.withResolvers<void>();
@@ -164,11 +169,12 @@ describe("the book on Postgres", () => {
 			await by("UPDATE entries SET nanos = nanos + 1 WHERE nanos = 5"),
 			/transfer d1 sum to 1 .*digest differs/s,
 		);
+		assert.match(await by("DELETE FROM accounts WHERE floor = 0"), /There are entries of number \d+, which is not/);
+		assert.match(await by("DELETE FROM entries WHERE transfer = 2"), /^Transfer d2 is not what it was/m);
 		assert.match(
 			await by("DELETE FROM transfers WHERE position = 1"),
 			/2 entries belong to transfer 1.*1 transfers are missing/s,
 		);
-		assert.match(await by("DELETE FROM accounts WHERE floor = 0"), /There are entries of number \d+, which is not/);
 	});
 
 	it("threat 2: many books on one database race, and positions rise in the order in which transfers are seen", async () => {

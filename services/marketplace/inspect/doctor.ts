@@ -133,7 +133,14 @@ async function lookAtLedger({ database, clock }: Patient): Promise<Finding[]> {
 			database.engine === "postgres"
 				? "Mend the server's settings."
 				: "Stop the market, keep a copy of the file, and restore it from a backup.";
-		return [{ what: "database", state: "bad", says: `is damaged: ${broken.detail}`, mend }];
+		return [
+			{
+				what: "database",
+				state: "bad",
+				says: database.engine === "postgres" ? broken.detail : `is damaged: ${broken.detail}`,
+				mend,
+			},
+		];
 	} finally {
 		await file.close();
 	}

@@ -133,8 +133,7 @@ export function readOutcomes(changes: readonly Change[], { faults }: Batch, answ
 			const short = transfer?.entries[said - OVERDRAFT];
 			return { refused: "overdraft", detail: `${short?.account} cannot take ${short?.nanos} nano-dollars.` };
 		}
-		const stale = rows?.[said - (said < FULL ? STALE : FULL)];
-		if (!stale) throw new Error("the database's answer is not one");
+		const stale = rows?.[said - (said < FULL ? STALE : FULL)] as RowChange;
 		if (said >= FULL) return fullOf(stale);
 		return { refused: "stale", detail: `${nameOfRow(stale)} is not at version ${stale.expect}.` };
 	});

@@ -38,9 +38,10 @@ export async function openPostgresBook(postgres: Postgres, crypto: Pick<Crypto, 
 	async function send(): Promise<void> {
 		while (waiting.length > 0) {
 			let count = 0;
-			const fits = waiting.findIndex(({ changes }, i) => {
+			// the first always fits: no call has more
+			const fits = waiting.findIndex(({ changes }) => {
 				count += changes.length;
-				return i > 0 && count > CHANGES_MAX;
+				return count > CHANGES_MAX;
 			});
 			const group = waiting.splice(0, fits === -1 ? waiting.length : fits);
 			const changes = group.flatMap((call) => call.changes);
