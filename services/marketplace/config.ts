@@ -13,13 +13,13 @@ import { type LightningConfig, NO_LIGHTNING } from "./rail/lightning.ts";
 import type { StripeOptions } from "./rail/stripe-client.ts";
 import type { RateConfig } from "./rate/open.ts";
 
-/** The settings by name: `dataPath` is `--data-path`, `FARELAY_DATA_PATH`, `"dataPath"`. */
+/** The settings by name: `publicUrl` is `--public-url`, `FARELAY_PUBLIC_URL`, `"publicUrl"`. */
 export const MARKET_SETTINGS = {
-	/** where the market keeps its ledger and keys: a folder */
+	/** where the market keeps its keys and proofs, and its databases unless they are named: a folder */
 	data: text("./.farelay"),
 	/** seals the market's key files */
 	keysPassphrase: secret(),
-	/** where the ledger is: `sqlite:FOLDER` or `postgres://USER@HOST:PORT/DATABASE`; the data folder when left out */
+	/** where ledger, board and cards are: `sqlite:FOLDER` or `postgres://USER@HOST:PORT/DATABASE`; the data folder when left out */
 	database: text(),
 	/** the password of a Postgres */
 	databasePassword: secret(),
@@ -81,7 +81,7 @@ export const MARKET_SETTINGS = {
 /** The market's configuration. */
 export type MarketplaceConfig = {
 	readonly dataPath: string;
-	/** `sqlite:FOLDER` or `postgres://...`: see databases.ts */
+	/** `sqlite:FOLDER` or `postgres://...`: see database.ts */
 	readonly database: string | undefined;
 	readonly databasePassword: string | undefined;
 	/** undefined: in the data folder */

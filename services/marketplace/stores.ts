@@ -33,7 +33,7 @@ export function ledgerPath(dataPath: string): string {
 	return join(dataPath, "ledger.db");
 }
 
-/** The files in a data folder, which is locked. What is given is not opened; everything is closed by `stopping`. */
+/** The files in a data folder, which is locked. What is given stands in for a file; everything is closed by `stopping`. */
 async function openSqliteStores(
 	dataPath: string,
 	given: Partial<Stores>,
@@ -81,12 +81,13 @@ export async function connect(
 	clock: Clock,
 	connectionsMax?: number,
 ): Promise<Postgres | Problem> {
+	// only where it is needed: a market on files starts without loading a driver
 	const { openPostgres } = await import("#host/postgres");
 	const bound = connectionsMax === undefined ? {} : { connectionsMax };
 	return await openPostgres({ url, password, clock, random: Math.random, ...bound });
 }
 
-/** Opens (and creates) what a market keeps, but for what is given; everything is closed by `stopping`. */
+/** Opens (and creates) what a market keeps; what is given stands in for files, never for a Postgres. Everything is closed by `stopping`. */
 export async function openStores(
 	at: DatabaseAt,
 	given: Partial<Stores> & { readonly clock: Clock; readonly crypto: Pick<Crypto, "random"> },

@@ -4,8 +4,8 @@
 export const LEDGER_KIND = "ledger";
 
 /**
- * How the ledger's file is written. A group of eight batches of 300 redemptions touches up to 5,000 pages in an old ledger, most of them again in the next: what does not
- * fit the cache is written twice, and what is folded into the file early is folded again. It costs 64 MiB of memory and of disk.
+ * How the ledger's file is written. A group of some batches of 300 redemptions touches thousands of pages in an old ledger (eight batches: 5,000), most of them again in the
+ * next: what does not fit the cache is written twice, and what is folded into the file early is folded again. It costs 64 MiB of memory and of disk.
  */
 export const LEDGER_ROOM = { cacheKib: 64 * 1024, checkpointPages: 16_000 } as const;
 
