@@ -195,7 +195,7 @@ for (const [engine, open] of Object.entries(ENGINES))
 	});
 
 describe("a market on two machines", () => {
-	it("threat 14: goes by its database's clock: one machine's wrong one ends no tab, finds no outage, and turns nobody away", async () => {
+	it("threat 14: goes by its database's clock: one machine's wrong one ends no tab, finds no outage, and turns nobody away", async (t) => {
 		const url = await server.database();
 		const lines: string[] = [];
 		const log = openLog({ name: "market", to: { write: (line: string) => void lines.push(line) } });
@@ -205,7 +205,10 @@ describe("a market on two machines", () => {
 			const stores = fine(await openPostgresStores(postgres, crypto));
 			const clock = { ...systemClock, nowMs: () => Date.now() + aheadMs };
 			const running = fine(await startMarketplace(playConfig(folder), { clock, log, crypto, ...stores }));
-			return { ...running, clock: systemClock, end: () => running.stop().then(postgres.close) };
+			let ended: Promise<void> | undefined;
+			const end = () => (ended ??= running.stop().then(postgres.close));
+			t.after(end);
+			return { ...running, clock: systemClock, end };
 		};
 		const right = await up(0);
 		assert.deepEqual(
