@@ -14,6 +14,12 @@ const FEE = { perMille: 25n, scale: 10_000n, each: 25n, monthly: 200n };
 /** A request of ours cannot begin at Stripe any more when this much time has passed since it was sent. */
 const ON_ITS_WAY_MS = 10 * 60_000;
 
+/**
+ * What is looked up before Stripe is told takes seconds. A process that was stopped meanwhile for longer tells nothing any more: another one may have asked
+ * what became of the payout, heard that there is none, and given the money back. Together with {@link ON_ITS_WAY_MS} less than anybody waits for that.
+ */
+const LOOKED_UP_MS = 60_000;
+
 /** When this process last sent a payout, by id, and what Stripe refused of it. After a restart, nothing is known of what the process before it sent. */
 export type Sent = { readonly sinceMs: number; readonly last: Map<string, { readonly atMs: number; why?: string }> };
 
@@ -44,6 +50,8 @@ export async function payOut(parts: StripeParts, sent: Sent, order: PayOrder): P
 	if (!/^acct_[0-9A-Za-z]{1,64}$/.test(order.to)) return { state: "failed", why: "That is no account at Stripe." };
 	if (order.amount < 1n || order.amount > CENTS_MAX)
 		return { state: "failed", why: "Stripe transfers no such amount at once." };
+	const { clock } = parts;
+	const [atMs, elapsedMs] = [clock.nowMs(), clock.elapsedMs()];
 	const before = await transferOf(parts, order);
 	if (isProblem(before)) return { state: "unknown", why: before.detail };
 	if (before) return stateOf(before);
@@ -51,11 +59,14 @@ export async function payOut(parts: StripeParts, sent: Sent, order: PayOrder): P
 	if (isProblem(first)) return { state: "unknown", why: first.detail };
 	const fee = feeOf(order.amount, first);
 	if (fee > order.feeMax) return { state: "failed", why: `Stripe's fee of ${fee} cents is more than the ceiling.` };
+	// a machine that slept counts by its wall clock alone, and a wall clock that is set back by what is counted
+	if (Math.max(clock.nowMs() - atMs, clock.elapsedMs() - elapsedMs) >= LOOKED_UP_MS)
+		return { state: "unknown", why: "It was too late to tell Stripe." };
 	for (const oldest of sent.last.keys()) {
 		if (sent.last.size < SENT_MAX) break;
 		sent.last.delete(oldest);
 	}
-	const attempt: { atMs: number; why?: string } = { atMs: parts.clock.nowMs() };
+	const attempt: { atMs: number; why?: string } = { atMs: clock.nowMs() };
 	sent.last.set(order.id, attempt);
 	const made = await ask(() =>
 		parts.stripe.transfers.create(

@@ -1,0 +1,119 @@
+/** Attacks on a ledger that several processes share: what one of them does late, after the others went on. */
+
+import assert from "node:assert/strict";
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { it } from "node:test";
+import { openMemoryBook } from "#marketplace/ledger/memory";
+import { payoutOf } from "#marketplace/payout/ask";
+import type { Rail } from "#marketplace/rail/rail";
+import { type HeldClock, heldClock } from "#test/support/clock";
+import { OPERATOR, openTill, usd } from "#test/support/payouts";
+import { type StripeDouble, startStripe } from "#test/support/stripe/double";
+import { openCards } from "#test/support/stripe/market";
+
+const ACCOUNT = "acct_operator1";
+const PAUSED_MS = 15 * 60_000;
+
+/** The way of one process to Stripe: from a moment on, answers wait until they are let go. */
+async function startWay(stripe: StripeDouble) {
+	const held = Promise.withResolvers<void>();
+	const reached = Promise.withResolvers<void>();
+	let holdsOn: ((path: string) => boolean) | undefined;
+	const server = createServer(async (asked, answer) => {
+		const { method = "GET", url: path = "/", headers } = asked;
+		const beyond = request({ host: stripe.host, port: stripe.port, method, path, headers }, async (said) => {
+			const chunks: Buffer[] = [];
+			for await (const chunk of said) chunks.push(chunk as Buffer);
+			if (method === "GET" && holdsOn?.(path)) {
+				reached.resolve();
+				await held.promise;
+			}
+			answer.writeHead(said.statusCode ?? 500, said.headers);
+			answer.end(Buffer.concat(chunks));
+		});
+		asked.pipe(beyond);
+	});
+	await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+	return {
+		at: { ...stripe, host: "127.0.0.1", port: (server.address() as AddressInfo).port },
+		reached: reached.promise,
+		hold: (on: (path: string) => boolean) => {
+			holdsOn = on;
+		},
+		letGo: () => {
+			holdsOn = undefined;
+			held.resolve();
+		},
+		close: async () => {
+			server.closeAllConnections();
+			await new Promise((done) => server.close(done));
+		},
+	};
+}
+
+/** One process of a market that pays to Stripe accounts. */
+async function startProcess(at: StripeDouble, clock: HeldClock, book: ReturnType<typeof openMemoryBook>) {
+	const rail = await openCards(at, clock);
+	const told: Promise<unknown>[] = [];
+	const pay: Rail["pay"] = (order) => {
+		const telling = rail.pay(order);
+		told.push(telling);
+		return telling;
+	};
+	const till = openTill({ clock, book, rails: [{ ...rail, pay }] });
+	const stop = async () => {
+		// what was begun goes on after nobody waits for it any more
+		await Promise.all(told);
+		await till.payouts.stop();
+		await rail.close();
+	};
+	return { till, stop };
+}
+
+for (const stage of ["first", "second"] as const)
+	it(`threat 19: a process that was paused at its ${stage} look before Stripe is told, and goes on when another has given the money back, tells nothing`, async (t) => {
+		const [slow, quick] = [heldClock(Date.UTC(2026, 9, 15, 12)), heldClock(Date.UTC(2026, 9, 15, 12))];
+		const stripe = await startStripe(() => quick.nowMs());
+		stripe.world.available = 1_000_000;
+		const active = { stripe_balance: { stripe_transfers: { status: "active", status_details: [] } } };
+		stripe.world.accounts.set(ACCOUNT, { id: ACCOUNT, configuration: { recipient: { capabilities: active } } });
+		const way = await startWay(stripe);
+		const book = openMemoryBook();
+		// both have run for hours, so that neither believes that something of an earlier process is on its way
+		const [first, second] = [await startProcess(way.at, slow, book), await startProcess(stripe, quick, book)];
+		t.after(async () => {
+			way.letGo();
+			await first.stop();
+			await second.stop();
+			await way.close();
+			await stripe.close();
+		});
+		for (const clock of [slow, quick]) await clock.advance(4 * 3_600_000);
+		await first.till.earn(usd(100));
+		await first.till.goTo("stripe", ACCOUNT);
+		let looks = 0;
+		// the rail is asked once before the payout begins, and looks twice when it is told
+		way.hold((path) => {
+			if (stage === "first") return path.includes("transfer_group") && ++looks === 2;
+			return path.includes("destination") && looks++ > 0;
+		});
+		const asked = first.till.click({ name: "first" }).catch(() => undefined);
+		await way.reached;
+		// meanwhile it stands still, and another process goes on with the payout
+		const [row] = await book.records({ table: "payouts", by: "state", of: "sending", limit: 1 });
+		assert.ok(row);
+		await quick.advance(PAUSED_MS);
+		const ended = await second.till.end(row.key);
+		assert.equal(ended.course.state, "failed");
+		assert.equal((await second.till.money(OPERATOR)).earned, usd(100));
+		await slow.advance(PAUSED_MS + 120_000);
+		way.letGo();
+		await asked;
+		await first.till.payouts.round();
+		await first.stop();
+		assert.equal((await payoutOf(second.till, row.key))?.course.state, "failed");
+		assert.deepEqual([...stripe.world.transfers.values()], []);
+		assert.equal(stripe.world.available, 1_000_000);
+		await second.till.audit();
+	});
