@@ -38,13 +38,13 @@ type Step = {
 };
 
 const step: fc.Arbitrary<Step> = fc.record({
-	kind: fc.constantFrom("deposit", "reserve", "post", "post", "void"),
+	kind: fc.constantFrom("deposit", "deposit", "reserve", "reserve", "post", "post", "void"),
 	who: fc.nat(2),
 	tab: fc.nat(3),
 	nanos: fc.bigInt(0n, 40n),
 	// few ids, so that the same id often comes again, sometimes with other content
 	id: fc.nat(30),
-	expect: fc.nat(4),
+	expect: fc.oneof(fc.constant(0), fc.nat(4)),
 	// how many steps back to do again instead, if any: a caller that got no answer
 	again: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(6) }),
 });
@@ -55,9 +55,11 @@ function changeOf({ kind, who, tab, nanos, id, expect }: Step): Change {
 	const [payer, hold, earned] = [PAYERS[who]!, HOLDS[tab]!, EARNED[who % 2]!];
 	const part = (account: string, share: bigint) => ({ account, nanos: amount(share) });
 	if (kind === "deposit") {
+		// enough for several tabs: where everything is refused for want of money nothing else is seen
+		const given = nanos * 10n + 1n;
 		const entries = [
-			{ account: WORLD_PLAY, nanos: -nanos - 1n },
-			{ account: payer, nanos: nanos + 1n },
+			{ account: WORLD_PLAY, nanos: -given },
+			{ account: payer, nanos: given },
 		];
 		return { transfer: { ...label, entries } };
 	}
@@ -73,7 +75,7 @@ function changeOf({ kind, who, tab, nanos, id, expect }: Step): Change {
 			value: `{"nanos":"${nanos}"}`,
 		},
 		// little room, so that it is often missing
-		...(expect === 0 && id % 2 === 0 && { most: { states: ["reserve", "void"], ofAccount: id % 3, ofAll: 2 } }),
+		...(expect === 0 && { most: { states: ["reserve", "void"], ofAccount: id % 3, ofAll: 2 } }),
 	};
 	if (kind === "reserve") return { transfer: reserve(label, [part(payer, nanos)], hold), rows: [row] };
 	if (kind === "post") return { transfer: post(label, hold, [part(earned, nanos), part(MARKET_FEES, nanos / 8n)]) };
