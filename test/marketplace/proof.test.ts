@@ -1,7 +1,7 @@
 /** What the market owes, committed to once a day, and each account's proof of its own (PROTOCOL.md, "Commitments"). */
 
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -92,7 +92,7 @@ describe("the trees of a day", () => {
 			);
 			assert.deepEqual(grown.roots.payer, { ...must(levels.at(-1)?.[0]), height: levels.length - 1 });
 			const hash = crypto.random(32);
-			await grown.keep(hash);
+			await grown.keep(hash, Date.now());
 			const trees = must(await openTrees(crypto, join(folder, "trees"), { hash, secret }));
 			for (const [index, { order: _order, ...leaf }] of leaves.entries()) {
 				const proof = must(await trees.proofOf("payer", leaf.id));
@@ -125,11 +125,28 @@ describe("the trees of a day", () => {
 		assert.deepEqual(await readdir(join(folder, "given-up")), []);
 	});
 
+	it("clears away what a crash left half written a day ago, and not what another process writes now", async () => {
+		const path = join(folder, "left");
+		const nowMs = 1_900_000_000_000;
+		const grown = await growTrees(crypto, path, new Sorted(crypto, secret, live), live);
+		for (const [name, agoMs] of [
+			["crashed.part", 86_400_001],
+			["writing.part", 86_399_000],
+			["notes.txt", 86_400_001],
+		] as const) {
+			await writeFile(join(path, name), "");
+			await utimes(join(path, name), new Date(nowMs - agoMs), new Date(nowMs - agoMs));
+		}
+		const hash = new Uint8Array(32).fill(3);
+		await grown.keep(hash, nowMs);
+		assert.deepEqual((await readdir(path)).sort(), [`${toHex(hash)}.trees`, "notes.txt", "writing.part"]);
+	});
+
 	it("takes a file of another commitment, or one that is cut short, for none", async () => {
 		const path = join(folder, "odd");
 		const grown = await growTrees(crypto, path, new Sorted(crypto, secret, live), live);
 		const hash = new Uint8Array(32).fill(1);
-		await grown.keep(hash);
+		await grown.keep(hash, Date.now());
 		const whole = await readFile(join(path, `${toHex(hash)}.trees`));
 		assert.ok(await openTrees(crypto, path, { hash, secret }).then((trees) => trees?.close().then(() => true)));
 		const other = new Uint8Array(32).fill(2);

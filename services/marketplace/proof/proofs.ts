@@ -97,7 +97,7 @@ export async function openProofs(deps: ProofsDeps): Promise<Proofs> {
 				await grown.drop();
 				throw new Error(`the ledger after transfer ${position} is not what was committed to`);
 			}
-			await grown.keep(made.commitment.hash);
+			await grown.keep(made.commitment.hash, clock.nowMs());
 			there = await treesThere(made);
 			if (!there) throw new Error("trees that were just written are not there");
 		}
@@ -140,7 +140,7 @@ export async function openProofs(deps: ProofsDeps): Promise<Proofs> {
 			};
 			const made = { commitment: signCommitment(crypto, keys.market, facts, online), key, secret };
 			const [outcome] = await book.apply([{ rows: rowsOf(keys.market, made, newest) }]);
-			if (outcome === "applied") await grown.keep(made.commitment.hash);
+			if (outcome === "applied") await grown.keep(made.commitment.hash, clock.nowMs());
 			else await grown.drop();
 			if (outcome !== "applied" && typeof outcome === "object" && outcome.refused !== "stale")
 				throw new Error(`the commitment was not written down: ${outcome.detail}`);

@@ -16,8 +16,8 @@ export const NODE_BYTES = HASH_BYTES + 8;
 const ENTRY_BYTES = ORDER_BYTES + NODE_BYTES;
 /** Leaves whose memory is asked for at once, so that growing never copies what is there. */
 const CHUNK = 16_384;
-/** Leaves are dealt out by the first bits of their order, and each heap sorted by itself: none takes a turn's time. */
-const HEAP_BITS = 12;
+/** Leaves are dealt into buckets by the first bits of their order, and each is sorted by itself: none takes a turn's time. */
+const BUCKET_BITS = 12;
 /** Hashes between which others get a turn: about a millisecond. */
 export const SLICE = 250;
 
@@ -68,7 +68,7 @@ export async function turn(signal: AbortSignal): Promise<void> {
 }
 
 /** Leaves of one kind, kept side by side in as few objects as possible: a million of them are 56 MB and nothing for the collector. */
-class Heap {
+class Leaves {
 	readonly #chunks: Uint8Array[] = [];
 	count = 0;
 
@@ -87,14 +87,14 @@ class Heap {
 
 	/** The leaves by their order: all orders, and all nodes. */
 	async sorted(signal: AbortSignal): Promise<{ readonly orders: Uint8Array; readonly nodes: Uint8Array }> {
-		const heaps: number[][] = Array.from({ length: 2 ** HEAP_BITS }, () => []);
+		const buckets: number[][] = Array.from({ length: 2 ** BUCKET_BITS }, () => []);
 		// as many bits as a number holds exactly
 		const firsts = new Float64Array(this.count);
 		for (let index = 0; index < this.count; index++) {
 			const entry = this.at(index);
 			const first = Buffer.from(entry.buffer, entry.byteOffset, ENTRY_BYTES).readUIntBE(0, 6);
 			firsts[index] = first;
-			heaps[Math.floor(first / 2 ** (48 - HEAP_BITS))]?.push(index);
+			buckets[Math.floor(first / 2 ** (48 - BUCKET_BITS))]?.push(index);
 			if (index % (4 * SLICE) === 0) await turn(signal);
 		}
 		const byOrder = (a: number, b: number): number =>
@@ -104,15 +104,15 @@ class Heap {
 		const nodes = new Uint8Array(this.count * NODE_BYTES);
 		let to = 0;
 		let sinceTurn = 0;
-		for (const heap of heaps) {
-			heap.sort(byOrder);
-			for (const index of heap) {
+		for (const bucket of buckets) {
+			bucket.sort(byOrder);
+			for (const index of bucket) {
 				const entry = this.at(index);
 				orders.set(entry.subarray(0, ORDER_BYTES), to * ORDER_BYTES);
 				nodes.set(entry.subarray(ORDER_BYTES), to * NODE_BYTES);
 				to += 1;
 			}
-			sinceTurn += heap.length;
+			sinceTurn += bucket.length;
 			if (sinceTurn < SLICE) continue;
 			sinceTurn = 0;
 			await turn(signal);
@@ -126,7 +126,7 @@ export class Sorted {
 	readonly #crypto: Crypto;
 	readonly #secret: Uint8Array;
 	readonly #signal: AbortSignal;
-	readonly heaps = Object.fromEntries(KINDS.map((kind) => [kind, new Heap()])) as Record<Kind, Heap>;
+	readonly leaves = Object.fromEntries(KINDS.map((kind) => [kind, new Leaves()])) as Record<Kind, Leaves>;
 	readonly #own = Object.fromEntries(OWN.map((name) => [name, 0n])) as Record<(typeof OWN)[number], Amount>;
 	readonly #worlds = Object.fromEntries(WORLDS.map((world) => [world, 0n])) as Record<(typeof WORLDS)[number], bigint>;
 	readonly #owing = { owed: 0n, overrun: 0n };
@@ -152,7 +152,7 @@ export class Sorted {
 	#leaf(kind: Kind, id: Uint8Array, balance: bigint): void {
 		const [order, salt] = orderOf(this.#crypto, this.#secret, kind, id);
 		const { hash, sum } = leafNode(this.#crypto, { kind, id, salt, nanos: balance as Amount });
-		this.heaps[kind].add(order, hash, sum);
+		this.leaves[kind].add(order, hash, sum);
 	}
 
 	/** What is no tree. */

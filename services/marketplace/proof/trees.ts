@@ -34,7 +34,7 @@ const LEFT_MS = 86_400_000;
 export type Grown = {
 	readonly roots: Facts["trees"];
 	/** Puts them where they are found by their commitment, and forgets those of other days. */
-	keep(hash: Uint8Array): Promise<void>;
+	keep(hash: Uint8Array, nowMs: number): Promise<void>;
 	/** Forgets them. */
 	drop(): Promise<void>;
 };
@@ -66,14 +66,14 @@ function nodeAt(bytes: Uint8Array, at: number): SumNode {
 /** Makes the trees over all balances and writes them beside where they will be. @throws RangeError when a tree's sum is no amount. */
 export async function growTrees(crypto: Crypto, folder: string, sorted: Sorted, signal: AbortSignal): Promise<Grown> {
 	await mkdir(folder, { recursive: true, mode: 0o700 });
-	const counts = KINDS.map((kind) => sorted.heaps[kind].count);
+	const counts = KINDS.map((kind) => sorted.leaves[kind].count);
 	const part = join(folder, `${toHex(crypto.random(8))}${PART}`);
 	const file = await open(part, "w", 0o600);
 	const roots = {} as Record<Kind, TreeRoot>;
 	try {
 		for (const [n, place] of layout(counts).places.entries()) {
 			const kind = KINDS[n] as Kind;
-			const { orders, nodes } = await sorted.heaps[kind].sorted(signal);
+			const { orders, nodes } = await sorted.leaves[kind].sorted(signal);
 			await file.write(orders, 0, orders.length, place.orders);
 			roots[kind] = await growLevels(crypto, file, place.levels, nodes, signal);
 		}
@@ -84,7 +84,7 @@ export async function growTrees(crypto: Crypto, folder: string, sorted: Sorted, 
 	}
 	return {
 		roots,
-		keep: async (hash) => {
+		keep: async (hash, nowMs) => {
 			const head = new Uint8Array(HEAD_BYTES);
 			head.set(hash);
 			for (const [n, count] of counts.entries()) new DataView(head.buffer).setUint32(HASH_BYTES + n * 4, count, true);
@@ -92,7 +92,7 @@ export async function growTrees(crypto: Crypto, folder: string, sorted: Sorted, 
 			await file.close();
 			const name = `${toHex(hash)}${ENDING}`;
 			await rename(part, join(folder, name));
-			for (const old of await readdir(folder)) if (old !== name) await forget(join(folder, old));
+			for (const old of await readdir(folder)) if (old !== name) await forget(join(folder, old), nowMs);
 		},
 		drop: async () => {
 			await file.close();
@@ -102,9 +102,9 @@ export async function growTrees(crypto: Crypto, folder: string, sorted: Sorted, 
 }
 
 /** Removes trees of another day, and what a crash left half written; not what another process on this folder is writing now. */
-async function forget(path: string): Promise<void> {
+async function forget(path: string, nowMs: number): Promise<void> {
 	const left = path.endsWith(PART) && (await stat(path).catch(() => undefined));
-	if (left ? left.mtimeMs < Date.now() - LEFT_MS : path.endsWith(ENDING)) await rm(path, { force: true });
+	if (left ? left.mtimeMs < nowMs - LEFT_MS : path.endsWith(ENDING)) await rm(path, { force: true });
 }
 
 /** Writes all levels above a tree's leaves, and the leaves; answers its root. */
