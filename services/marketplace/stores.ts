@@ -15,9 +15,9 @@ import { openPostgresPlaces } from "./card/postgres.ts";
 import { openSqlitePlaces } from "./card/sqlite.ts";
 import type { DatabaseAt } from "./database.ts";
 import type { AuditReport, Check } from "./ledger/audit.ts";
-import type { Book } from "./ledger/book.ts";
+import type { Book, LedgerBeside } from "./ledger/book.ts";
 import { auditPostgres, openPostgresBook, openPostgresLedger, refuseLedger } from "./ledger/postgres.ts";
-import { auditFile, type LedgerFile, openLedgerFile, openSqliteBook } from "./ledger/sqlite.ts";
+import { auditFile, openLedgerFile, openSqliteBook } from "./ledger/sqlite.ts";
 
 /** What a market keeps: its money, what its processes share beside it, and people's sealed cards. */
 export type Stores = {
@@ -105,7 +105,7 @@ export async function openStores(
 }
 
 /** Opens a ledger to read it, also one that running markets write to. */
-export async function openLedgerBeside(at: DatabaseAt, clock: Clock): Promise<LedgerFile | Problem> {
+export async function openLedgerBeside(at: DatabaseAt, clock: Clock): Promise<LedgerBeside | Problem> {
 	if (at.engine === "sqlite") return openLedgerFile(ledgerPath(at.folder));
 	const postgres = await connect(at, clock);
 	if (isProblem(postgres)) return postgres;

@@ -3,9 +3,9 @@
  * since misses nothing. Nothing here waits for the disk: a database that dies may forget its last half second of postings and used tokens.
  */
 
-import { isProblem, type Problem } from "#contracts/problem";
+import type { Problem } from "#contracts/problem";
 import type { Postgres, Twice } from "#host/postgres";
-import { BookFailure } from "#marketplace/ledger/book";
+import { answerOf } from "#marketplace/ledger/book";
 import { type Board, type Note, PAGE_MAX, SWEEP_MAX } from "./board.ts";
 
 /** A transaction that says this first is answered before it is on disk. */
@@ -84,16 +84,10 @@ export async function openPostgresBoard(postgres: Postgres): Promise<Board | Pro
 	const refused = await postgres.migrate("board", BOARD_STEPS);
 	if (refused) return refused;
 
-	/** Rows, or the machine's failure thrown. */
-	async function got<T>(asked: Promise<T | Problem>): Promise<T> {
-		const answer = await asked;
-		if (isProblem(answer)) throw new BookFailure(answer);
-		return answer;
-	}
 	const read = <Row extends object>(text: string, values: readonly unknown[]): Promise<Row[]> =>
-		got(postgres.read((session) => session.ask<Row>(text, values)));
+		answerOf(postgres.read((session) => session.ask<Row>(text, values)));
 	const call = <Row extends object>(twice: Twice, text: string, values: readonly unknown[]): Promise<Row[]> =>
-		got(postgres.call<Row>(twice, text, values));
+		answerOf(postgres.call<Row>(twice, text, values));
 
 	return {
 		post: async ({ relay, tariff, origin, issuedAtMs, validUntilMs, bytes }, room, nowMs) => {

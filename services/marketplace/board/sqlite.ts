@@ -2,7 +2,7 @@
 
 import { isProblem, type Problem } from "#contracts/problem";
 import { startWriter } from "#host/writer";
-import { BookFailure } from "#marketplace/ledger/book";
+import { answerOf } from "#marketplace/ledger/book";
 import type { Board } from "./board.ts";
 import type { BoardCalls, BoardThreadOptions } from "./sqlite-thread.ts";
 
@@ -22,21 +22,15 @@ export async function openSqliteBoard(
 	});
 	if (isProblem(writer)) return writer;
 
-	/** An answer, or the machine's failure thrown. */
-	async function got<T>(asked: Promise<T | Problem>): Promise<T> {
-		const answer = await asked;
-		if (isProblem(answer)) throw new BookFailure(answer);
-		return answer as T;
-	}
-
 	return {
-		post: (posting, room, nowMs) => got(writer.call("post", { posting, room, nowMs }, { bytes: POSTING_BYTES })),
-		postingsOf: (relay) => got(writer.call("postingsOf", relay)),
-		postingsAfter: (place) => got(writer.call("postingsAfter", place)),
-		note: (name) => got(writer.call("note", name)),
-		writeNote: (name, expect, text) => got(writer.call("writeNote", { name, expect, text }, { bytes: text.length })),
-		use: (mark, untilMs) => got(writer.call("use", { mark, untilMs })),
-		sweep: (nowMs) => got(writer.call("sweep", nowMs)),
+		post: (posting, room, nowMs) => answerOf(writer.call("post", { posting, room, nowMs }, { bytes: POSTING_BYTES })),
+		postingsOf: (relay) => answerOf(writer.call("postingsOf", relay)),
+		postingsAfter: (place) => answerOf(writer.call("postingsAfter", place)),
+		note: (name) => answerOf(writer.call("note", name)),
+		writeNote: (name, expect, text) =>
+			answerOf(writer.call("writeNote", { name, expect, text }, { bytes: text.length })),
+		use: (mark, untilMs) => answerOf(writer.call("use", { mark, untilMs })),
+		sweep: (nowMs) => answerOf(writer.call("sweep", nowMs)),
 		close: () => writer.close(),
 	};
 }

@@ -3,7 +3,7 @@
  * (test/acceptance/book.ts). Everything that changes goes through {@link Book.apply}, as changes that happen whole or not at all.
  */
 
-import type { Problem } from "#contracts/problem";
+import { isProblem, type Problem } from "#contracts/problem";
 import type { AuditReport, Check } from "./audit.ts";
 import type { KeptTransfer, Transfer } from "./transfer.ts";
 
@@ -180,6 +180,12 @@ export interface Book {
 	close(): Promise<void>;
 }
 
+/** What can be read of a ledger without its market: the book's reads, of its file or its server as they are at that moment. */
+export type LedgerBeside = Pick<Book, "balance" | "transfers" | "record" | "records" | "close"> & {
+	/** Whether the file is whole, as far as a quick look tells; of a server, whether it keeps what it says it kept. */
+	check(): Promise<Problem | undefined>;
+};
+
 /** A read failed by the machine (damaged file, disk, too much waiting), not by what was asked. */
 export class BookFailure extends Error {
 	readonly problem: Problem;
@@ -187,6 +193,13 @@ export class BookFailure extends Error {
 		super(problem.detail);
 		this.problem = problem;
 	}
+}
+
+/** An answer of the machine's, or its failure thrown. @throws BookFailure */
+export async function answerOf<T>(asked: Promise<T | Problem>): Promise<T> {
+	const answer = await asked;
+	if (isProblem(answer)) throw new BookFailure(answer);
+	return answer as T;
 }
 
 /** What is wrong with the form of a row; undefined when nothing is. */

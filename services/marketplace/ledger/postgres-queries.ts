@@ -1,6 +1,6 @@
-/** The ledger's tables and the ordinary queries over them, the same for every engine that speaks SQL. */
+/** The ledger's tables in Postgres and the ordinary queries over them: built and checked by Kysely, run by whoever has a connection (`host/postgres.ts`). */
 
-import type { Kysely } from "kysely";
+import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from "kysely";
 import { LIST_MAX, type RecordQuery, type RecordRow, type RecordTable, type TabQuery, type TabRow } from "./book.ts";
 
 /** The tables as queries see them; whole numbers come back as `bigint`. */
@@ -10,7 +10,7 @@ export type LedgerTables = {
 	entries: { transfer: bigint; n: number; account: bigint; nanos: bigint };
 	tabs: {
 		tab: string;
-		version: bigint | number;
+		version: bigint;
 		account: string;
 		relay: string;
 		state: string;
@@ -20,7 +20,7 @@ export type LedgerTables = {
 	records: {
 		kind: string;
 		key: string;
-		version: bigint | number;
+		version: bigint;
 		account: string;
 		state: string;
 		dueMs: bigint | number;
@@ -31,13 +31,33 @@ export type LedgerTables = {
 const TAB = ["tab", "version", "account", "relay", "state", "deadlineMs", "value"] as const;
 const RECORD = ["kind", "key", "version", "account", "state", "dueMs", "value"] as const;
 
+/** It has no connection and runs nothing. */
+const db = new Kysely<LedgerTables>({
+	dialect: {
+		createAdapter: () => new PostgresAdapter(),
+		createDriver: () => new DummyDriver(),
+		createIntrospector: (one) => new PostgresIntrospector(one),
+		createQueryCompiler: () => new PostgresQueryCompiler(),
+	},
+});
+
+/** The transfer with an id. */
+export function transferQuery(id: string) {
+	return db.selectFrom("transfers").selectAll().where("id", "=", id).compile();
+}
+
+/** Transfers at these positions, in their order. */
+export function transfersQuery(positions: readonly bigint[]) {
+	return db.selectFrom("transfers").selectAll().where("position", "in", positions).orderBy("position").compile();
+}
+
 /** One tab. */
-export function tabQuery(db: Kysely<LedgerTables>, tab: string) {
+export function tabQuery(tab: string) {
 	return db.selectFrom("tabs").select(TAB).where("tab", "=", tab).compile();
 }
 
 /** A list of tabs. */
-export function tabsQuery(db: Kysely<LedgerTables>, query: TabQuery) {
+export function tabsQuery(query: TabQuery) {
 	const rows = db.selectFrom("tabs").select(TAB).limit(Math.min(query.limit, LIST_MAX));
 	if (query.by !== "deadline")
 		return rows
@@ -56,12 +76,12 @@ export function tabsQuery(db: Kysely<LedgerTables>, query: TabQuery) {
 }
 
 /** One record. */
-export function recordQuery(db: Kysely<LedgerTables>, table: RecordTable, key: string) {
+export function recordQuery(table: RecordTable, key: string) {
 	return db.selectFrom("records").select(RECORD).where("kind", "=", table).where("key", "=", key).compile();
 }
 
 /** A list of records. */
-export function recordsQuery(db: Kysely<LedgerTables>, query: RecordQuery) {
+export function recordsQuery(query: RecordQuery) {
 	const rows = db
 		.selectFrom("records")
 		.select(RECORD)
@@ -84,7 +104,7 @@ export function recordsQuery(db: Kysely<LedgerTables>, query: RecordQuery) {
 }
 
 /** The positions of transfers that touch an account. */
-export function positionsQuery(db: Kysely<LedgerTables>, account: string, after: number, limit: number) {
+export function positionsQuery(account: string, after: number, limit: number) {
 	return db
 		.selectFrom("entries")
 		.select("transfer")

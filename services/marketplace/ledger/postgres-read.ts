@@ -1,7 +1,6 @@
 /** What is read from the ledger's tables in Postgres: for callers, and by an audit from any process. */
 
 import type { Session } from "#host/postgres";
-import { sqlFor } from "#host/sql";
 import type { Source } from "./audit.ts";
 import type { Balance, RecordQuery, RecordRow, RecordTable, TabQuery, TabRow } from "./book.ts";
 import {
@@ -13,10 +12,10 @@ import {
 	recordsQuery,
 	tabQuery,
 	tabsQuery,
-} from "./tables.ts";
+	transferQuery,
+	transfersQuery,
+} from "./postgres-queries.ts";
 import type { Entry, KeptTransfer } from "./transfer.ts";
-
-const db = sqlFor<LedgerTables>("postgres");
 
 type TransferRow = LedgerTables["transfers"];
 type EntryRow = { readonly transfer: bigint; readonly name: string | null; readonly nanos: bigint };
@@ -32,15 +31,14 @@ export const reader = {
 		return rows.map((row) => row.balance);
 	},
 	transfer: async (session: Session, id: string): Promise<KeptTransfer | undefined> => {
-		const rows = await session.rows(db.selectFrom("transfers").selectAll().where("id", "=", id).compile());
+		const rows = await session.rows(transferQuery(id));
 		return (await withEntries(session, rows))[0];
 	},
 	transfers: async (session: Session, account: string, after: number, limit: number): Promise<KeptTransfer[]> => {
-		const found = await session.rows(positionsQuery(db, account, after, limit));
+		const found = await session.rows(positionsQuery(account, after, limit));
 		if (found.length === 0) return [];
 		const positions = found.map((row) => row.transfer);
-		const transfers = db.selectFrom("transfers").selectAll().where("position", "in", positions).orderBy("position");
-		return await withEntries(session, await session.rows(transfers.compile()));
+		return await withEntries(session, await session.rows(transfersQuery(positions)));
 	},
 	count: async (session: Session): Promise<number> => {
 		// positions have no gaps: they are given under a lock, and what is refused takes none
@@ -48,13 +46,13 @@ export const reader = {
 		return Number(rows[0]?.n);
 	},
 	tab: async (session: Session, tab: string): Promise<TabRow | undefined> =>
-		(await session.rows(tabQuery(db, tab))).map(readTab)[0],
+		(await session.rows(tabQuery(tab))).map(readTab)[0],
 	tabs: async (session: Session, query: TabQuery): Promise<TabRow[]> =>
-		(await session.rows(tabsQuery(db, query))).map(readTab),
+		(await session.rows(tabsQuery(query))).map(readTab),
 	record: async (session: Session, table: RecordTable, key: string): Promise<RecordRow | undefined> =>
-		(await session.rows(recordQuery(db, table, key))).map(readRecord)[0],
+		(await session.rows(recordQuery(table, key))).map(readRecord)[0],
 	records: async (session: Session, query: RecordQuery): Promise<RecordRow[]> =>
-		(await session.rows(recordsQuery(db, query))).map(readRecord),
+		(await session.rows(recordsQuery(query))).map(readRecord),
 };
 
 /** Transfers with their entries. What is applied is never changed, so this needs no one moment. */

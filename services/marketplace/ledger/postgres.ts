@@ -8,11 +8,19 @@ import type { Crypto } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Postgres, Session } from "#host/postgres";
 import { type AuditReport, audit, type Check } from "./audit.ts";
-import { type Book, BookFailure, CHANGES_MAX, type Change, LIST_MAX, type Outcome } from "./book.ts";
+import {
+	answerOf,
+	type Book,
+	BookFailure,
+	CHANGES_MAX,
+	type Change,
+	type LedgerBeside,
+	LIST_MAX,
+	type Outcome,
+} from "./book.ts";
 import { APPLY_CALL, packBatch, readOutcomes } from "./postgres-batch.ts";
 import { readBalances, reader, readForAudit } from "./postgres-read.ts";
 import { LEDGER_STEPS } from "./postgres-schema.ts";
-import type { LedgerFile } from "./sqlite.ts";
 
 /** Changes that wait for the database, beyond which a call is refused: some seconds of a busy market. */
 const WAITING_MAX = 65_536;
@@ -93,19 +101,15 @@ export async function openPostgresBook(postgres: Postgres, crypto: Pick<Crypto, 
 
 /** All that a book tells. What the machine fails to read is thrown. */
 function readsOf(postgres: Postgres): Omit<Book, "apply" | "close"> {
-	async function read<T>(asked: Promise<T | Problem>): Promise<T> {
-		const answer = await asked;
-		if (isProblem(answer)) throw new BookFailure(answer);
-		return answer as T;
-	}
+	const read = <T>(work: (session: Session) => Promise<T>): Promise<T> => answerOf(postgres.read(work));
 	return {
-		balance: async (account) => (await read(postgres.read((session) => reader.balances(session, [account]))))[0] ?? 0n,
+		balance: async (account) => (await read((session) => reader.balances(session, [account])))[0] ?? 0n,
 		balances: async (accounts) => {
 			if (accounts.length > LIST_MAX) throw new RangeError("too many accounts in one call");
-			return await read(postgres.read((session) => reader.balances(session, accounts)));
+			return await read((session) => reader.balances(session, accounts));
 		},
 		eachBalance: (take, at) =>
-			read(
+			answerOf(
 				walkOnce(postgres, async (session, begin) => {
 					const { position, pages } = await readBalances(session, at);
 					for await (const page of pages) {
@@ -115,15 +119,14 @@ function readsOf(postgres: Postgres): Omit<Book, "apply" | "close"> {
 					return position;
 				}),
 			),
-		transfer: (id) => read(postgres.read((session) => reader.transfer(session, id))),
-		transfers: (account, after, limit) =>
-			read(postgres.read((session) => reader.transfers(session, account, after, limit))),
-		count: () => read(postgres.read(reader.count)),
-		tab: (tab) => read(postgres.read((session) => reader.tab(session, tab))),
-		tabs: (query) => read(postgres.read((session) => reader.tabs(session, query))),
-		record: (table, key) => read(postgres.read((session) => reader.record(session, table, key))),
-		records: (query) => read(postgres.read((session) => reader.records(session, query))),
-		audit: (checks) => read(auditPostgres(postgres, checks)),
+		transfer: (id) => read((session) => reader.transfer(session, id)),
+		transfers: (account, after, limit) => read((session) => reader.transfers(session, account, after, limit)),
+		count: () => read(reader.count),
+		tab: (tab) => read((session) => reader.tab(session, tab)),
+		tabs: (query) => read((session) => reader.tabs(session, query)),
+		record: (table, key) => read((session) => reader.record(session, table, key)),
+		records: (query) => read((session) => reader.records(session, query)),
+		audit: (checks) => answerOf(auditPostgres(postgres, checks)),
 	};
 }
 
@@ -147,7 +150,7 @@ export function refuseLedger(postgres: Postgres): Promise<Problem | undefined> {
 }
 
 /** Opens the ledger of a database to read it, beside the markets that write to it. Closing it closes the database. */
-export async function openPostgresLedger(postgres: Postgres): Promise<LedgerFile | Problem> {
+export async function openPostgresLedger(postgres: Postgres): Promise<LedgerBeside | Problem> {
 	const refused = await refuseLedger(postgres);
 	if (refused) return refused;
 	return {

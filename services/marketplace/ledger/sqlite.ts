@@ -8,7 +8,7 @@ import { isProblem, type Problem } from "#contracts/problem";
 import { checkDatabase, openDatabase, problemOfDatabase } from "#host/database";
 import { startWriter } from "#host/writer";
 import { type AuditReport, audit, type Check } from "./audit.ts";
-import { type Book, BookFailure, CHANGES_MAX, LIST_MAX } from "./book.ts";
+import { answerOf, type Book, CHANGES_MAX, type LedgerBeside, LIST_MAX } from "./book.ts";
 import { LEDGER_KIND, LEDGER_MIGRATIONS } from "./schema.ts";
 import { readBalances, reader, readForAudit } from "./sqlite-read.ts";
 import type { LedgerCalls, LedgerOptions } from "./sqlite-thread.ts";
@@ -27,13 +27,6 @@ export async function openSqliteBook(
 	});
 	if (isProblem(writer)) return writer;
 
-	/** A read's answer, or the machine's failure thrown. */
-	async function read<T>(asked: Promise<T | Problem>): Promise<T> {
-		const answer = await asked;
-		if (isProblem(answer)) throw new BookFailure(answer);
-		return answer as T;
-	}
-
 	return {
 		apply: async (changes) => {
 			if (changes.length > CHANGES_MAX) throw new RangeError("too many changes in one call");
@@ -42,20 +35,20 @@ export async function openSqliteBook(
 			const refused = answer.problem === "too-many" ? "busy" : "disk";
 			return changes.map(() => ({ refused, detail: answer.detail }) as const);
 		},
-		balance: async (account) => (await read(writer.call("balances", [account])))[0] ?? 0n,
+		balance: async (account) => (await answerOf(writer.call("balances", [account])))[0] ?? 0n,
 		balances: async (accounts) => {
 			if (accounts.length > LIST_MAX) throw new RangeError("too many accounts in one call");
-			return await read(writer.call("balances", accounts));
+			return await answerOf(writer.call("balances", accounts));
 		},
-		eachBalance: async (take, at) => await read(walkBalances(options.path, take, at)),
-		transfer: (id) => read(writer.call("transfer", id)),
-		transfers: (account, after, limit) => read(writer.call("transfers", { account, after, limit })),
-		count: () => read(writer.call("count", undefined)),
-		tab: (tab) => read(writer.call("tab", tab)),
-		tabs: (query) => read(writer.call("tabs", query)),
-		record: (table, key) => read(writer.call("record", { table, key })),
-		records: (query) => read(writer.call("records", query)),
-		audit: async (checks) => await read(auditFile(options.path, checks)),
+		eachBalance: async (take, at) => await answerOf(walkBalances(options.path, take, at)),
+		transfer: (id) => answerOf(writer.call("transfer", id)),
+		transfers: (account, after, limit) => answerOf(writer.call("transfers", { account, after, limit })),
+		count: () => answerOf(writer.call("count", undefined)),
+		tab: (tab) => answerOf(writer.call("tab", tab)),
+		tabs: (query) => answerOf(writer.call("tabs", query)),
+		record: (table, key) => answerOf(writer.call("record", { table, key })),
+		records: (query) => answerOf(writer.call("records", query)),
+		audit: async (checks) => await answerOf(auditFile(options.path, checks)),
 		close: () => writer.close(),
 	};
 }
@@ -119,14 +112,8 @@ export async function auditFile(path: string, checks: readonly Check[] = []): Pr
 	}
 }
 
-/** What can be read of a ledger without its market: the book's reads, of the file as it is at that moment. */
-export type LedgerFile = Pick<Book, "balance" | "transfers" | "record" | "records" | "close"> & {
-	/** Whether the file is whole, as far as a quick look tells; of a server, whether it keeps what it says it kept. */
-	check(): Promise<Problem | undefined>;
-};
-
 /** Opens a ledger's file to read it, also one that a running market writes to. */
-export function openLedgerFile(path: string): LedgerFile | Problem {
+export function openLedgerFile(path: string): LedgerBeside | Problem {
 	const database = openBeside(path);
 	if (isProblem(database)) return database;
 	const reads = reader(database);
