@@ -7,12 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { grow } from "./ledger-grown.ts";
 import type { BookJob, Measured } from "./ledger-job.ts";
+import { onPostgres } from "./ledger-postgres.ts";
 import { BATCH } from "./ledger-work.ts";
 import { BOTH_CORES, type Contest, compare, median, start } from "./measure.ts";
 import type { Bench } from "./run.ts";
 
 export const about =
-	"the ledger on disk, against the bare statements on node:sqlite; and a ledger of 10^7 entries against a young one";
+	"the ledger on disk, against the bare statements on node:sqlite; one of 10^7 entries against a young one; batches on Postgres";
 
 /** Relays that redeem at once, each a batch at a time. */
 const RELAYS = 8;
@@ -152,7 +153,9 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 				"ours: changes in a commit": middle(ours, ({ changes, groups }) => changes / groups.length),
 			};
 		}
-		result.notMeasured.push({ peer: "one-by-one", why: "pg-batch: the ledger has no engine on Postgres yet" });
+		const postgres = await onPostgres(runs, quick);
+		result.rows.push(...postgres.rows);
+		result.notMeasured.push(...postgres.notMeasured);
 		return result;
 	} finally {
 		rmSync(folder, { recursive: true, force: true });

@@ -48,6 +48,15 @@ const NOBODY = 65_534;
 
 /** Starts a server, or takes the one of the environment; it ends after the file's last story. */
 export async function startPostgres(options: TestPostgresOptions = {}): Promise<TestPostgres> {
+	const { stop, ...postgres } = await runPostgres(options);
+	after(stop);
+	return postgres;
+}
+
+/** The same where there are no stories, for a benchmark: it ends when it is stopped. */
+export async function runPostgres(
+	options: TestPostgresOptions = {},
+): Promise<TestPostgres & { stop(): Promise<void> }> {
 	const given = process.env.FARELAY_TEST_POSTGRES_URL;
 	const server = given ? undefined : await startServer(options);
 	const url = (database: string) => {
@@ -60,12 +69,12 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
 	admin.on("error", () => {});
 	const opened: Postgres[] = [];
 	const made: string[] = [];
-	after(async () => {
+	const stop = async () => {
 		for (const postgres of opened) await postgres.close();
 		if (given) for (const name of made) await admin.query(`DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`);
 		await admin.end();
 		await server?.stop();
-	});
+	};
 	const database = async () => {
 		const name = `farelay_${process.pid}_${Date.now().toString(36)}_${made.length}`;
 		made.push(name);
@@ -99,6 +108,7 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
 			assert(server, "a server that is not ours is not started again");
 			await server.start();
 		},
+		stop,
 	};
 }
 
@@ -187,6 +197,7 @@ const START_MS_MAX = 60_000;
 
 async function end(keeper: ChildProcess | undefined, word: "stay" | "go"): Promise<void> {
 	if (!keeper || keeper.exitCode !== null) return;
+	keeper.ref();
 	const ended = new Promise((done) => keeper.once("exit", done));
 	keeper.stdin?.end(`${word}\n`);
 	await ended;
