@@ -42,6 +42,10 @@ const SOCKET =
 const DRIVER =
 	/^(?:Connection terminated|Client has encountered a connection error|Query read timeout|timeout exceeded when trying to connect|timeout expired|Client was closed|Client is closed|The server does not support SSL|There was an error establishing an SSL)/;
 
+/** The driver's words where the server wants a password and none was given, or an empty one. */
+const SASL = /^SASL: .*client password must be/;
+const NO_PASSWORD = "The database wants a password, and none was given: FARELAY_DATABASE_PASSWORD_FILE names its file.";
+
 /** The trouble that a thrown error stands for; undefined when it is a bug or a constraint. */
 export function troubleOf(error: unknown): Trouble | undefined {
 	if (!(error instanceof Error)) return undefined;
@@ -55,6 +59,8 @@ export function troubleOf(error: unknown): Trouble | undefined {
 	if (SOCKET.test(code)) return { kind: "lost", says: code };
 	// several addresses of one host, each refused
 	if (error instanceof AggregateError) return error.errors.map(troubleOf).find((found) => found !== undefined);
+	if (SASL.test(error.message))
+		return { kind: "refused", again: false, problem: problem("usage", NO_PASSWORD, { spent: "no" }) };
 	return DRIVER.test(error.message) ? { kind: "lost", says: "the connection ended" } : undefined;
 }
 

@@ -1,8 +1,10 @@
 /** Which database keeps a market's ledger and the rest, by name: files in a folder, or a Postgres (docs/decisions/postgres.md). */
 
-import { resolve } from "node:path";
-import { type Problem, problem } from "#contracts/problem";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import { holdsPassword, isPostgresUrl } from "#host/postgres-url";
+import { writeJson } from "#host/replace";
 
 /** A market's database. Holds a password: never log it. */
 export type DatabaseAt =
@@ -16,9 +18,54 @@ type Named = {
 	readonly databasePassword: string | undefined;
 };
 
+/** Beside a market's keys: which database it used last, without a password. */
+const FILE = "database.json";
+
+/**
+ * Notes which database a market uses, so that a start or an audit that forgets to name it does not take the folder's own files for it: those are empty,
+ * or from before a move.
+ */
+export async function rememberDatabase(dataPath: string, at: DatabaseAt): Promise<void> {
+	const [database, before] = [
+		nameOf(at),
+		noted(join(dataPath, FILE)) ?? nameOf({ engine: "sqlite", folder: dataPath }),
+	];
+	if (database !== before) await writeJson(join(dataPath, FILE), { database });
+}
+
+/** A database's name, of which nothing is secret. */
+function nameOf(at: DatabaseAt): string {
+	if (at.engine === "sqlite") return `sqlite:${resolve(at.folder)}`;
+	const url = new URL(at.url);
+	url.password = "";
+	return url.href;
+}
+
+/** Why the files in a data folder are not its market's database; undefined when they are. */
+function elsewhere(dataPath: string): Problem | undefined {
+	const path = join(dataPath, FILE);
+	const database = noted(path);
+	if (database === undefined || database === nameOf({ engine: "sqlite", folder: dataPath })) return undefined;
+	if (isProblem(database)) return database;
+	return problem(
+		"usage",
+		`The market of ${dataPath} keeps its money in ${database}, and none was named: say --database ${database}. Only if the files in the folder are to be the market again: --database sqlite:${dataPath}.`,
+	);
+}
+
+function noted(path: string): string | Problem | undefined {
+	try {
+		const { database } = JSON.parse(readFileSync(path, "utf8")) as { readonly database?: unknown };
+		if (typeof database === "string") return database;
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+	}
+	return problem("data-corrupt", `${path} does not say which database the market uses: name it with --database.`);
+}
+
 /** Reads `sqlite:FOLDER` or `postgres://...`; the data folder when nothing is named. `from`: where a relative folder begins. */
 export function databaseOf({ dataPath, database, databasePassword }: Named, from = "."): DatabaseAt | Problem {
-	if (database === undefined) return { engine: "sqlite", folder: dataPath };
+	if (database === undefined) return elsewhere(dataPath) ?? { engine: "sqlite", folder: dataPath };
 	const [, folder] = /^sqlite:(.+)$/.exec(database) ?? [];
 	if (folder !== undefined) return { engine: "sqlite", folder: resolve(from, folder) };
 	if (isPostgresUrl(database)) return { engine: "postgres", url: database, password: databasePassword };

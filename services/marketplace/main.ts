@@ -19,7 +19,7 @@ import { openRestoring } from "./backup/restore.ts";
 import { makeCards } from "./card/cards.ts";
 import { startChores } from "./chores.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
-import { databaseOf } from "./database.ts";
+import { databaseOf, rememberDatabase } from "./database.ts";
 import { fundRisk } from "./funding/risk.ts";
 import { openWatch } from "./funding/watch.ts";
 import { openInspection } from "./inspect/door.ts";
@@ -104,6 +104,7 @@ async function start(
 	const stores = await openStores(at, deps, stopping, died);
 	if (isProblem(stores)) return stores;
 	const { book, board, places } = stores;
+	if (config.database !== undefined) await rememberDatabase(config.dataPath, at);
 	const shared = stores.nowMs ? await shareClock(deps.clock, stores.nowMs, tellOfClock(log)) : undefined;
 	if (shared && "problem" in shared) return shared;
 	if (shared) stopping.add("clock", () => shared.stop());

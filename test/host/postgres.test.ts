@@ -163,6 +163,12 @@ describe("the address of a Postgres", () => {
 		const refused = await openPostgres({ ...parts, url: wrong.href });
 		assert(isProblem(refused));
 		assert.deepEqual([refused.problem, refused.spent], ["usage", "no"]);
+		for (const password of [undefined, ""]) {
+			wrong.password = "";
+			const none = await openPostgres({ ...parts, url: wrong.href, password });
+			assert(isProblem(none) && none.problem === "usage", "a forgotten password is no bug");
+			assert.match(none.detail ?? "", /none was given/);
+		}
 		for (const url of [
 			"postgres://me:tell-nobody@/x",
 			"postgres://me:tell-nobody@h/x?sslmode=require",

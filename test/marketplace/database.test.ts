@@ -46,6 +46,21 @@ describe("a market's database by URL", () => {
 			assert.equal(await market.stop(), true);
 		}
 		assert.equal(existsSync(join(folder, "ledger.db")), false);
+
+		const forgot = databaseOf({ ...config, database: undefined });
+		assert(isProblem(forgot) && forgot.problem === "usage", "an empty ledger would pass for the market's");
+		assert(forgot.detail?.includes(`--database ${url.href}`), forgot.detail);
+		const again = await startMarketplace({ ...config, database: undefined }, deps);
+		assert(isProblem(again) && again.detail === forgot.detail);
+		assert.equal(existsSync(join(folder, "ledger.db")), false);
+
+		// by word only, the files are the market again, and that is remembered too
+		const back = { ...config, database: `sqlite:${folder}` };
+		assert.equal(await fine(await startMarketplace(back, deps)).stop(), true);
+		assert.deepEqual(databaseOf({ ...config, database: undefined }), { engine: "sqlite", folder });
+		await writeFile(join(folder, "database.json"), "{");
+		const torn = databaseOf({ ...config, database: undefined });
+		assert(isProblem(torn) && torn.problem === "data-corrupt");
 	});
 
 	it("threat 22: a password on the command line is refused, and no problem shows one", () => {

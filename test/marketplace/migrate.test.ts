@@ -13,7 +13,7 @@ import { systemClock } from "#host/clock";
 import { crypto } from "#host/crypto";
 import { openSqliteBoard } from "#marketplace/board/sqlite";
 import { openSqlitePlaces } from "#marketplace/card/sqlite";
-import type { DatabaseAt } from "#marketplace/database";
+import { type DatabaseAt, databaseOf } from "#marketplace/database";
 import { COMMONS, payerAccount } from "#marketplace/ledger/chart";
 import { move } from "#marketplace/ledger/post";
 import { openPostgresBook } from "#marketplace/ledger/postgres";
@@ -75,6 +75,8 @@ describe("a market is moved", () => {
 			...{ accounts: 1_001, transfers: 1_000, entries: 2_000, tabs: 1, records: 3 },
 			...{ relays: 0, postings: 0, notes: 1, used: 1, card: 1 },
 		});
+		const left = databaseOf({ dataPath: join(folder, "there"), database: undefined, databasePassword: undefined });
+		assert(isProblem(left) && left.detail?.includes("keeps its money in postgres://"), "the files are the past");
 		const postgres = await server.open({ url: middle.engine === "postgres" ? middle.url : "" });
 		const book = fine(await openPostgresBook(postgres, crypto));
 		const gift = (id: string) =>

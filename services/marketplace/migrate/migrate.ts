@@ -14,7 +14,7 @@ import { problemOfDatabase } from "#host/database";
 import { lockFolder } from "#host/lock";
 import type { Postgres, Session } from "#host/postgres";
 import { syncFolder } from "#host/replace";
-import type { DatabaseAt } from "#marketplace/database";
+import { type DatabaseAt, rememberDatabase } from "#marketplace/database";
 import { type AuditReport, audit, type Check } from "#marketplace/ledger/audit";
 import { refuseLedger } from "#marketplace/ledger/postgres";
 import { connect, ledgerPath, openPostgresStores } from "#marketplace/stores";
@@ -55,9 +55,12 @@ export async function moveMarket(from: DatabaseAt, to: DatabaseAt, deps: MoveDep
 	const postgres = await connect(at, deps.clock, 1);
 	try {
 		if (isProblem(postgres)) return postgres;
-		return await (from.engine === "sqlite"
+		const moved = await (from.engine === "sqlite"
 			? toPostgres(folder.folder, postgres, deps)
 			: toFiles(postgres, folder.folder, deps));
+		// the files stay as they were: a market that was started on them as before would go on beside what was moved
+		if (!isProblem(moved)) await rememberDatabase(folder.folder, to);
+		return moved;
 	} catch (error) {
 		const known = problemOfDatabase(error, folder.folder);
 		if (known) return known;
