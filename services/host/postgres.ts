@@ -119,8 +119,8 @@ function poolConfig(address: object, options: PostgresOptions): pg.PoolConfig {
 		// a process that stops in the middle of a transaction must not hold its locks
 		idle_in_transaction_session_timeout: statementMsMax * 2,
 		query_timeout: statementMsMax + SILENCE_MS,
-		// an answer means that it is on disk, whatever the server's own default is
-		options: "-c synchronous_commit=on -c timezone=UTC",
+		// whatever the server's own defaults are: an answer means that it is on disk, and what waited for its turn sees what was done before it
+		options: "-c synchronous_commit=on -c timezone=UTC -c default_transaction_isolation=read\\ committed",
 		types: { getTypeParser: (id, format) => (id === INT8 ? BigInt : pg.types.getTypeParser(id, format)) },
 	} as pg.PoolConfig;
 }

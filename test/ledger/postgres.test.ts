@@ -209,3 +209,19 @@ describe("the book on Postgres", () => {
 		assert.deepEqual((await first.audit()).findings, []);
 	});
 });
+
+it("threats 2 and 18: three processes race on a database whose owner made another isolation its default, and each call is answered", async () => {
+	const url = await server.database();
+	const name = new URL(url).pathname.slice(1);
+	await server.run(url, `ALTER DATABASE "${name}" SET default_transaction_isolation = 'repeatable read'`);
+	const books = await Promise.all(
+		[1, 2, 3].map(async () => fine(await openPostgresBook(await server.open({ url }), crypto))),
+	);
+	const rounds = Array.from({ length: 20 }, (_, round) => round);
+	for (const round of rounds) {
+		const answers = await Promise.all(books.map((book) => book.apply([{ transfer: deposit(`d${round}`, ADA, 1n) }])));
+		assert.deepEqual(words(answers.flat()).toSorted(), ["applied", "same", "same"]);
+	}
+	assert.equal(await books[0]?.balance(ADA), BigInt(rounds.length));
+	assert.deepEqual((await books[0]?.audit())?.findings, []);
+});
