@@ -1,13 +1,19 @@
 /** Attacks on a ledger that several processes share: what one of them does late, after the others went on. */
 
 import assert from "node:assert/strict";
+import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { it } from "node:test";
+import { isProblem } from "#contracts/problem";
+import { openJournal } from "#marketplace/backup/journal";
 import { openMemoryBook } from "#marketplace/ledger/memory";
 import { payoutOf } from "#marketplace/payout/ask";
 import type { Rail } from "#marketplace/rail/rail";
 import { type HeldClock, heldClock } from "#test/support/clock";
+import { fine } from "#test/support/market";
 import { OPERATOR, openTill, usd } from "#test/support/payouts";
 import { type StripeDouble, startStripe } from "#test/support/stripe/double";
 import { openCards } from "#test/support/stripe/market";
@@ -117,3 +123,40 @@ for (const stage of ["first", "second"] as const)
 		assert.equal(stripe.world.available, 1_000_000);
 		await second.till.audit();
 	});
+
+it("threats 14 and 19: a disk that was full in the middle of a line of the journal costs that line, and none before or after it", async (t) => {
+	const folder = await mkdtemp(join(tmpdir(), "farelay-journal-"));
+	t.after(() => rm(folder, { recursive: true, force: true }));
+	const path = join(folder, "told.jsonl");
+	const journal = fine(await openJournal(path, 1_000));
+	const told = (n: number) => ({
+		atMs: 1_000 + n,
+		id: `${n}`.repeat(32),
+		account: "aa".repeat(32),
+		value: `{"n":${n}}`,
+	});
+	assert.equal(await journal.append(told(1)), undefined);
+	const any = await open(path, "r");
+	const handles = Object.getPrototypeOf(any) as FileHandle;
+	await any.close();
+	const whole = handles.appendFile;
+	let full = 2;
+	t.mock.method(handles, "appendFile", async function (this: FileHandle, text: string) {
+		if (full-- <= 0) return await whole.call(this, text);
+		await whole.call(this, text.slice(0, text.length / 2));
+		throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
+	});
+	// all at once, as a round of payouts does
+	const answers = await Promise.all([2, 3, 4, 5].map((n) => journal.append(told(n))));
+	assert.deepEqual(
+		answers.map((answer) => isProblem(answer) && answer.problem),
+		["disk", "disk", false, false],
+	);
+	await journal.close();
+	for (let starts = 0; starts < 2; starts++) {
+		const again = fine(await openJournal(path, 2_000));
+		assert.deepEqual(again.since(0), [told(1), told(4), told(5)]);
+		assert.ok(again.covers(1_000));
+		await again.close();
+	}
+});

@@ -19,6 +19,9 @@ export type Told = {
 /** Told so long ago, it is in every backup that anybody still brings back; older lines are forgotten at a start. */
 const KEPT_MS = 90 * 86_400_000;
 
+/** What ends a line that the disk did not take, or took in part: a whole one ends with its brace. */
+const CUT = " cut";
+
 type Head = { readonly farelay: "told/1"; readonly sinceMs: number };
 
 /** The journal. */
@@ -45,20 +48,33 @@ export async function openJournal(path: string, nowMs: number): Promise<Journal 
 		// left alone where nothing is to be mended or forgotten: another process of the market may be writing to it
 		if (!bytes || new TextDecoder().decode(bytes) !== text) await replaceFile(path, text);
 		const file = await open(path, "a", 0o600);
+		let torn = false;
+		let last: Promise<unknown> = Promise.resolve();
+		/** One at a time: what follows a line that was cut must end it first, or both would be lost, and the whole journal with them. */
+		async function write(told: Told): Promise<Problem | undefined> {
+			try {
+				await file.appendFile(`${torn ? `${CUT}\n` : ""}${JSON.stringify(told)}\n`);
+				torn = false;
+				await file.sync();
+			} catch (error) {
+				torn = true;
+				return problemOfDisk(error, path) ?? problem("disk");
+			}
+			lines.push(told);
+			return undefined;
+		}
 		return {
-			append: async (told) => {
-				try {
-					await file.appendFile(`${JSON.stringify(told)}\n`);
-					await file.sync();
-				} catch (error) {
-					return problemOfDisk(error, path) ?? problem("disk");
-				}
-				lines.push(told);
-				return undefined;
+			append: (told) => {
+				const written = last.then(() => write(told));
+				last = written;
+				return written;
 			},
 			since: (fromMs) => lines.filter(({ atMs }) => atMs >= fromMs),
 			covers: (fromMs) => sinceMs <= fromMs,
-			close: () => file.close(),
+			close: async () => {
+				await last;
+				await file.close();
+			},
 		};
 	} catch (error) {
 		const known = problemOfDisk(error, path);
@@ -69,7 +85,8 @@ export async function openJournal(path: string, nowMs: number): Promise<Journal 
 
 function readLines(text: string): { readonly sinceMs: number; readonly lines: readonly Told[] } | undefined {
 	// what stands behind the last line's end is half a line
-	const [head, ...lines] = text.split("\n").slice(0, -1).map(parse);
+	const whole = text.split("\n").slice(0, -1);
+	const [head, ...lines] = whole.filter((line) => !line.endsWith(CUT)).map(parse);
 	const { farelay, sinceMs } = (head ?? {}) as Partial<Head>;
 	if (farelay !== "told/1" || !Number.isSafeInteger(sinceMs)) return undefined;
 	const told = lines.map((line) => line as Told | undefined);
