@@ -41,11 +41,14 @@ export async function settingsOf(call: Call): Promise<(MarketplaceConfig & { rea
 	const config = readConfig({ flags: flagsOf(call, MARKET_SETTINGS), env: call.env });
 	if (isProblem(config)) return config;
 	const { ledgerPath } = await import("#marketplace/stores");
-	const { databaseOf } = await import("#marketplace/database");
+	const { databaseOf, usedDatabase } = await import("#marketplace/database");
 	const data = resolve(call.folder, config.dataPath);
 	const boxed = join(data, MARKET_FOLDER);
 	const isBox = config.database === undefined && existsSync(ledgerPath(boxed));
-	const at = databaseOf({ ...config, dataPath: isBox ? boxed : data }, call.folder);
+	// a question follows the market to where it went; a start is told instead, for it writes
+	const database = config.database ?? (isBox ? undefined : usedDatabase(data));
+	if (isProblem(database)) return database;
+	const at = databaseOf({ ...config, database, dataPath: isBox ? boxed : data }, call.folder);
 	if (isProblem(at)) return at;
 	if (!isBox) return { ...config, dataPath: data, at };
 	const { FIXED_RATE } = await import("#box/box");

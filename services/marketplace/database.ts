@@ -22,14 +22,11 @@ type Named = {
 const FILE = "database.json";
 
 /**
- * Notes which database a market uses, so that a start or an audit that forgets to name it does not take the folder's own files for it: those are empty,
- * or from before a move.
+ * Notes which database a market uses, so that a start that forgets to name it does not take the folder's own files for it, which are empty or from before a
+ * move, and its owner's questions find it.
  */
 export async function rememberDatabase(dataPath: string, at: DatabaseAt): Promise<void> {
-	const [database, before] = [
-		nameOf(at),
-		noted(join(dataPath, FILE)) ?? nameOf({ engine: "sqlite", folder: dataPath }),
-	];
+	const [database, before] = [nameOf(at), usedDatabase(dataPath) ?? nameOf({ engine: "sqlite", folder: dataPath })];
 	if (database !== before) await writeJson(join(dataPath, FILE), { database });
 }
 
@@ -43,8 +40,7 @@ function nameOf(at: DatabaseAt): string {
 
 /** Why the files in a data folder are not its market's database; undefined when they are. */
 function elsewhere(dataPath: string): Problem | undefined {
-	const path = join(dataPath, FILE);
-	const database = noted(path);
+	const database = usedDatabase(dataPath);
 	if (database === undefined || database === nameOf({ engine: "sqlite", folder: dataPath })) return undefined;
 	if (isProblem(database)) return database;
 	return problem(
@@ -53,7 +49,9 @@ function elsewhere(dataPath: string): Problem | undefined {
 	);
 }
 
-function noted(path: string): string | Problem | undefined {
+/** Which database a market noted last, for questions that name none; undefined where it never used one outside of its folder. */
+export function usedDatabase(dataPath: string): string | Problem | undefined {
+	const path = join(dataPath, FILE);
 	try {
 		const { database } = JSON.parse(readFileSync(path, "utf8")) as { readonly database?: unknown };
 		if (typeof database === "string") return database;

@@ -74,6 +74,19 @@ suite("farelay market statement, reconcile and doctor", () => {
 		assert.equal(doctor.code, 1);
 		assert.match(doctor.out, /bad +market: does not run on this folder/);
 	});
+
+	test("its database is found by its owner's questions where it used one elsewhere, and a start that forgets it is told", async () => {
+		const elsewhere = `sqlite:${place.path("elsewhere")}`;
+		const moved = await place.market({ more: ["--database", elsewhere] });
+		await place.done(["fund", "5"], { home: "alice", market: moved.url });
+		await place.done(["fund", "5"], { home: "alice", market: moved.url });
+		await moved.end("SIGTERM");
+		assert.equal((await place.done(["audit", ...data()])).transfers, 2, "and not the one in the folder's own file");
+		assert.equal((await owner(["keys"])).code, 0);
+		const forgot = await place.run(["market", "--play", "--port", "0", ...data()]);
+		assert.equal(forgot.code, 2, forgot.out + forgot.err);
+		assert.match(forgot.err, /keeps its money in sqlite:.*say --database sqlite:.*\nNo money moved/);
+	});
 });
 
 suite("farelay market reconcile and doctor on a box", () => {
