@@ -2,6 +2,8 @@
 
 import { hash } from "node:crypto";
 import { type Amount, amount } from "#contracts/amount";
+import { toHex } from "#contracts/bytes";
+import type { Crypto } from "#contracts/identity";
 import type { Most, RecordRow, RowChange } from "#marketplace/ledger/book";
 import type { Started } from "#marketplace/rail/rail";
 import type { Rate } from "#marketplace/rate/rate";
@@ -17,6 +19,14 @@ import type { Quote } from "./quote.ts";
  * - `monthly`: it is paid every month, each month as a deposit of its own; then `expired` and `ended`, when no more will come
  */
 export type DepositPhase = "starting" | "waiting" | "expired" | "credited" | "ended" | "monthly";
+
+/** 128 bits: nobody guesses another's order at the rail. */
+const ORDER_BYTES = 16;
+
+/** A new name for a deposit with its rail. */
+export function newOrder(crypto: Pick<Crypto, "random">): string {
+	return toHex(crypto.random(ORDER_BYTES));
+}
 
 /** What is said of a deposit that comes every month. */
 export type Monthly = {

@@ -4,12 +4,19 @@
  */
 
 import { hash } from "node:crypto";
-import { toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { RowChange } from "#marketplace/ledger/book";
 import type { DepositState, Rail } from "#marketplace/rail/rail";
 import { decide, end, nextLookMs, postpone, type Step, write } from "./decide.ts";
-import { type Deposit, type Monthly, readDeposit, referenceKey, writeDeposit, writeReference } from "./deposit.ts";
+import {
+	type Deposit,
+	type Monthly,
+	newOrder,
+	readDeposit,
+	referenceKey,
+	writeDeposit,
+	writeReference,
+} from "./deposit.ts";
 import type { FundingMarket } from "./start.ts";
 
 type MonthlyState = Extract<DepositState, { state: "monthly" }>;
@@ -27,8 +34,6 @@ export const MONTHLY_LOOK_MS = 6 * 3_600_000;
 const SETTLE_MS = 3_600_000;
 /** Months written down in one change. */
 const MONTHS_AT_ONCE = 8;
-/** 128 bits: nobody guesses another's order at the rail. */
-const ORDER_BYTES = 16;
 
 const STOPPED = "It was ended; no more will come.";
 const ENDED = "It has ended by itself: the card could not be charged any more, or its owner ended it there.";
@@ -107,7 +112,7 @@ function rowsOf({ crypto, clock }: FundingMarket, { key, account, quote }: Depos
 		account,
 		state: "waiting",
 		dueMs: nowMs,
-		order: toHex(crypto.random(ORDER_BYTES)),
+		order: newOrder(crypto),
 		quote,
 		startedMs: nowMs,
 		payUntilMs: nowMs + SETTLE_MS,

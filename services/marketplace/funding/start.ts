@@ -4,13 +4,21 @@
  */
 
 import { type Amount, formatDollars } from "#contracts/amount";
-import { toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { RowChange } from "#marketplace/ledger/book";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal } from "#marketplace/market";
 import type { Started } from "#marketplace/rail/rail";
 import { end, LOOK_MS } from "./decide.ts";
-import { type Deposit, depositKey, ROOM, readDeposit, WAITING_MAX, writeDeposit, writeReference } from "./deposit.ts";
+import {
+	type Deposit,
+	depositKey,
+	newOrder,
+	ROOM,
+	readDeposit,
+	WAITING_MAX,
+	writeDeposit,
+	writeReference,
+} from "./deposit.ts";
 import { lookAt } from "./look.ts";
 import { MONTHLY_ID_CHARS_MAX, NOT_YET_MONTHLY } from "./monthly.ts";
 import { refusePlay } from "./play.ts";
@@ -29,8 +37,6 @@ export type DepositOrder = {
 	readonly monthly?: boolean;
 };
 
-/** 128 bits: nobody guesses another's order at the rail. */
-const ORDER_BYTES = 16;
 /** An invoice with many hints has 2 KB, a checkout link less. */
 const PAY_CHARS_MAX = 8_000;
 /** A payment hash has 64 characters, a Checkout session's id about as many; with the rail's name it must fit a transfer's id. */
@@ -91,7 +97,7 @@ async function writeDown(
 		account,
 		state: "starting",
 		dueMs: quote.untilMs,
-		order: toHex(market.crypto.random(ORDER_BYTES)),
+		order: newOrder(market.crypto),
 		quote,
 		startedMs: market.clock.nowMs(),
 		payUntilMs: quote.untilMs,
