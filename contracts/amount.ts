@@ -44,6 +44,11 @@ export function formatAmount(nanos: Amount): string {
 	return nanos.toString();
 }
 
+/** JSON in which every amount is a decimal string, at whatever depth: the one form there is. */
+export function toJson(object: object): string {
+	return JSON.stringify(object, (_, value) => (typeof value === "bigint" ? value.toString() : value));
+}
+
 /** Reads dollars as people write them ("5", "0.25", "$1.000000001"), at most nine decimals; undefined otherwise. */
 export function parseDollars(text: string): Amount | undefined {
 	const found = /^\$?([0-9]{1,10})(?:\.([0-9]{1,9}))?$/.exec(text);

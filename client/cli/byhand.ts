@@ -111,6 +111,7 @@ function show(call: Call, known: Known | Problem): Problem | undefined {
 	return undefined;
 }
 
+/** To the second: whoever ends a payout holds it against a wallet's own list. */
 const at = (ms: number) => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 const dollars = (nanos: string) => formatDollars(BigInt(nanos));
 

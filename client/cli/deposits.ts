@@ -2,9 +2,7 @@
 
 import { formatDollars } from "#contracts/amount";
 import type { Funding, FundingMonthly, FundingQuote, FundingRail } from "#sdk/funding";
-import { table } from "./screen.ts";
-
-const at = (ms: number) => new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+import { sayDay, sayMinute, table } from "./screen.ts";
 
 function sayTime(ms: number): string {
 	return `${new Date(ms).toISOString().slice(11, 16)} UTC`;
@@ -80,7 +78,7 @@ export function historyLines(deposits: readonly Funding[]): string[] {
 	const rows = deposits.map((deposit) => {
 		const { id, state, quote, credited, fee, startedMs } = deposit;
 		return [
-			at(startedMs),
+			sayMinute(startedMs),
 			id,
 			state,
 			quote.rail,
@@ -105,7 +103,7 @@ function noteOf(deposit: Funding): string {
 		of === undefined ? "" : `a month of ${of}`,
 		refund ? `${formatDollars(refund.amount)} ${REFUND[refund.state]}` : "",
 		says ?? "",
-		backUntilMs === undefined ? "" : `can be taken back until ${at(backUntilMs).slice(0, 10)}`,
+		backUntilMs === undefined ? "" : `can be taken back until ${sayDay(backUntilMs)}`,
 	];
 	return notes.filter(Boolean).join("; ");
 }

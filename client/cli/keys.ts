@@ -13,6 +13,7 @@ import { crypto } from "#host/crypto";
 import { readSettings, secret } from "#host/env";
 import type { Signed } from "#marketplace/keys/root";
 import { settingsOf } from "./owner.ts";
+import { sayMinute } from "./screen.ts";
 import { type Call, type Options, textOf } from "./verb.ts";
 
 /** Options of `farelay market keys` beside those of the market's settings. */
@@ -87,8 +88,10 @@ async function show(call: Call): Promise<Problem | undefined> {
 	}));
 	const lines = keys.map(({ key, here, fromMs, untilMs, endedAtMs }) => {
 		const life =
-			fromMs === null || untilMs === null ? "waits for its certificate" : `${day(fromMs)} to ${day(untilMs)}`;
-		const end = endedAtMs === null ? "" : `, ended by the root on ${day(endedAtMs)}`;
+			fromMs === null || untilMs === null
+				? "waits for its certificate"
+				: `${sayMinute(fromMs)} to ${sayMinute(untilMs)}`;
+		const end = endedAtMs === null ? "" : `, ended by the root on ${sayMinute(endedAtMs)}`;
 		return `  ${key}  ${life}${end}${here ? "" : ", not here"}`;
 	});
 	const root = found.root ? "lies on this machine, so it is no offline root" : "is kept elsewhere";
@@ -205,7 +208,9 @@ async function withRoot(
 			path: to,
 		},
 		[
-			...fresh.map(({ key, fromMs, untilMs }) => `  certified ${toHex(key)}, ${day(fromMs)} to ${day(untilMs)}`),
+			...fresh.map(
+				({ key, fromMs, untilMs }) => `  certified ${toHex(key)}, ${sayMinute(fromMs)} to ${sayMinute(untilMs)}`,
+			),
 			...ends.map(({ key }) => `  ended ${toHex(key)}`),
 			`Bring ${to} to the market's machines: farelay market keys take ${to}.`,
 		],
@@ -229,8 +234,4 @@ async function take(call: Call, file: string | undefined): Promise<Problem | und
 		"A market that runs sees them within ten seconds; a new key signs an hour after it was published.",
 	]);
 	return undefined;
-}
-
-function day(ms: number): string {
-	return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
 }

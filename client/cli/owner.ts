@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { toJson } from "#contracts/amount";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { systemClock } from "#host/clock";
 import { crypto } from "#host/crypto";
@@ -141,7 +142,7 @@ async function reconciled(
 		const nowMs = systemClock.nowMs();
 		const ours = Object.fromEntries(Object.entries(own).map(([rail, units]) => [rail, BigInt(units)]));
 		const found = await reconcile({ ledger, rails, nowMs, sinceMs: nowMs - days * 86_400_000, own: ours });
-		return JSON.parse(JSON.stringify(found, (_, value) => (typeof value === "bigint" ? `${value}` : value))) as Told;
+		return JSON.parse(toJson(found)) as Told;
 	} finally {
 		await ledger.close();
 		if (!isProblem(rails)) await Promise.all(rails.map((rail) => rail.close()));

@@ -2,8 +2,7 @@
 
 import { formatDollars } from "#contracts/amount";
 import type { PayoutJson, PayoutPlanJson } from "#sdk/api";
-
-const at = (ms: number) => new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+import { sayMinute } from "./screen.ts";
 
 /** A destination in words: of an invoice only its beginning, which tells it from others. */
 function whereOf({ kind, to }: Pick<PayoutJson, "kind" | "to">): string {
@@ -18,7 +17,7 @@ export function planLines(plan: PayoutPlanJson): string[] {
 	const { destination, schedule, threshold, feeMaxPpm, leaving, newest, ways } = plan;
 	const lines = [`paid to     ${destination ? whereOf(destination) : "nowhere yet: farelay payout set --to WHERE"}`];
 	if (destination?.waitsUntilMs)
-		lines.push(`            it was changed: nothing is paid out before ${at(destination.waitsUntilMs)} UTC`);
+		lines.push(`            it was changed: nothing is paid out before ${sayMinute(destination.waitsUntilMs)} UTC`);
 	if (destination?.kind === "invoice") lines.push("when        when you ask: farelay payout now --invoice INVOICE");
 	else if (schedule === "never") lines.push("when        when you ask: farelay payout now");
 	else lines.push(`when        ${schedule}, from ${formatDollars(BigInt(threshold))} on`);
@@ -33,7 +32,8 @@ export function planLines(plan: PayoutPlanJson): string[] {
 /** One payout in a line. */
 export function sayPayout(payout: PayoutJson): string {
 	const { state, gross, net, marketFee, railFee, why } = payout;
-	if (gross === null || net === null) return `${state} since ${at(payout.askedAtMs)} UTC${why ? `: ${why}` : ""}`;
+	if (gross === null || net === null)
+		return `${state} since ${sayMinute(payout.askedAtMs)} UTC${why ? `: ${why}` : ""}`;
 	const [all, arrived, market, rail] = [gross, net, marketFee, railFee].map((nanos) =>
 		formatDollars(BigInt(nanos ?? "0")),
 	);
@@ -60,7 +60,7 @@ export function payoutRow(payout: PayoutJson): string[] {
 	const money = (nanos: string | null) => (nanos === null ? "-" : formatDollars(BigInt(nanos)));
 	const { gross, marketFee, railFee, net } = payout;
 	return [
-		at(payout.askedAtMs),
+		sayMinute(payout.askedAtMs),
 		payout.payout.slice(0, 8),
 		payout.state,
 		whereOf(payout),

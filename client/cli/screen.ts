@@ -4,6 +4,7 @@
  */
 
 import { stripVTControlCharacters, styleText } from "node:util";
+import { toJson } from "#contracts/amount";
 import type { Problem } from "#contracts/problem";
 
 /** Redrawing more often than this only costs. */
@@ -39,11 +40,6 @@ export type Screen = {
 	/** A bar for a step of known size, drawn only at a terminal and only once it has taken a second. */
 	progress(label: string, total: number): Progress;
 };
-
-/** JSON with amounts as decimal strings, the one form there is. */
-function toJson(object: object): string {
-	return JSON.stringify(object, (_, value) => (typeof value === "bigint" ? value.toString() : value));
-}
 
 /** What a problem means for the person's money. */
 function moneyOf(problem: Problem): string {
@@ -143,6 +139,16 @@ export function table(heads: readonly string[], rows: readonly (readonly string[
 			.join("  ")
 			.trimEnd(),
 	);
+}
+
+/** A moment as people read it, to the minute, in UTC. */
+export function sayMinute(ms: number): string {
+	return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+}
+
+/** The day of a moment, in UTC. */
+export function sayDay(ms: number): string {
+	return new Date(ms).toISOString().slice(0, 10);
 }
 
 /** Bytes as people say them. */

@@ -5,7 +5,7 @@ import { toHex } from "#contracts/bytes";
 import type { Problem } from "#contracts/problem";
 import type { Client } from "#sdk/client";
 import type { Waiting } from "#sdk/letter";
-import { sayBytes } from "./screen.ts";
+import { sayBytes, sayDay } from "./screen.ts";
 import type { Call } from "./verb.ts";
 
 /** What waits, for programs. */
@@ -15,7 +15,7 @@ export function showWaiting({ id, to, atMs, endsAtMs, file }: Waiting): object {
 
 /** What waits, for people, and how to go on. */
 export function sayWaiting({ to, endsAtMs, file }: Waiting): string {
-	const until = `waits here until ${new Date(endsAtMs).toISOString().slice(0, 10)}`;
+	const until = `waits here until ${sayDay(endsAtMs)}`;
 	const whom = toHex(to).slice(0, 8);
 	return file
 		? `${file.name} (${sayBytes(file.sizeBytes)}) to ${whom} ${until}: farelay send CARD --file PATH goes on with it.`
@@ -24,8 +24,7 @@ export function sayWaiting({ to, endsAtMs, file }: Waiting): string {
 
 /** What waited until nobody would have kept it any more. */
 export function sayOver({ to, atMs, file }: Waiting): string {
-	const day = new Date(atMs).toISOString().slice(0, 10);
-	return `${file?.name ?? "A text"} to ${toHex(to).slice(0, 8)} of ${day} was never sent whole, and its time is over.`;
+	return `${file?.name ?? "A text"} to ${toHex(to).slice(0, 8)} of ${sayDay(atMs)} was never sent whole, and its time is over.`;
 }
 
 /** Adds to a refusal what it left behind, so that nobody sends it a second time without knowing. */

@@ -1,7 +1,7 @@
 /** What they will try against the contracts themselves, by the threats' numbers (SECURITY.md). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AMOUNT_MAX, amount, parseAmount, parseDollars, portion } from "#contracts/amount";
+import { AMOUNT_MAX, amount, parseAmount, parseDollars, portion, toJson } from "#contracts/amount";
 import { Reader, same, toHex } from "#contracts/bytes";
 import { readProblem, readRenew, writeProblem, writeRenew, writeUsageFrame } from "#contracts/control";
 import { signForget, verifyForget } from "#contracts/device";
@@ -387,6 +387,11 @@ test("threat 18: an amount is a plain decimal string and nothing else", () => {
 	assert.throws(() => amount(-1n), RangeError);
 	assert.throws(() => amount(AMOUNT_MAX + 1n), RangeError);
 	assert.throws(() => amount(1 as unknown as bigint), RangeError);
+});
+
+test("threat 18: as JSON an amount is a decimal string at whatever depth, and what is none stays as it is", () => {
+	const json = toJson({ nanos: AMOUNT_MAX, of: [{ left: 0n }], count: 3, name: "3", none: null });
+	assert.equal(json, '{"nanos":"9223372036854775807","of":[{"left":"0"}],"count":3,"name":"3","none":null}');
 });
 
 test("threat 18: a rate is a whole number of parts per million, at most all of it", () => {

@@ -2,6 +2,7 @@
 
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
 import { openPerson } from "#cli/person";
+import { sayDay } from "#cli/screen";
 import { type Call, textOf, type Verb } from "#cli/verb";
 import { toHex } from "#contracts/bytes";
 import { isCardName } from "#contracts/card";
@@ -17,7 +18,7 @@ async function show({ screen }: Call, client: Client, link: string): Promise<voi
 	screen.answer({ account: toHex(identity), name, relays, expiresAtMs }, [
 		`${name === "" ? "Somebody without a name" : name}  ${screen.tone("faint", toHex(identity))}`,
 		...relays.map(({ url }) => `reads at ${url}`),
-		`The card is good until ${new Date(expiresAtMs).toISOString().slice(0, 10)}.`,
+		`The card is good until ${sayDay(expiresAtMs)}.`,
 	]);
 }
 

@@ -2,7 +2,7 @@
 
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
 import { openPerson } from "#cli/person";
-import { table } from "#cli/screen";
+import { sayMinute, table } from "#cli/screen";
 import { type Call, textOf, type Verb } from "#cli/verb";
 import { toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
@@ -23,7 +23,7 @@ function show({ screen }: Call, devices: readonly MailboxDevice[]): void {
 	const cells = rows.map(({ device, url, seenMs, mine }) => [
 		device.slice(0, SHOWN),
 		url,
-		new Date(seenMs).toISOString().slice(0, 16).replace("T", " "),
+		sayMinute(seenMs),
 		mine ? "this one" : "",
 	]);
 	screen.answer({ devices: rows }, table(["device", "reads at", "last there (UTC)", ""], cells));

@@ -5,6 +5,7 @@
  */
 
 import { z } from "zod";
+import { toJson } from "#contracts/amount";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { openOwnerDoor } from "#host/ownerdoor";
 import type { Market } from "#marketplace/market";
@@ -110,5 +111,5 @@ export function openInspection(market: Market, reach: Reach, folder: string): Pr
 
 /** As JSON has it: amounts are decimal strings. */
 function plain(found: object): object {
-	return JSON.parse(JSON.stringify(found, (_, value) => (typeof value === "bigint" ? value.toString() : value)));
+	return JSON.parse(toJson(found));
 }

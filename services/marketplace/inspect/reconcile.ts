@@ -8,14 +8,11 @@ import { isProblem, type Problem } from "#contracts/problem";
 import { type Deposit, readDeposit, referenceKey } from "#marketplace/funding/deposit";
 import { creditFor } from "#marketplace/funding/exchange";
 import { MONTHLY_LOOK_MS } from "#marketplace/funding/monthly";
-import type { Book, RecordRow, RecordTable } from "#marketplace/ledger/book";
+import type { LedgerReads, RecordRow, RecordTable } from "#marketplace/ledger/book";
 import { billOfPayout, leftOf, orderOf, type Payout, readPayout } from "#marketplace/payout/payout";
 import type { Rail, RailBalance, RailUnit } from "#marketplace/rail/rail";
 import { type Held, holdDeposit, holdPayout } from "./hold.ts";
 import { holdWorlds } from "./worlds.ts";
-
-/** What is read of a book, or of a ledger's file beside its market. */
-export type LedgerReads = Pick<Book, "balance" | "transfers" | "record" | "records">;
 
 /** One difference. */
 export type Difference = { readonly rail: string; readonly explained: boolean; readonly says: string };

@@ -180,10 +180,14 @@ export interface Book {
 	close(): Promise<void>;
 }
 
-/** What can be read of a ledger without its market: the book's reads, of its file or its server as they are at that moment. */
-export type LedgerBeside = Pick<Book, "balance" | "transfers" | "record" | "records" | "close"> & {
+/** What is read of a book, or of a ledger beside its market. */
+export type LedgerReads = Pick<Book, "balance" | "transfers" | "record" | "records">;
+
+/** A ledger without its market, as its file or its server has it at that moment. */
+export type LedgerBeside = LedgerReads & {
 	/** Whether the file is whole, as far as a quick look tells; of a server, whether it keeps what it says it kept. */
 	check(): Promise<Problem | undefined>;
+	close(): Promise<void>;
 };
 
 /** A read failed by the machine (damaged file, disk, too much waiting), not by what was asked. */

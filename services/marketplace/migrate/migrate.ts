@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Crypto } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
@@ -161,9 +162,7 @@ async function move(from: Side, to: Side, checks: readonly Check[]): Promise<Mov
 	await to.finish(await from.place());
 	const read = await walk(to);
 	const after = await audit(to.source, checks);
-	const text = (report: AuditReport) =>
-		JSON.stringify(report, (_, value) => (typeof value === "bigint" ? `${value}` : value));
-	if (read.digest !== written.digest || text(before) !== text(after))
+	if (read.digest !== written.digest || !isDeepStrictEqual(before, after))
 		throw new Refused(problem("data-corrupt", "What was written is not what was read; nothing of it stays."));
 	return { ...read, report: after };
 }
