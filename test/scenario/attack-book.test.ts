@@ -160,3 +160,29 @@ it("threats 14 and 19: a disk that was full in the middle of a line of the journ
 		await again.close();
 	}
 });
+
+it("threat 19: what a process writes into the journal stays there though another one starts and forgets what is old", async (t) => {
+	const folder = await mkdtemp(join(tmpdir(), "farelay-journal-"));
+	t.after(() => rm(folder, { recursive: true, force: true }));
+	const path = join(folder, "told.jsonl");
+	const told = (day: number) => ({
+		atMs: day * 86_400_000,
+		id: "ab".repeat(16),
+		account: "aa".repeat(32),
+		value: "{}",
+	});
+	const first = fine(await openJournal(path, told(1).atMs));
+	assert.equal(await first.append(told(1)), undefined);
+	const second = fine(await openJournal(path, told(100).atMs));
+	for (const journal of [first, second, first]) assert.equal(await journal.append(told(101)), undefined);
+	await first.close();
+	await second.close();
+	const third = fine(await openJournal(path, told(102).atMs));
+	assert.deepEqual(third.since(0), [told(101), told(101), told(101)]);
+	await third.close();
+	await rm(path);
+	const gone = fine(await openJournal(path, told(102).atMs));
+	await rm(path);
+	assert.ok(isProblem(await gone.append(told(103))), "a journal that is not there any more kept a line");
+	await gone.close();
+});

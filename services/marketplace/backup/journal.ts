@@ -3,9 +3,9 @@
  * left meanwhile. Kept apart from the book, because both on one disk are lost together.
  */
 
-import { open } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { type Problem, problem } from "#contracts/problem";
-import { readIfThere, replaceFile } from "#host/replace";
+import { replaceFile } from "#host/replace";
 import { problemOfDisk } from "./backup.ts";
 
 /** A payout that a rail was told of: its record, as the book kept it. */
@@ -38,7 +38,8 @@ export interface Journal {
 /** Opens a journal, or begins one. A last line that a crash cut is dropped: its rail was not told. */
 export async function openJournal(path: string, nowMs: number): Promise<Journal | Problem> {
 	try {
-		const bytes = await readIfThere(path);
+		const before = await openIfThere(path);
+		const bytes = await before?.readFile();
 		const read = bytes ? readLines(new TextDecoder().decode(bytes)) : { sinceMs: nowMs, lines: [] };
 		if (!read) return problem("data-corrupt", `${path} is not a journal of payouts; move it away to begin another.`);
 		const lines = read.lines.filter(({ atMs }) => atMs > nowMs - KEPT_MS);
@@ -46,16 +47,26 @@ export async function openJournal(path: string, nowMs: number): Promise<Journal 
 		const head: Head = { farelay: "told/1", sinceMs };
 		const text = [head, ...lines].map((line) => `${JSON.stringify(line)}\n`).join("");
 		// left alone where nothing is to be mended or forgotten: another process of the market may be writing to it
-		if (!bytes || new TextDecoder().decode(bytes) !== text) await replaceFile(path, text);
-		const file = await open(path, "a", 0o600);
+		const isReplaced = !bytes || new TextDecoder().decode(bytes) !== text;
+		if (isReplaced) await replaceFile(path, text);
+		let file = await open(path, "a", 0o600);
+		// if one did just now, the line is in the file that was there before; what it writes there later it writes again
+		if (isReplaced && before) await file.appendFile(await before.readFile());
+		await before?.close();
 		let torn = false;
 		let last: Promise<unknown> = Promise.resolve();
 		/** One at a time: what follows a line that was cut must end it first, or both would be lost, and the whole journal with them. */
 		async function write(told: Told): Promise<Problem | undefined> {
 			try {
-				await file.appendFile(`${torn ? `${CUT}\n` : ""}${JSON.stringify(told)}\n`);
-				torn = false;
-				await file.sync();
+				for (;;) {
+					await file.appendFile(`${torn ? `${CUT}\n` : ""}${JSON.stringify(told)}\n`);
+					torn = false;
+					await file.sync();
+					// a process that started meanwhile may have put another file in its place
+					if ((await stat(path)).ino === (await file.stat()).ino) break;
+					await file.close();
+					file = await open(path, "a", 0o600);
+				}
 			} catch (error) {
 				torn = true;
 				return problemOfDisk(error, path) ?? problem("disk");
@@ -79,6 +90,15 @@ export async function openJournal(path: string, nowMs: number): Promise<Journal 
 	} catch (error) {
 		const known = problemOfDisk(error, path);
 		if (known) return known;
+		throw error;
+	}
+}
+
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+	try {
+		return await open(path, "r");
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
 		throw error;
 	}
 }
