@@ -69,11 +69,11 @@ suite("the market's keys, at a relay: what was learned once is kept", () => {
 			[],
 			"there was none",
 		);
-		const noon = Math.floor(Date.now() / 86_400_000) * 86_400_000;
-		const first = commit(noon);
+		const midnightMs = Math.floor(Date.now() / 86_400_000) * 86_400_000;
+		const first = commit(midnightMs);
 		assert.equal(await once(market), undefined);
 		assert.deepEqual([await once(market), await seen()], [undefined, [first]]);
-		const second = commit(noon + 1);
+		const second = commit(midnightMs + 1);
 		const lines: string[] = [];
 		const log = openLog({ name: "relay", level: "error", to: { write: (line: string) => void lines.push(line) } });
 		const relay = await startRelay(relayConfig(market, { data }), relayDeps({ log }));

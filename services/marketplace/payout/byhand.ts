@@ -25,7 +25,7 @@ export type Known = {
 	readonly refused: Readonly<Record<Word["how"], string | undefined>>;
 };
 
-/** Those that are under way and not just on their way: a person looks at some, not at thousands. */
+/** A person looks at some, not at thousands. */
 const LIST_MAX = 200;
 
 /** Payouts that have not ended, those of which nobody knows what became first. */
@@ -91,5 +91,6 @@ export async function endByHand(parts: Parts, id: string, word: Word): Promise<P
 	const ended = happen(known.payout, { is: "by hand", ...word, atMs }, { atMs });
 	const [outcome] = await parts.book.apply([ended.change]);
 	if (outcome === "applied") return ended.payout;
-	return problemOfRefusal(outcome === undefined || outcome === "same" ? "stale" : outcome.refused, "");
+	if (outcome === undefined || outcome === "same") return problemOfRefusal("stale", "");
+	return problemOfRefusal(outcome.refused, outcome.detail);
 }

@@ -45,8 +45,9 @@ const NEVER = () => problem("grant-unknown-market", "The market says that it nev
 /** Says which grants to work on, and how far. */
 export class Trust implements TabTrust {
 	private readonly deps: TrustDeps;
+	/** By key, those with anything that nobody confirmed: a market has few keys at a time, and each lives a month. */
 	private readonly keys = new Map<string, Unconfirmed>();
-	/** Keys of which the market did not know a grant. */
+	/** Keys of which the market did not know a grant; for good, and as few. */
 	private readonly doubted = new Set<string>();
 	/** The market's answers, the oldest first. */
 	private readonly answers = new Map<string, boolean>();
@@ -136,10 +137,12 @@ export class Trust implements TabTrust {
 	}
 
 	forget({ grant }: Pick<Tab, "grant">): void {
-		const key = this.keyOf(grant);
+		const key = this.keys.get(toHex(grant.keyId));
+		if (!key) return;
 		const id = toHex(grant.tab);
 		key.nanos -= key.tabs.get(id)?.nanos ?? 0n;
 		key.tabs.delete(id);
+		if (key.nanos === 0n && key.tabs.size === 0) this.keys.delete(toHex(grant.keyId));
 	}
 
 	private isDoubted(grant: Grant): boolean {
