@@ -251,32 +251,40 @@ describe("the book on SQLite", () => {
 		await book.close();
 	});
 
-	it("goes back far in slices and sees one moment, whatever is written meanwhile; what breaks the walk is thrown, and no file stays open", async () => {
-		const book = await opened(newPath());
+	it("goes back far in slices and sees one moment, whatever is written meanwhile; what breaks the walk is thrown, and nothing stays open", async () => {
+		const path = newPath();
+		const book = await opened(path);
 		await book.apply([{ transfer: deposit("first", ADA, 1n) }]);
-		for (let call = 0; call < 6; call++)
+		const many = Array.from({ length: 1000 }, (_, n) => payerAccount(n.toString(16).padStart(64, "0")));
+		await book.apply(many.map((account, i) => ({ transfer: deposit(`m${i}`, account, 1n) })));
+		for (let call = 0; call < 5; call++)
 			await book.apply(Array.from({ length: 1000 }, (_, i) => ({ transfer: deposit(`d${call}-${i}`, OLU, 1n) })));
+		const other = openThread({ path });
+		assert(!isProblem(other));
+		const late = payerAccount("ff".repeat(32));
 		let turns = 0;
 		let walking = true;
 		const count = (): void => {
 			turns += 1;
+			// a payment to a name that the walk has not come to yet, in its first pause
+			if (turns === 1)
+				(other.writes.apply as LedgerCalls["apply"])([{ transfer: deposit("late", late, 7n) }], "careful");
 			if (walking) setImmediate(count);
 		};
 		setImmediate(count);
 		const seen = new Map<string, bigint>();
-		let turnsBefore = 0;
-		const walk = book.eachBalance((page) => {
-			turnsBefore ||= turns;
+		const pages: number[] = [];
+		const position = await book.eachBalance((page) => {
+			pages.push(turns);
 			for (const { account, balance } of page) seen.set(account, balance);
 		}, 1);
-		// a payment to a name that the walk has not come to yet
-		const written = book.apply([{ transfer: deposit("late", payerAccount("ff".repeat(32)), 7n) }]);
-		assert.equal(await walk, 1);
 		walking = false;
-		await written;
+		assert.equal(position, 1);
+		const [turnsBefore = 0, turnsNext = 0] = pages;
 		assert.ok(turnsBefore >= 10 && turnsBefore < 200, `${turnsBefore} turns of others in 12,000 entries`);
-		assert.deepEqual([seen.get(ADA), seen.get(OLU)], [1n, 0n]);
-		assert.equal(seen.get(payerAccount("ff".repeat(32))) ?? 0n, 0n);
+		assert.ok(turnsNext > turnsBefore, "others have a turn between two pages");
+		assert.deepEqual([seen.get(ADA), seen.get(OLU), seen.get(late) ?? 0n], [1n, 0n, 0n]);
+		assert.equal(await book.balance(late), 7n, "it was written meanwhile");
 		const open = readdirSync("/proc/self/fd").length;
 		for (let n = 0; n < 20; n++)
 			await assert.rejects(
@@ -286,6 +294,7 @@ describe("the book on SQLite", () => {
 				/no more/,
 			);
 		assert.ok(readdirSync("/proc/self/fd").length < open + 10, "every walk closes its file");
+		other.database.close();
 		await book.close();
 	});
 
