@@ -483,6 +483,25 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			assert.deepEqual(await each(bounded(tabOf(1, ADA_KEY, "open", 1))), ["malformed"]);
 		});
 
+		it("says in plain words what was refused and why", async () => {
+			await apply(deposit("d1", ADA, 5n));
+			const [tab, first, third] = [tabRow(3), record(0, { key: "other" }), record(3)];
+			const outcomes = await book.apply([
+				{ rows: [tab] },
+				{ rows: [first, third] },
+				{ transfer: deposit("d1", ADA, 6n) },
+				{ transfer: move(label("gift"), [part(ADA, 6n)], [part(OLU, 6n)]) },
+				{ rows: [{ ...tabRow(0), most: { states: ["open"], ofAccount: 0 } }] },
+			]);
+			assert.deepEqual(outcomes, [
+				{ refused: "stale", detail: `Tab ${TAB} is not at version 3.` },
+				{ refused: "stale", detail: "The record deposit-1 of deposits is not at version 3." },
+				{ refused: "conflict", detail: "The id d1 was used for another transfer." },
+				{ refused: "overdraft", detail: `${ADA} cannot take -6 nano-dollars.` },
+				{ refused: "full", detail: `Tab ${TAB} has no room: there are as many as there may be.` },
+			]);
+		});
+
 		it("has a bound on what one call may ask for", async () => {
 			const change = { transfer: deposit("d1", ADA, 1n) };
 			await assert.rejects(book.apply(Array.from({ length: CHANGES_MAX + 1 }, () => change)), RangeError);
