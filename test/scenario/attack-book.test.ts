@@ -1,7 +1,7 @@
 /** Attacks on a ledger that several processes share: what one of them does late, after the others went on. */
 
 import assert from "node:assert/strict";
-import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
+import { appendFile, type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -180,6 +180,23 @@ it("threat 19: what a process writes into the journal stays there though another
 	const third = fine(await openJournal(path, told(102).atMs));
 	assert.deepEqual(third.since(0), [told(101), told(101), told(101)]);
 	await third.close();
+	// and in the moment in which the file is another one's
+	const any = await open(path, "r");
+	const handles = Object.getPrototypeOf(any) as FileHandle;
+	await any.close();
+	const whole = handles.readFile;
+	let isFirst = true;
+	const between = t.mock.method(handles, "readFile", async function (this: FileHandle) {
+		const bytes = await whole.call(this, null);
+		if (isFirst) await appendFile(path, `${JSON.stringify(told(200))}\n`);
+		isFirst = false;
+		return bytes;
+	});
+	await fine(await openJournal(path, told(200).atMs)).close();
+	between.mock.restore();
+	const fourth = fine(await openJournal(path, told(200).atMs));
+	assert.deepEqual(fourth.since(0), [told(200)]);
+	await fourth.close();
 	await rm(path);
 	const gone = fine(await openJournal(path, told(102).atMs));
 	await rm(path);
