@@ -1,7 +1,7 @@
 /** Attacks on a ledger that several processes share: what one of them does late, after the others went on. */
 
 import assert from "node:assert/strict";
-import { appendFile, type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
+import { appendFile, type FileHandle, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -197,6 +197,17 @@ it("threat 19: what a process writes into the journal stays there though another
 	const fourth = fine(await openJournal(path, told(200).atMs));
 	assert.deepEqual(fourth.since(0), [told(200)]);
 	await fourth.close();
+	// one that is damaged is said to be, and nothing of it stays open: Node ends a process for that
+	await writeFile(path, "{}\n");
+	let read: FileHandle | undefined;
+	const reading = t.mock.method(handles, "readFile", async function (this: FileHandle) {
+		read = this;
+		return await whole.call(this, null);
+	});
+	const damaged = await openJournal(path, told(200).atMs);
+	reading.mock.restore();
+	assert.ok(isProblem(damaged) && damaged.problem === "data-corrupt");
+	assert.equal(read?.fd, -1);
 	await rm(path);
 	const gone = fine(await openJournal(path, told(102).atMs));
 	await rm(path);

@@ -3,7 +3,7 @@
  * left meanwhile. Kept apart from the book, because both on one disk are lost together.
  */
 
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { appendFile, type FileHandle, open, stat } from "node:fs/promises";
 import { type Problem, problem } from "#contracts/problem";
 import { replaceFile } from "#host/replace";
 import { problemOfDisk } from "./backup.ts";
@@ -38,7 +38,7 @@ export interface Journal {
 /** Opens a journal, or begins one. A last line that a crash cut is dropped: its rail was not told. */
 export async function openJournal(path: string, nowMs: number): Promise<Journal | Problem> {
 	try {
-		const before = await openIfThere(path);
+		await using before = await openIfThere(path);
 		const bytes = await before?.readFile();
 		const read = bytes ? readLines(new TextDecoder().decode(bytes)) : { sinceMs: nowMs, lines: [] };
 		if (!read) return problem("data-corrupt", `${path} is not a journal of payouts; move it away to begin another.`);
@@ -49,10 +49,9 @@ export async function openJournal(path: string, nowMs: number): Promise<Journal 
 		// left alone where nothing is to be mended or forgotten: another process of the market may be writing to it
 		const isReplaced = !bytes || new TextDecoder().decode(bytes) !== text;
 		if (isReplaced) await replaceFile(path, text);
-		let file = await open(path, "a", 0o600);
 		// if one did just now, the line is in the file that was there before; what it writes there later it writes again
-		if (isReplaced && before) await file.appendFile(await before.readFile());
-		await before?.close();
+		if (isReplaced && before) await appendFile(path, await before.readFile());
+		let file = await open(path, "a", 0o600);
 		let torn = false;
 		let last: Promise<unknown> = Promise.resolve();
 		/** One at a time: what follows a line that was cut must end it first, or both would be lost, and the whole journal with them. */
