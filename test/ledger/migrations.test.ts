@@ -1,9 +1,7 @@
 /** A ledger that an earlier version of Farelay made is brought up to date when it is opened, on either engine, and its money is there. */
 
 import assert from "node:assert/strict";
-import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { isProblem } from "#contracts/problem";
@@ -17,11 +15,12 @@ import { LEDGER_KIND, LEDGER_MIGRATIONS } from "#marketplace/ledger/schema";
 import { openSqliteBook } from "#marketplace/ledger/sqlite";
 import { digestOf } from "#marketplace/ledger/transfer";
 import { deposit } from "#test/acceptance/book";
+import { quickFolder } from "#test/support/folder";
 import { fine } from "#test/support/market";
 import { startPostgres } from "#test/support/postgres";
 
 const server = await startPostgres();
-const folder = mkdtempSync(join(tmpdir(), "farelay-migrations-"));
+const folder = await quickFolder("farelay-migrations-");
 after(() => rm(folder, { recursive: true, force: true }));
 
 const ADA = payerAccount("a1".repeat(32));

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { open, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, beforeEach, describe, it } from "node:test";
@@ -16,8 +15,9 @@ import { auditFile, openSqliteBook } from "#marketplace/ledger/sqlite";
 import { type LedgerCalls, open as openThread } from "#marketplace/ledger/sqlite-thread";
 import { digestOf } from "#marketplace/ledger/transfer";
 import { bookSuite, deposit, words } from "#test/acceptance/book";
+import { quickFolder } from "#test/support/folder";
 
-const folder = mkdtempSync(join(tmpdir(), "farelay-ledger-"));
+const folder = await quickFolder("farelay-ledger-");
 const books: Book[] = [];
 after(async () => {
 	// a story that failed may have left one open
@@ -158,6 +158,19 @@ describe("the book on SQLite", () => {
 			"overdraft",
 		]);
 		assert.equal(ledger.database.isTransaction, false);
+		ledger.database.close();
+	});
+
+	it("writes boldly what takes the money that the same call gave: only a refusal costs a second, careful pass", async () => {
+		const ledger = openThread({ path: newPath() });
+		assert(!isProblem(ledger));
+		const apply = ledger.writes.apply as LedgerCalls["apply"];
+		assert.deepEqual(words(apply([{ transfer: deposit("d1", ADA, 1n) }], "careful")), ["applied"]);
+		const take = { transfer: reserve(label("t1"), [{ account: ADA, nanos: amount(6n) }], HOLD) };
+		ledger.database.exec("BEGIN");
+		assert.deepEqual(words(apply([{ transfer: deposit("d2", ADA, 5n) }, take], "bold")), ["applied", "applied"]);
+		ledger.database.exec("COMMIT");
+		assert.deepEqual((ledger.reads.balances as LedgerCalls["balances"])([ADA, HOLD]), [0n, 6n]);
 		ledger.database.close();
 	});
 

@@ -2,8 +2,7 @@
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { isProblem } from "#contracts/problem";
@@ -15,11 +14,12 @@ import { databaseOf } from "#marketplace/database";
 import { RISK } from "#marketplace/ledger/chart";
 import { startMarketplace } from "#marketplace/main";
 import { auditAt, openLedgerBeside } from "#marketplace/stores";
+import { quickFolder } from "#test/support/folder";
 import { fine } from "#test/support/market";
 import { startPostgres } from "#test/support/postgres";
 
 const server = await startPostgres();
-const folder = await mkdtemp(join(tmpdir(), "farelay-database-"));
+const folder = await quickFolder("farelay-database-");
 after(() => rm(folder, { recursive: true, force: true }));
 
 describe("a market's database by URL", () => {

@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
@@ -22,11 +21,12 @@ import { moveMarket } from "#marketplace/migrate/migrate";
 import { auditAt, ledgerPath } from "#marketplace/stores";
 import { deposit } from "#test/acceptance/book";
 import { cuttingProxy } from "#test/support/cutting";
+import { quickFolder } from "#test/support/folder";
 import { fine } from "#test/support/market";
 import { startPostgres } from "#test/support/postgres";
 
 const server = await startPostgres();
-const folder = await mkdtemp(join(tmpdir(), "farelay-migrate-"));
+const folder = await quickFolder("farelay-migrate-");
 after(() => rm(folder, { recursive: true, force: true }));
 
 const deps = { clock: systemClock, crypto, checks: [] };
@@ -38,12 +38,12 @@ const inPostgres = async (): Promise<DatabaseAt> => ({
 	password: undefined,
 });
 
-/** Files with more rows than a page of everything that comes in numbers, one of each of the rest, and odd letters. */
-async function filled(name: string): Promise<DatabaseAt> {
+/** Files with so many deposits, some of the rest, and odd letters. */
+async function filled(name: string, depositsTotal = 10): Promise<DatabaseAt> {
 	const path = join(folder, name);
 	await mkdir(path);
 	const book = fine(await openSqliteBook({ path: ledgerPath(path) }));
-	const deposits = Array.from({ length: 1_000 }, (_, n) => ({
+	const deposits = Array.from({ length: depositsTotal }, (_, n) => ({
 		transfer: { ...deposit(`d${n}`, payerAccount(key(n)), 7n), cause: 'Grüße, 👋 \\ { } "NULL"' },
 	}));
 	await book.apply(deposits);
@@ -68,7 +68,7 @@ async function filled(name: string): Promise<DatabaseAt> {
 
 describe("a market is moved", () => {
 	it("from files to Postgres and back to other files: every row is the same, and both go on from there", async () => {
-		const from = await filled("there");
+		const from = await filled("there", 1_000); // more than a page
 		const middle = await inPostgres();
 		const there = fine(await moveMarket(from, middle, deps));
 		assert.deepEqual(there.rows, {

@@ -1,8 +1,7 @@
 /** Any order of deposits, tabs, redemptions, closes, retries and thefts leaves every engine with the same, whole book. */
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import fc from "fast-check";
@@ -18,6 +17,7 @@ import { giveBack, post, reserve } from "#marketplace/ledger/post";
 import { openPostgresBook } from "#marketplace/ledger/postgres";
 import { auditFile, openSqliteBook } from "#marketplace/ledger/sqlite";
 import { type LedgerCalls, open } from "#marketplace/ledger/sqlite-thread";
+import { quickFolder } from "#test/support/folder";
 import { emptied, startPostgres } from "#test/support/postgres";
 
 const key = (n: number) => n.toString(16).padStart(64, "0");
@@ -91,7 +91,7 @@ describe("the ledger under any order of events", () => {
 	});
 
 	async function sqliteBook(): Promise<Book> {
-		const folder = await mkdtemp(join(tmpdir(), "farelay-property-"));
+		const folder = await quickFolder("farelay-property-");
 		folders.push(folder);
 		const book = await openSqliteBook({ path: join(folder, "ledger.db") });
 		if (isProblem(book)) assert.fail(book.detail);
@@ -169,7 +169,7 @@ describe("the ledger under any order of events", () => {
 		const batches = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 6, maxLength: 20 });
 		await fc.assert(
 			fc.asyncProperty(batches, async (all) => {
-				const folder = await mkdtemp(join(tmpdir(), "farelay-property-"));
+				const folder = await quickFolder("farelay-property-");
 				folders.push(folder);
 				const [oracle, ledger] = [openMemoryBook(), open({ path: join(folder, "ledger.db") })];
 				if (isProblem(ledger)) assert.fail(ledger.detail);

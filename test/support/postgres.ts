@@ -19,6 +19,7 @@ import pg from "pg";
 import { isProblem } from "#contracts/problem";
 import { systemClock } from "#host/clock";
 import { openPostgres, type Postgres, type PostgresOptions } from "#host/postgres";
+import { quickFolder } from "./folder.ts";
 import { until } from "./rawclient.ts";
 
 export type TestPostgresOptions = {
@@ -166,9 +167,11 @@ type Server = { readonly port: number; start(): Promise<void>; pid(): Promise<nu
 
 async function startServer({ durable = false, settings = [] }: TestPostgresOptions): Promise<Server> {
 	const folder = await mkdtemp(join(tmpdir(), "farelay-postgres-"));
-	const data = join(folder, "data");
+	// programs do not run from memory on every system, so only the data goes there
+	const store = durable ? folder : await quickFolder("farelay-postgres-");
+	const data = join(store, "data");
 	const owner: Owner = userInfo().uid === 0 ? { uid: NOBODY, gid: NOBODY } : {};
-	if (owner.uid !== undefined) await promisify(execFile)("chown", [`${NOBODY}:${NOBODY}`, folder]);
+	if (owner.uid !== undefined) await promisify(execFile)("chown", [`${NOBODY}:${NOBODY}`, folder, store]);
 	const binaries = await findBinaries(folder, owner);
 	await makeData(data, folder, binaries, owner);
 
@@ -185,13 +188,14 @@ async function startServer({ durable = false, settings = [] }: TestPostgresOptio
 	];
 	// ends when its standard input does, which is when this process ends, however that comes about; its folder goes too, unless it is to stay
 	const script = `"$@" </dev/null >log 2>&1 & server=$!; word=; read -r word; kill -QUIT $server 2>/dev/null; wait $server
-		[ "$word" = stay ] || rm -rf "$0"`;
+		[ "$word" = stay ] || rm -rf "$0" "$STORE"`;
 	let keeper: ChildProcess | undefined;
 	const start = async () => {
 		await end(keeper, "stay");
 		const words = [join(binaries, "postgres"), "-D", data, ...given.flatMap((setting) => ["-c", setting])];
 		const started = spawn("/bin/sh", ["-c", script, folder, ...words], {
 			cwd: folder,
+			env: { ...process.env, STORE: store },
 			stdio: ["pipe", "ignore", "ignore"],
 			detached: true,
 			...owner,
