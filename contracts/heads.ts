@@ -4,10 +4,10 @@
  */
 
 import { toHex } from "./bytes.ts";
+import { type CheckedLink, checkLink, forkOf, linkJson, linkOf, readLink } from "./chain.ts";
 import type { Commitment } from "./commitment.ts";
 import type { Crypto } from "./identity.ts";
 import type { MarketInfo } from "./market.ts";
-import { type CheckedLink, checkLink, forkOf, type Link, linkJson, readLink } from "./proof.ts";
 
 /** A month of days, and two more: long enough to meet somebody who was shown another history. */
 export const HEADS_MAX = 32;
@@ -20,11 +20,6 @@ export function readHeads(crypto: Crypto, json: unknown, market?: Uint8Array): C
 		const checked = link && checkLink(crypto, link, market);
 		return !checked || "problem" in checked ? [] : [checked];
 	});
-}
-
-/** A link as it travels, of one that was checked. */
-export function linkOf({ key, commitment }: CheckedLink): Link {
-	return { key: key.bytes, commitment: commitment.bytes };
 }
 
 /** What to keep from now on, and the commitment of the same day that it contradicts. */

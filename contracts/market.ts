@@ -143,7 +143,7 @@ const KEY_ENDS_MAX = MARKET_KEYS_MAX;
 /** A commitment with sixteen rails whose names are as long as may be has 1.3 KiB. */
 const HEAD_BYTES_MAX = 2_048;
 
-/** Reads the newest commitment's bytes, unchecked: what it says is for whoever keeps it (`contracts/proof.ts`). */
+/** Reads the newest commitment's bytes, unchecked: what it says is for whoever keeps it (`contracts/chain.ts`). */
 function readHead(head: MarketInfo["head"] | undefined): MarketInfo["head"] | undefined {
 	// a market from before there were commitments has none
 	if (head === undefined || head === null) return null;

@@ -5,14 +5,23 @@
 
 import { type Amount, formatAmount, formatDollars, parseAmount } from "./amount.ts";
 import { fromHex, same, toHex } from "./bytes.ts";
-import { type Commitment, faultOfLink, NO_PREVIOUS, readCommitment } from "./commitment.ts";
+import {
+	type CheckedLink,
+	checkChain,
+	checkLink,
+	dayText,
+	forkLines,
+	forkOf,
+	type Link,
+	type LinkProblem,
+	linkJson,
+	readLink,
+	readLinks,
+} from "./chain.ts";
+import type { Commitment } from "./commitment.ts";
 import { type Crypto, KEY_BYTES } from "./identity.ts";
-import { MARKET_KEY_BYTES, type MarketKey, readMarketKey } from "./market.ts";
 import { isProblem, type Problem, problem } from "./problem.ts";
 import { idBytes, KINDS, type Kind, readLeafProof, rootOf } from "./sumtree.ts";
-
-/** A commitment as it travels, with the certificate of the key that signed it. */
-export type Link = { readonly key: Uint8Array; readonly commitment: Uint8Array };
 
 /** A balance that an account had by its own books, and the market's proof of it: none where the market had none to give. */
 export type Purse = {
@@ -30,13 +39,10 @@ export type ProofParts = {
 };
 
 /** The checks, in the order in which they are made. */
-export type ProofCheck = "form" | "key" | "market" | "commitment" | "chain" | "head" | "purse";
+export type ProofCheck = "form" | LinkProblem["check"] | "head" | "purse";
 
 /** Why a file proves nothing, or proves that the market is false, and which check says so. */
 export type ProofProblem = Problem & { readonly check: ProofCheck };
-
-/** A link that was read and checked. */
-export type CheckedLink = { readonly key: MarketKey; readonly commitment: Commitment };
 
 /** What a proof file proves. */
 export type ProofVerdict = {
@@ -53,14 +59,8 @@ export type ProofVerdict = {
 	readonly purses: readonly Pick<Purse, "kind" | "id" | "nanos">[];
 };
 
-/** Links in one file: more than a year of days. */
-export const CHAIN_MAX = 400;
 /** Purses in one file: an account's own five, and its open tabs. */
 export const PURSES_MAX = 80;
-
-type LinkJson = { key: string; commitment: string };
-/** A link as JSON has it. */
-export const linkJson = ({ key, commitment }: Link): LinkJson => ({ key: toHex(key), commitment: toHex(commitment) });
 
 /** Writes the one text of these parts. */
 export function writeProof({ chain, account, purses }: ProofParts): string {
@@ -101,20 +101,6 @@ function parse(text: string): unknown {
 	}
 }
 
-/** Reads a link's bytes, unchecked; undefined for what is none. */
-export function readLink(json: unknown): Link | undefined {
-	const { key, commitment } = (json ?? {}) as Partial<Record<keyof LinkJson, unknown>>;
-	const keyBytes = fromHex(key, MARKET_KEY_BYTES);
-	const bytes = fromHex(commitment);
-	return keyBytes && bytes && { key: keyBytes, commitment: bytes };
-}
-
-function readLinks(json: unknown): Link[] | undefined {
-	if (!Array.isArray(json) || json.length === 0 || json.length > CHAIN_MAX) return undefined;
-	const links = json.map(readLink);
-	return links.every((link) => link !== undefined) ? links : undefined;
-}
-
 function readPurse(json: unknown): Purse | undefined {
 	const said = (json ?? {}) as Partial<Record<keyof Purse, unknown>>;
 	const kind = KINDS.find((known) => known === said.kind);
@@ -134,54 +120,6 @@ function readParts(text: string): ProofParts | undefined {
 	if (!purses.every((purse) => purse !== undefined)) return undefined;
 	const parts = { chain, account, purses };
 	return writeProof(parts) === text ? parts : undefined;
-}
-
-/** Checks one link by itself: its key, whose it is, its commitment. */
-export function checkLink(crypto: Crypto, link: Link, market?: Uint8Array): CheckedLink | ProofProblem {
-	const key = readMarketKey(crypto, link.key);
-	if (isProblem(key)) return failed("key", key);
-	if (market && !same(market, key.market))
-		return failed("market", problem("grant-unknown-market", "The commitment is of another market than the one given."));
-	const commitment = readCommitment(crypto, link.commitment, key);
-	return isProblem(commitment) ? failed("commitment", commitment) : { key, commitment };
-}
-
-/** Checks links one by one and that each follows the one before. */
-export function checkChain(
-	crypto: Crypto,
-	links: readonly Link[],
-	market?: Uint8Array,
-): readonly CheckedLink[] | ProofProblem {
-	const checked: CheckedLink[] = [];
-	for (const link of links) {
-		const next = checkLink(crypto, link, market);
-		if ("problem" in next) return next;
-		const before = checked.at(-1);
-		const fault = before && faultOfLink(before.commitment, next.commitment);
-		if (fault) return failed("chain", fault);
-		checked.push(next);
-	}
-	return checked;
-}
-
-/**
- * Whether a commitment that was seen before has no place in a chain of the same market: `twice` when the chain has another one for its day,
- * `dropped` when it has none for it. Undefined where it stands in the chain, or the chain does not reach its day.
- */
-export function forkOf(seen: Commitment, chain: readonly CheckedLink[]): "twice" | "dropped" | undefined {
-	const [first, last] = [chain[0]?.commitment, chain.at(-1)?.commitment];
-	if (!first || !last || !same(first.market, seen.market)) return undefined;
-	const ofDay = chain.find(({ commitment }) => commitment.day === seen.day)?.commitment;
-	if (ofDay) return same(ofDay.hash, seen.hash) ? undefined : "twice";
-	const reaches = first.day < seen.day || same(first.previous, NO_PREVIOUS);
-	return reaches && seen.day < last.day ? "dropped" : undefined;
-}
-
-/** What a fork says of a market, in words. */
-export function forkLines({ day }: Commitment, kind: "twice" | "dropped"): string {
-	return kind === "twice"
-		? `The market signed two different commitments for ${dayText(day)}: it shows different people different books.`
-		: `The market signed a commitment for ${dayText(day)} that its chain leaves out: it rewrote its past.`;
 }
 
 /**
@@ -289,9 +227,4 @@ export function kindText(kind: Kind): string {
 		waiting: "what was earned and waits",
 		leaving: "what is being paid out",
 	}[kind];
-}
-
-/** A day, for people. */
-export function dayText(day: number): string {
-	return new Date(day * 86_400_000).toISOString().slice(0, 10);
 }

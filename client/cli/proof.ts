@@ -5,19 +5,11 @@
 
 import { type Amount, parseAmount } from "#contracts/amount";
 import { fromHex, same, toHex } from "#contracts/bytes";
+import { CHAIN_MAX, type CheckedLink, checkLink, dayText, type Link, readLink } from "#contracts/chain";
 import type { Commitment } from "#contracts/commitment";
 import { headsName, readHeads } from "#contracts/heads";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import {
-	CHAIN_MAX,
-	type CheckedLink,
-	checkLink,
-	dayText,
-	type Link,
-	type ProofParts,
-	type Purse,
-	readLink,
-} from "#contracts/proof";
+import type { ProofParts, Purse } from "#contracts/proof";
 import { statementLine } from "#contracts/statement";
 import { KINDS, type Kind, type LeafProof, readLeafProof, writeLeafProof } from "#contracts/sumtree";
 import { crypto } from "#host/crypto";

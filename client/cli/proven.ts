@@ -2,8 +2,9 @@
 
 import { type Amount, formatDollars } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
+import { dayText, forkLines } from "#contracts/chain";
 import { OWN, owedBy, type RailSays, WORLDS } from "#contracts/commitment";
-import { dayText, type ForkVerdict, forkLines, kindText, type ProofVerdict } from "#contracts/proof";
+import { type ForkVerdict, kindText, type ProofVerdict } from "#contracts/proof";
 import { KINDS, type Kind } from "#contracts/sumtree";
 
 const OWN_TEXT = {

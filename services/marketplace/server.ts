@@ -10,10 +10,10 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { rateLimit } from "express-rate-limit";
 import helmet from "helmet";
 import { toHex } from "#contracts/bytes";
+import { linkJson } from "#contracts/chain";
 import { LIMIT } from "#contracts/limit";
 import type { MarketInfo } from "#contracts/market";
 import { PROBLEMS, type Problem, problem } from "#contracts/problem";
-import { linkJson } from "#contracts/proof";
 import { isFromHere } from "#host/loopback";
 import { makeCallers } from "./api/caller.ts";
 import { cardRoutes } from "./api/cards.ts";

@@ -1,9 +1,9 @@
 /** What whoever talks to a market keeps of its commitments. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HEADS_MAX, keepHead, linkOf, readHeads } from "#contracts/heads";
+import { linkJson, linkOf } from "#contracts/chain";
+import { HEADS_MAX, keepHead, readHeads } from "#contracts/heads";
 import { signMarketKey } from "#contracts/market";
-import { linkJson } from "#contracts/proof";
 import { crypto } from "#host/crypto";
 import { DAY_MS, must, NOW_MS, world } from "#test/contracts/world";
 import { Books, chainOf, linkOf as linkBy } from "#test/support/books";

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Amount, amount } from "#contracts/amount";
+import { CHAIN_MAX } from "#contracts/chain";
 import { type Commitment, type Facts, owedBy, readCommitment, signCommitment } from "#contracts/commitment";
 import { hashFor } from "#contracts/identity";
 import { readMarketKey, signMarketKey } from "#contracts/market";
 import { isProblem } from "#contracts/problem";
-import { CHAIN_MAX, fileKind, type ProofParts, readFork, readProof, writeFork, writeProof } from "#contracts/proof";
+import { fileKind, type ProofParts, readFork, readProof, writeFork, writeProof } from "#contracts/proof";
 import { buildTree, joinNodes, leafNode, padsOf, pathOf, type SumNode, writeLeafProof } from "#contracts/sumtree";
 import { crypto } from "#host/crypto";
 import { DAY_MS, must, NOW_MS, patch, resign, seed, u64, world } from "#test/contracts/world";

@@ -1,8 +1,9 @@
 /** A market's books as the contracts' tests and vectors need them: who has what, the trees over it, commitments and proofs, honest or as a liar would make them. */
 import { type Amount, amount } from "#contracts/amount";
+import type { Link } from "#contracts/chain";
 import { type Commitment, type Facts, NO_PREVIOUS, OWN, signCommitment } from "#contracts/commitment";
 import type { Crypto, KeyPair } from "#contracts/identity";
-import type { Link, ProofParts, Purse } from "#contracts/proof";
+import type { ProofParts, Purse } from "#contracts/proof";
 import {
 	buildTree,
 	KINDS,

@@ -6,18 +6,10 @@ import { openPerson } from "#cli/person";
 import { gatherProof } from "#cli/proof";
 import { proofJson, proofLines } from "#cli/proven";
 import type { Call, Verb } from "#cli/verb";
-import { linkOf } from "#contracts/heads";
+import { type CheckedLink, checkChain, dayText, forkOf, type Link, linkOf } from "#contracts/chain";
+
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import {
-	type CheckedLink,
-	checkChain,
-	dayText,
-	forkOf,
-	type Link,
-	readProof,
-	writeFork,
-	writeProof,
-} from "#contracts/proof";
+import { readProof, writeFork, writeProof } from "#contracts/proof";
 import { crypto } from "#host/crypto";
 import { replaceFile } from "#host/replace";
 

@@ -1,8 +1,8 @@
 /** The market's commitments, for anyone and any cache: plain HTTP, oldest first, a page at a time (PROTOCOL.md, "Commitments"). */
 
 import { Router } from "express";
+import { linkJson } from "#contracts/chain";
 import { problem } from "#contracts/problem";
-import { linkJson } from "#contracts/proof";
 import type { Market } from "#marketplace/market";
 import { sendProblem } from "./relays.ts";
 

@@ -3,8 +3,8 @@
 import { z } from "zod";
 import { amount, formatAmount } from "#contracts/amount";
 import { fromHex, toHex } from "#contracts/bytes";
+import { linkJson } from "#contracts/chain";
 import { KEY_BYTES, SIGNATURE_BYTES, TAB_BYTES } from "#contracts/identity";
-import { linkJson } from "#contracts/proof";
 import { USAGE_BYTES } from "#contracts/redemption";
 import { statementJson } from "#contracts/statement";
 import { writeLeafProof } from "#contracts/sumtree";

@@ -4,10 +4,10 @@
  */
 
 import { same, toHex } from "#contracts/bytes";
+import { type Link, linkOf } from "#contracts/chain";
 import { dayOf, type Facts, NO_PREVIOUS, type RailSays, signCommitment } from "#contracts/commitment";
 import { type Crypto, HASH_BYTES } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import type { Link } from "#contracts/proof";
 import { KINDS, type LeafProof, rootOf, type TreeRoot } from "#contracts/sumtree";
 import type { Clock } from "#host/clock";
 import type { Log } from "#host/log";
@@ -70,8 +70,6 @@ export async function openProofs(deps: ProofsDeps): Promise<Proofs> {
 	let answering = 0;
 	const ending = new AbortController();
 	const { signal } = ending;
-
-	const linkOf = ({ key, commitment }: Made): Link => ({ key: key.bytes, commitment: commitment.bytes });
 
 	async function treesThere(made: Made | undefined): Promise<typeof trees> {
 		const open = made && (await openTrees(crypto, folder, { hash: made.commitment.hash, secret: made.secret }));

@@ -4,11 +4,11 @@
  */
 
 import { fromHex, toHex } from "#contracts/bytes";
+import { type Link, linkOf } from "#contracts/chain";
 import { type Commitment, readCommitment } from "#contracts/commitment";
 import { type Crypto, HASH_BYTES } from "#contracts/identity";
 import { MARKET_KEY_BYTES, type MarketKey, readMarketKey } from "#contracts/market";
 import { isProblem, problem } from "#contracts/problem";
-import type { Link } from "#contracts/proof";
 import { type Book, BookFailure, type RecordRow, type RowChange } from "#marketplace/ledger/book";
 
 /** A commitment of this market's, with the secret that its leaves are ordered and salted by. */
@@ -71,8 +71,5 @@ export async function newestOf(crypto: Crypto, book: Book): Promise<Newest> {
 export async function linksAfter(crypto: Crypto, book: Book, after: number, limit: number): Promise<Link[]> {
 	const query = { table: "commitments", by: "state", of: "made", limit } as const;
 	const rows = await book.records(after < 0 ? query : { ...query, after: keyOf(after) });
-	return rows.map((row) => {
-		const { key, commitment } = readMade(crypto, row);
-		return { key: key.bytes, commitment: commitment.bytes };
-	});
+	return rows.map((row) => linkOf(readMade(crypto, row)));
 }

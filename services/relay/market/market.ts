@@ -5,6 +5,7 @@
 
 import { join } from "node:path";
 import { fromHex, same, toHex } from "#contracts/bytes";
+import { forkLines } from "#contracts/chain";
 import { keepHead } from "#contracts/heads";
 import { type Crypto, KEY_BYTES, type KeyPair, keyId } from "#contracts/identity";
 import {
@@ -20,7 +21,6 @@ import {
 	withEnds,
 } from "#contracts/market";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import { forkLines } from "#contracts/proof";
 import type { Clock } from "#host/clock";
 import type { Log } from "#host/log";
 import { readJson, writeJson } from "#host/replace";

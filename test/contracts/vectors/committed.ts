@@ -1,11 +1,12 @@
 /** The vectors of commitments, trees, proof files and fork files. */
 import { NOTHING } from "#contracts/amount";
 import { join, toHex, Writer } from "#contracts/bytes";
+import { forkLines } from "#contracts/chain";
 import { readCommitment, signCommitment } from "#contracts/commitment";
 import type { Crypto } from "#contracts/identity";
 import { readMarketKey } from "#contracts/market";
 import { isProblem } from "#contracts/problem";
-import { forkLines, readFork, readProof, writeFork, writeProof } from "#contracts/proof";
+import { readFork, readProof, writeFork, writeProof } from "#contracts/proof";
 import { leafNode, padsOf, readLeafProof, rootOf, writeLeafProof } from "#contracts/sumtree";
 import { flip, must, NOW_MS, patch, resign, seed, u64, world } from "#test/contracts/world";
 import { Books, chainOf, linkOf, partsOf } from "#test/support/books";
