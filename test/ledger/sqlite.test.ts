@@ -174,6 +174,18 @@ describe("the book on SQLite", () => {
 		ledger.database.close();
 	});
 
+	it("does not call it an overdraft when a balance cannot be written for another reason", async () => {
+		const ledger = openThread({ path: newPath() });
+		assert(!isProblem(ledger));
+		const apply = ledger.writes.apply as LedgerCalls["apply"];
+		assert.deepEqual(words(apply([{ transfer: deposit("d1", ADA, 1n) }], "careful")), ["applied"]);
+		ledger.database.exec(
+			"CREATE TRIGGER bug BEFORE UPDATE ON accounts BEGIN SELECT abs(-9223372036854775807 - 1); END",
+		);
+		assert.throws(() => apply([{ transfer: deposit("d2", ADA, 1n) }], "careful"), /integer overflow/);
+		ledger.database.close();
+	});
+
 	it("says when its thread dies by a bug, and answers nothing as if it had happened", async () => {
 		const path = await filled();
 		alter(path, "CREATE TRIGGER bug BEFORE INSERT ON transfers BEGIN SELECT RAISE(ROLLBACK, 'a bug'); END");
