@@ -4,6 +4,7 @@
  * that twice is the same as once (docs/decisions/postgres.md).
  */
 
+import { Socket } from "node:net";
 import type { CompiledQuery } from "kysely";
 import pg from "pg";
 import { isProblem, type Problem, problem } from "#contracts/problem";
@@ -87,7 +88,18 @@ export interface Postgres {
 export async function openPostgres(options: PostgresOptions): Promise<Postgres | Problem> {
 	const address = readPostgresUrl(options.url, options.password);
 	if (isProblem(address)) return address;
-	const postgres = overPool(new pg.Pool(poolConfig(address, options)), options);
+	const sockets = new Set<Socket>();
+	const stream = () => {
+		const socket = new Socket();
+		sockets.add(socket);
+		return socket.once("close", () => sockets.delete(socket));
+	};
+	const pool = new pg.Pool({ ...poolConfig(address, options), stream });
+	const postgres = overPool(pool, options, async () => {
+		await pool.end();
+		// the driver forgets a connection whose greeting it did not understand, and that would keep the process for a minute
+		for (const socket of sockets) socket.destroy();
+	});
 	const versions = await postgres.read((session) =>
 		session.ask<{ version: number }>("SELECT current_setting('server_version_num')::int AS version"),
 	);
@@ -131,7 +143,11 @@ const INT8 = 20;
 /** Whether the server was told to make it last. */
 type Stage = "undecided" | "decided";
 
-function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: PostgresOptions): Postgres {
+function overPool(
+	pool: pg.Pool,
+	{ clock, random, patienceMs = PATIENCE_MS }: PostgresOptions,
+	end: () => Promise<void>,
+): Postgres {
 	// an idle connection that is lost leaves the pool by itself; whoever asks next gets another
 	pool.on("error", () => {});
 	// one in use that is lost says so to whoever uses it; said to nobody as well, it would end the process
@@ -229,7 +245,7 @@ function overPool(pool: pg.Pool, { clock, random, patienceMs = PATIENCE_MS }: Po
 			return found === steps.length ? undefined : otherVersion(kind);
 		},
 		close: async () => {
-			closing ??= pool.end();
+			closing ??= end();
 			await closing;
 		},
 	};

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { isProblem } from "#contracts/problem";
 import { systemClock } from "#host/clock";
@@ -6,6 +7,7 @@ import { openPostgres, PAGE_ROWS, type Postgres, type Session } from "#host/post
 import { readPostgresUrl } from "#host/postgres-url";
 import { type Cutting, cuttingProxy } from "#test/support/cutting";
 import { startPostgres } from "#test/support/postgres";
+import { until } from "#test/support/rawclient";
 
 const server = await startPostgres();
 const parts = { clock: systemClock, random: Math.random, patienceMs: 0 };
@@ -163,12 +165,6 @@ describe("the address of a Postgres", () => {
 		const refused = await openPostgres({ ...parts, url: wrong.href });
 		assert(isProblem(refused));
 		assert.deepEqual([refused.problem, refused.spent], ["usage", "no"]);
-		for (const password of [undefined, ""]) {
-			wrong.password = "";
-			const none = await openPostgres({ ...parts, url: wrong.href, password });
-			assert(isProblem(none) && none.problem === "usage", "a forgotten password is no bug");
-			assert.match(none.detail ?? "", /none was given/);
-		}
 		for (const url of [
 			"postgres://me:tell-nobody@/x",
 			"postgres://me:tell-nobody@h/x?sslmode=require",
@@ -177,6 +173,29 @@ describe("the address of a Postgres", () => {
 			const read = readPostgresUrl(url);
 			assert(isProblem(read) && !JSON.stringify(read).includes("tell-nobody"), url);
 		}
+	});
+
+	it("without a password where the server wants one is refused, and keeps nobody waiting", async () => {
+		const url = new URL(await server.database());
+		const port = Number(url.port);
+		const between = createServer((from) =>
+			from
+				.on("error", () => {})
+				.pipe(connect(port))
+				.on("error", () => {})
+				.pipe(from),
+		);
+		await new Promise<void>((done) => between.listen(0, "127.0.0.1", done));
+		url.port = String((between.address() as AddressInfo).port);
+		url.password = "";
+		for (const password of [undefined, ""]) {
+			const none = await openPostgres({ ...parts, url: url.href, password });
+			assert(isProblem(none) && none.problem === "usage");
+			assert.match(none.detail ?? "", /none was given/);
+		}
+		const held = () => new Promise<number>((done) => between.getConnections((_, count) => done(count)));
+		await until("the connections to be let go", async () => (await held()) === 0);
+		between.close();
 	});
 
 	it("asks for encryption wherever the database is not on this machine", () => {
