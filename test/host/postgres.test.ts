@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { isProblem } from "#contracts/problem";
 import { systemClock } from "#host/clock";
@@ -178,24 +178,30 @@ describe("the address of a Postgres", () => {
 	it("without a password where the server wants one is refused, and keeps nobody waiting", async () => {
 		const url = new URL(await server.database());
 		const port = Number(url.port);
-		const between = createServer((from) =>
+		const sockets = new Set<Socket>();
+		const between = createServer((from) => {
+			sockets.add(from);
+			const to = connect(port).on("error", () => {});
 			from
 				.on("error", () => {})
-				.pipe(connect(port))
-				.on("error", () => {})
-				.pipe(from),
-		);
+				.pipe(to)
+				.pipe(from);
+		});
 		await new Promise<void>((done) => between.listen(0, "127.0.0.1", done));
 		url.port = String((between.address() as AddressInfo).port);
 		url.password = "";
-		for (const password of [undefined, ""]) {
-			const none = await openPostgres({ ...parts, url: url.href, password });
-			assert(isProblem(none) && none.problem === "usage");
-			assert.match(none.detail ?? "", /none was given/);
+		try {
+			for (const password of [undefined, ""]) {
+				const none = await openPostgres({ ...parts, url: url.href, password });
+				assert(isProblem(none) && none.problem === "usage");
+				assert.match(none.detail ?? "", /none was given/);
+			}
+			const held = () => new Promise<number>((done) => between.getConnections((_, count) => done(count)));
+			await until("the connections to be let go", async () => (await held()) === 0);
+		} finally {
+			for (const socket of sockets) socket.destroy();
+			between.close();
 		}
-		const held = () => new Promise<number>((done) => between.getConnections((_, count) => done(count)));
-		await until("the connections to be let go", async () => (await held()) === 0);
-		between.close();
 	});
 
 	it("asks for encryption wherever the database is not on this machine", () => {
