@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { problemOfDatabase } from "#host/database";
 import { holdsPassword, isPostgresUrl } from "#host/postgres-url";
 import { writeJson } from "#host/replace";
 
@@ -57,6 +58,8 @@ export function usedDatabase(dataPath: string): string | Problem | undefined {
 		if (typeof database === "string") return database;
 	} catch (error) {
 		if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+		const known = problemOfDatabase(error, path);
+		if (known) return known;
 	}
 	return problem("data-corrupt", `${path} does not say which database the market uses: name it with --database.`);
 }
