@@ -13,8 +13,8 @@ const APART = ["test/bounds/", "test/crash/", "test/web/", "test/whole/", "test/
 /** A file that is still running after this hangs; a run on two busy cores takes a tenth of it. */
 const FILE_MS_MAX = 120_000;
 
-/** The same where packages are installed, which takes as long as a registry does. */
-const INSTALLING_MS_MAX = 600_000;
+/** The same where packages are installed, which takes as long as a registry does, or where what was killed has minutes to come back. */
+const LONG_MS_MAX = 600_000;
 
 /** The same where LND is built from its source, the first time on a machine. */
 const BUILDING_MS_MAX = 1_800_000;
@@ -38,8 +38,8 @@ if (files.length === 0) {
 
 const fileMsMax = files.some((path) => path.startsWith("test/rails/"))
 	? BUILDING_MS_MAX
-	: files.some((path) => /^test\/(pack|bounds)\//.test(path))
-		? INSTALLING_MS_MAX
+	: files.some((path) => /^test\/(pack|bounds|crash)\//.test(path))
+		? LONG_MS_MAX
 		: FILE_MS_MAX;
 
 // A developer's own settings must not change what the tests see, but for those that are made for tests.
