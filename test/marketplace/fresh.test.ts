@@ -5,13 +5,11 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import type { Grant } from "#contracts/grant";
 import { bill } from "#contracts/tab";
-import { openStripe } from "#marketplace/rail/stripe";
 import { type HeldClock, heldClock } from "#test/support/clock";
 import {
 	carried,
 	DAY_MS,
 	FEES,
-	fine,
 	movedBy,
 	Person,
 	refusedBy,
@@ -19,7 +17,8 @@ import {
 	type TestMarket,
 	TestRelay,
 } from "#test/support/market";
-import { EVENT_SECRET, type Posted, STRIPE_KEY, type StripeDouble, startStripe } from "#test/support/stripe/double";
+import { type Posted, type StripeDouble, startStripe } from "#test/support/stripe/double";
+import { openCards } from "#test/support/stripe/market";
 
 const DOLLAR = 1_000_000_000n;
 /** What a dollar carries: 2,000 MB at the usual ask. */
@@ -32,15 +31,7 @@ let ada: Person;
 let relay: TestRelay;
 
 async function comeUp(risk = 100n * DOLLAR): Promise<void> {
-	const card = fine(
-		await openStripe({
-			key: STRIPE_KEY,
-			eventSecret: EVENT_SECRET,
-			returnUrl: "https://market.example",
-			clock,
-			at: { host: stripe.host, port: stripe.port },
-		}),
-	);
+	const card = await openCards(stripe, clock);
 	market = await startTestMarket({ risk: amount(risk) }, { clock, rails: [card] });
 	ada = new Person(market);
 	relay = new TestRelay(market);

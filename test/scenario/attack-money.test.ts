@@ -4,19 +4,10 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import type { Grant } from "#contracts/grant";
-import { openStripe } from "#marketplace/rail/stripe";
 import { type HeldClock, heldClock } from "#test/support/clock";
-import {
-	carried,
-	DAY_MS,
-	fine,
-	movedBy,
-	Person,
-	startTestMarket,
-	type TestMarket,
-	TestRelay,
-} from "#test/support/market";
-import { EVENT_SECRET, STRIPE_KEY, type StripeDouble, startStripe } from "#test/support/stripe/double";
+import { carried, DAY_MS, movedBy, Person, startTestMarket, type TestMarket, TestRelay } from "#test/support/market";
+import { STRIPE_KEY, type StripeDouble, startStripe } from "#test/support/stripe/double";
+import { openCards } from "#test/support/stripe/market";
 
 const DOLLAR = 1_000_000_000n;
 /** What a dollar carries: 2,000 MB at the usual ask. */
@@ -31,15 +22,7 @@ let relay: TestRelay;
 beforeEach(async () => {
 	clock = heldClock(Date.UTC(2026, 9, 1, 12));
 	stripe = await startStripe(() => clock.nowMs());
-	const card = fine(
-		await openStripe({
-			key: STRIPE_KEY,
-			eventSecret: EVENT_SECRET,
-			returnUrl: "https://market.example",
-			clock,
-			at: { host: stripe.host, port: stripe.port },
-		}),
-	);
+	const card = await openCards(stripe, clock);
 	market = await startTestMarket({ risk: amount(100n * DOLLAR) }, { clock, rails: [card] });
 	thief = new Person(market);
 	relay = new TestRelay(market);
