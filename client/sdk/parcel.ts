@@ -47,9 +47,9 @@ export type SenderEvents = {
 const FATAL: readonly ProblemCode[] = ["grant-unknown-market", "grant-other-relay", "version-unknown", "signature-bad"];
 const ENDED: readonly ProblemCode[] = ["grant-expired", "tab-finished"];
 
-/** Refusals of a hello that trying again cannot mend. */
-export function isFatal(code: ProblemCode): boolean {
-	return FATAL.includes(code);
+/** Refusals of a hello that trying again cannot mend; a relay that has yet to hear of a key or a tab says so by `retry`. */
+export function isFatal(why: Problem): boolean {
+	return FATAL.includes(why.problem) && !why.retry;
 }
 
 /** Refusals that another tab mends. */

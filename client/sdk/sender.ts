@@ -285,7 +285,7 @@ export class Sender {
 	private ended(why: Problem | undefined): boolean {
 		if (why) this.events.problem(why);
 		if (this.over || this.changing) return false;
-		if (why && isFatal(why.problem)) this.close(why);
+		if (why && isFatal(why)) this.close(why);
 		else if (why && isEnded(why.problem)) {
 			// Whatever was under way was not taken: the tab had ended before.
 			this.flight.anew(this.purse);

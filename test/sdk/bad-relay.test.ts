@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, suite, test } from "node:test";
 import { toHex } from "#contracts/bytes";
+import { writeProblem } from "#contracts/control";
 import { FRAME, frame } from "#contracts/frame";
 import { signWelcome, verifyHello } from "#contracts/handshake";
 import { LIMIT } from "#contracts/limit";
-import type { Problem } from "#contracts/problem";
-import { isProblem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Traffic } from "#contracts/tariff";
 import { signVoucher } from "#contracts/voucher";
 import { crypto } from "#host/crypto";
@@ -118,6 +118,23 @@ suite("a relay turns bad", () => {
 		};
 		await assert.rejects(alice.client.send(card, "hi"), refused("signature-bad"));
 		assert.ok(problems.some(({ problem }) => problem === "signature-bad"));
+	});
+
+	test("it does not know the market's new key yet, or is asking about the tab: it is tried again, and takes the message once", async () => {
+		let strange = 2;
+		const word = problem("grant-unknown-market", "The market is being asked about this grant; try again.");
+		const soon = writeProblem(FRAME.bye, { ...word, retry: true, retryAfterMs: 10 });
+		relay.script.welcome = (hello) => (hello.grant && strange-- > 0 ? soon : undefined);
+		await alice.client.send(card, "hi");
+		assert.equal(relay.hellos.filter(({ grant }) => grant).length, 3);
+		assert.equal(relay.sends.length, 1);
+	});
+
+	test("it does not work with the market, and says that asking again does not help: the sender hears it at once", async () => {
+		const never = writeProblem(FRAME.bye, problem("grant-unknown-market"));
+		relay.script.welcome = (hello) => (hello.grant ? never : undefined);
+		await assert.rejects(alice.client.send(card, "hi"), refused("grant-unknown-market"));
+		assert.equal(relay.hellos.filter(({ grant }) => grant).length, 1);
 	});
 
 	test("it sends bytes that are no frames: the session ends, and the message goes again with the same number", async () => {
