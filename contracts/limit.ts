@@ -95,6 +95,12 @@ export const LIMIT = {
 	urlBytesMax: 256,
 	/** A problem's detail on the wire. */
 	detailBytesMax: 512,
+	/** The highest ask per MB sent that the commons and pools pay for, $0.002: four times the usual one; above it no fee that anybody would bear pays for all who need it. */
+	poolSendPerMbMax: 2_000_000n,
+	/** The highest per MB kept for a day likewise, $0.000004. */
+	poolStorePerMbDayMax: 4_000n,
+	/** The longest that the commons and pools pay for mail to be kept, in days: what waits for longer is rarely fetched. */
+	poolTtlDaysMax: 14,
 	/** The highest asking price per MB or MB-day: $1,000. Beyond it is a typing error. */
 	priceNanosMax: 1_000_000_000_000n,
 } as const;

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import { type Offer, signListing } from "#contracts/listing";
+import { isPoolEligible } from "#contracts/need";
 import { isProblem } from "#contracts/problem";
 import type { Posting } from "#marketplace/board/board";
 import { openMemoryBoard } from "#marketplace/board/memory";
 import { isPrivateUrl } from "#marketplace/listing/address";
 import { type Listings, makeListings, SHOWN_MS_MAX } from "#marketplace/listing/listings";
-import { isEligible, rank } from "#marketplace/listing/rank";
+import { rank } from "#marketplace/listing/rank";
 import { heldClock } from "#test/support/clock";
 import { crypto, Person, startTestMarket, TARIFF, TestRelay, toHex } from "#test/support/market";
 
@@ -140,9 +141,9 @@ describe("the listings", () => {
 			rank(offers).map((offer) => offers.indexOf(offer)),
 			[1, 0, 2],
 		);
-		assert(isEligible({ sendPerMb: amount(2_000_000n), storePerMbDay: amount(4_000n) }));
-		assert(!isEligible({ sendPerMb: amount(2_000_001n), storePerMbDay: amount(0n) }));
-		assert(!isEligible({ sendPerMb: amount(0n), storePerMbDay: amount(4_001n) }));
+		assert(isPoolEligible({ sendPerMb: amount(2_000_000n), storePerMbDay: amount(4_000n) }));
+		assert(!isPoolEligible({ sendPerMb: amount(2_000_001n), storePerMbDay: amount(0n) }));
+		assert(!isPoolEligible({ sendPerMb: amount(0n), storePerMbDay: amount(4_001n) }));
 	});
 
 	it("are the same in every process of a market: at once to whoever opens a tab, a second later in the list of all", async () => {

@@ -3,7 +3,8 @@
 import { z } from "zod";
 import { formatAmount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
-import { isEligible, rank } from "#marketplace/listing/rank";
+import { isPoolEligible } from "#contracts/need";
+import { rank } from "#marketplace/listing/rank";
 import { open, router } from "./trpc.ts";
 
 const question = z
@@ -44,7 +45,7 @@ export const market = router({
 						storePerMbDay: formatAmount(offer.tariff.storePerMbDay),
 					},
 					/** commons and pools may pay this relay */
-					eligible: isEligible(offer.tariff),
+					eligible: isPoolEligible(offer.tariff),
 					validUntilMs: offer.validUntilMs,
 				})),
 		};

@@ -1,21 +1,12 @@
-/** The order in which relays are shown, and which of them commons and pools may pay. */
+/** The order in which relays are shown. */
 
 import { toHex } from "#contracts/bytes";
 import { LIMIT } from "#contracts/limit";
 import type { Offer } from "#contracts/listing";
-import { price, type Tariff, traffic } from "#contracts/tariff";
-
-/** The most that a pool-eligible relay asks: $0.002 per MB sent, $0.000004 per MB-day. */
-const ELIGIBLE_SEND_PER_MB = 2_000_000n;
-const ELIGIBLE_STORE_PER_MB_DAY = 4_000n;
+import { price, traffic } from "#contracts/tariff";
 
 /** Relays are compared by what a hundred MB cost that are kept for the default time: postage and rent in one number. */
 const BASKET_BYTES = 100_000_000;
-
-/** Whether commons and pools may pay this tariff. */
-export function isEligible(tariff: Tariff): boolean {
-	return tariff.sendPerMb <= ELIGIBLE_SEND_PER_MB && tariff.storePerMbDay <= ELIGIBLE_STORE_PER_MB_DAY;
-}
 
 /** Cheapest first; equal ones by key, so that the order is the same for everyone. */
 export function rank<O extends Offer>(offers: readonly O[]): O[] {

@@ -2,6 +2,7 @@
 import type { VectorFile } from "./case.ts";
 import { proofVectors } from "./committed.ts";
 import type { Engine } from "./engine.ts";
+import { needVectors } from "./need.ts";
 import { cardVectors, chunkVectors, envelopeVectors, publishedVectors } from "./sealed.ts";
 import {
 	disputeVectors,
@@ -31,6 +32,7 @@ export function vectorFiles(engine: Engine): Map<string, string> {
 		bytesVectors(),
 		amountVectors(),
 		tariffVectors(),
+		needVectors(),
 		rangesVectors(),
 		frameVectors(),
 		controlVectors(crypto),
