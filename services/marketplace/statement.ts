@@ -1,5 +1,6 @@
 /** Lines of money, oldest first: cause, gross, each fee, net. An account's own, and the market's. */
 
+import { type Problem, problem } from "#contracts/problem";
 import type { StatementLine } from "#contracts/statement";
 import { readDeposit, referenceKey } from "./funding/deposit.ts";
 import type { Book } from "./ledger/book.ts";
@@ -17,12 +18,13 @@ import {
 	RISK_LENT,
 	waitingAccount,
 } from "./ledger/chart.ts";
+import type { Pruning } from "./ledger/pruning.ts";
 import type { KeptTransfer } from "./ledger/transfer.ts";
 import { billOfPayout, readPayout } from "./payout/payout.ts";
 import { nanosOfCents } from "./rate/rate.ts";
 
 /** What a statement is read from: a book, or a ledger's file beside it. */
-export type Ledger = Pick<Book, "transfers" | "record">;
+export type Ledger = Pick<Book, "transfers" | "pruned" | "carried" | "record">;
 
 /** Purses by what they are called on a statement, and the account of the chart that each is. */
 type Purses = Readonly<Record<string, string>>;
@@ -46,23 +48,65 @@ const MARKET_PURSES: Purses = {
 	overrun: OVERRUN,
 };
 
-/** One page of an account's lines with positions above `after`: `limit` transfers at most. The next page begins after the last line's position. */
-export function linesOf(ledger: Ledger, account: string, after: number, limit: number): Promise<StatementLine[]> {
+/**
+ * One page of an account's lines with positions above `after`: `limit` transfers at most. The next page begins after the last line's position. Where lines
+ * were pruned, the first page begins with what they came to, and a page from among them is refused.
+ */
+export function linesOf(
+	ledger: Ledger,
+	account: string,
+	after: number,
+	limit: number,
+): Promise<StatementLine[] | Problem> {
 	return pageOf(ledger, pursesOf(account), after, limit);
 }
 
 /** The same for the market. `gross` is what came to the purse; a fee's own purse shows it as `net`, not as a fee again; a rail's fee is what it took beyond its ceiling. */
-export function marketLinesOf(ledger: Ledger, after: number, limit: number): Promise<StatementLine[]> {
+export function marketLinesOf(ledger: Ledger, after: number, limit: number): Promise<StatementLine[] | Problem> {
 	return pageOf(ledger, MARKET_PURSES, after, limit);
 }
 
-async function pageOf(ledger: Ledger, purses: Purses, after: number, limit: number): Promise<StatementLine[]> {
-	const found = await Promise.all(Object.values(purses).map((purse) => ledger.transfers(purse, after, limit)));
+async function pageOf(
+	ledger: Ledger,
+	purses: Purses,
+	after: number,
+	limit: number,
+): Promise<StatementLine[] | Problem> {
+	const pruned = await ledger.pruned();
+	const carried = pruned ? carriedLines(pruned, purses, await ledger.carried(Object.values(purses))) : [];
+	if (pruned && carried.length > 0 && after > 0 && after < pruned.upTo)
+		return problem(
+			"conflict",
+			`Lines up to ${pruned.upTo} are in the market's archive now; read the statement from its beginning (after 0).`,
+			{ spent: "no" },
+		);
+	const from = carried.length > 0 && pruned ? Math.max(after, pruned.upTo) : after;
+	const found = await Promise.all(Object.values(purses).map((purse) => ledger.transfers(purse, from, limit)));
+	// pruned between the questions: lines may be missing
+	if ((await ledger.pruned())?.upTo !== pruned?.upTo) return pageOf(ledger, purses, after, limit);
 	const transfers = new Map(found.flat().map((transfer) => [transfer.position, transfer]));
 	// a page ends between transfers: what one moves between purses is never torn apart
 	const page = [...transfers.values()].sort((a, b) => a.position - b.position).slice(0, limit);
 	const lines = page.map(async (transfer) => linesOfTransfer(transfer, purses, await railFeeOf(ledger, transfer.id)));
-	return (await Promise.all(lines)).flat();
+	return [...(after === 0 ? carried : []), ...(await Promise.all(lines)).flat()];
+}
+
+/** What a statement whose first lines were pruned begins with: a line for each purse that had something then, and one at least. */
+function carriedLines(
+	{ upTo, atMs }: Pruning,
+	purses: Purses,
+	balances: readonly (bigint | undefined)[],
+): StatementLine[] {
+	const had = Object.keys(purses).flatMap((purse, i) => {
+		const net = balances[i];
+		return net === undefined ? [] : [{ purse, net }];
+	});
+	const some = had.filter(({ net }) => net !== 0n);
+	const [position, id, cause] = [upTo, `carried:${upTo}`, "Carried on: earlier lines are in the market's archive"];
+	const fees = { marketFee: 0n, solidarityFee: 0n, exchangeFee: 0n, railFee: 0n };
+	return (some.length > 0 ? some : had.slice(0, 1)).map(({ purse, net }) => {
+		return { position, atMs, id, cause, purse, net, gross: net, ...fees };
+	});
 }
 
 /** What a rail took of a payment, which never was on an account here: the record of the payment says it. */

@@ -1,8 +1,9 @@
 /** Everything that a market keeps, and the engines that keep it: files in its data folder, or one database that any number of processes share. */
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Crypto } from "#contracts/identity";
-import { isProblem, type Problem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
 import { lockFolder } from "#host/lock";
 import type { Postgres } from "#host/postgres";
@@ -114,13 +115,39 @@ export async function openLedgerBeside(at: DatabaseAt, clock: Clock): Promise<Le
 	return ledger;
 }
 
-/** Audits a ledger, also one that running markets write to. */
-export async function auditAt(at: DatabaseAt, checks: readonly Check[], clock: Clock): Promise<AuditReport | Problem> {
-	if (at.engine === "sqlite") return await auditFile(ledgerPath(at.folder), checks);
+/** Opens a ledger that is there to change it: the files of a market that is stopped, a database also beside markets that run. Closing it lets go of all. */
+export async function openLedgerAlone(
+	at: DatabaseAt,
+	{ clock, crypto }: { readonly clock: Clock; readonly crypto: Pick<Crypto, "random"> },
+): Promise<Book | Problem> {
+	if (at.engine === "sqlite") {
+		const path = ledgerPath(at.folder);
+		if (!existsSync(path)) return problem("not-found", `There is no ledger in ${at.folder}.`);
+		const lock = lockFolder(at.folder);
+		if ("problem" in lock) return lock;
+		const book = await openSqliteBook({ path });
+		if (isProblem(book)) lock.release();
+		return isProblem(book) ? book : { ...book, close: () => book.close().finally(lock.release) };
+	}
+	const postgres = await connect(at, clock);
+	if (isProblem(postgres)) return postgres;
+	const book = (await refuseLedger(postgres)) ?? (await openPostgresBook(postgres, crypto));
+	if (isProblem(book)) await postgres.close();
+	return isProblem(book) ? book : { ...book, close: () => book.close().finally(() => postgres.close()) };
+}
+
+/** Audits a ledger, also one that running markets write to; with the folder of its archive from the very beginning. */
+export async function auditAt(
+	at: DatabaseAt,
+	checks: readonly Check[],
+	clock: Clock,
+	archive?: string,
+): Promise<AuditReport | Problem> {
+	if (at.engine === "sqlite") return await auditFile(ledgerPath(at.folder), checks, archive);
 	const postgres = await connect(at, clock);
 	if (isProblem(postgres)) return postgres;
 	try {
-		return (await refuseLedger(postgres)) ?? (await auditPostgres(postgres, checks));
+		return (await refuseLedger(postgres)) ?? (await auditPostgres(postgres, checks, archive));
 	} finally {
 		await postgres.close();
 	}

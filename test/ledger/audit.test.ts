@@ -43,6 +43,8 @@ test("an audit of a large book gives way to others every thousand transfers and 
 		},
 		tabs: () => [],
 		records: () => [],
+		prunings: () => [],
+		carried: () => [],
 		oddities: () => [],
 	});
 	auditing = false;

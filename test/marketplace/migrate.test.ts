@@ -72,7 +72,7 @@ describe("a market is moved", () => {
 		const middle = await inPostgres();
 		const there = fine(await moveMarket(from, middle, deps));
 		assert.deepEqual(there.rows, {
-			...{ accounts: 1_001, transfers: 1_000, entries: 2_000, tabs: 1, records: 3 },
+			...{ accounts: 1_001, transfers: 1_000, entries: 2_000, prunings: 0, carried: 0, tabs: 1, records: 3 },
 			...{ relays: 0, postings: 0, notes: 1, used: 1, card: 1 },
 		});
 		const left = databaseOf({ dataPath: join(folder, "there"), database: undefined, databasePassword: undefined });

@@ -83,7 +83,9 @@ describe("What comes every month", () => {
 		const both = await months();
 		assert.deepEqual([(await now()).monthly?.months, both.map(({ state }) => state)], [2, ["credited", "credited"]]);
 		assert.equal(new Set(both.map(({ reference }) => reference)).size, 2);
-		const lines = (await linesOf(market.book, ADA, 0, 50)).filter(({ cause }) => cause === "Monthly deposit by card");
+		const lines = fine(await linesOf(market.book, ADA, 0, 50)).filter(
+			({ cause }) => cause === "Monthly deposit by card",
+		);
 		assert.deepEqual(
 			lines.map(({ net, railFee, gross }) => [net, railFee, gross]),
 			[1, 2].map(() => [TEN, 610_000_000n, 10_610_000_000n]),

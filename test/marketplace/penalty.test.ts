@@ -60,7 +60,7 @@ describe("What Stripe charges for a dispute", () => {
 		assert.deepEqual([(await came())?.penalty, (await came())?.back], [1_500n, 1_061n]);
 		const said = await held();
 		assert.deepEqual([said.differences, said.rails[0]?.cameIn, said.rails[0]?.beyond], [[], -61n - 1_500n, 0n]);
-		const lines = (await marketLinesOf(at.market.book, 0, 100)).filter(({ id }) => id.startsWith("penalty:"));
+		const lines = fine(await marketLinesOf(at.market.book, 0, 100)).filter(({ id }) => id.startsWith("penalty:"));
 		assert.deepEqual(
 			lines.map(({ purse, net, cause }) => [purse, net, cause]),
 			[["risk", -PENALTY, "Charged for a payment by card that went back"]],

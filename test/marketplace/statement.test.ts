@@ -25,7 +25,7 @@ afterEach(async () => {
 	await till.book.close();
 });
 
-const all = (account = OPERATOR) => linesOf(till.book, account, 0, 200);
+const all = (account = OPERATOR) => linesOf(till.book, account, 0, 200).then(fine);
 const net = (lines: readonly StatementLine[], purse: string) =>
 	lines.filter((line) => line.purse === purse).reduce((sum, line) => sum + line.net, 0n);
 
@@ -89,7 +89,7 @@ describe("a statement", () => {
 		holds(own);
 		const sent = own.find(({ id, purse }) => id === `payout:${payout.id}:sent` && purse === "leaving");
 		assert.deepEqual([sent?.exchangeFee, sent?.railFee], [bill.marketFee, bill.railFee]);
-		const lines = await marketLinesOf(till.book, 0, 200);
+		const lines = fine(await marketLinesOf(till.book, 0, 200));
 		holds(lines);
 		assert.deepEqual(
 			lines.map(({ purse, gross, railFee, net: nanos }) => [purse, gross, railFee, nanos]),
@@ -135,7 +135,7 @@ describe("a statement", () => {
 		for (const limit of [1, 2, 3, 7, 200]) {
 			const pages: StatementLine[] = [];
 			for (let after = 0; ; ) {
-				const page = await linesOf(till.book, OPERATOR, after, limit);
+				const page = fine(await linesOf(till.book, OPERATOR, after, limit));
 				const last = page.at(-1);
 				if (!last) break;
 				assert.ok(new Set(page.map(({ position }) => position)).size <= limit, "a page is bounded");
@@ -173,7 +173,7 @@ describe("a statement", () => {
 		await till.goTo();
 		await till.click({ name: "first" });
 		await deposit({}, 0n);
-		const lines = await marketLinesOf(till.book, 0, 200);
+		const lines = fine(await marketLinesOf(till.book, 0, 200));
 		holds(lines);
 		assert.deepEqual(new Set(lines.map(({ purse }) => purse)), new Set(["exchange"]));
 		assert.equal(net(lines, "exchange"), await till.book.balance("market:rate"));

@@ -9,6 +9,7 @@ import { KEYS_OPTIONS, marketKeys } from "#cli/keys";
 import { LINES_OPTIONS } from "#cli/lines";
 import { MIGRATE_OPTIONS, marketMigrate } from "#cli/migrate";
 import { marketDoctor, marketReconcile, marketStatement, OWNER_OPTIONS } from "#cli/owner";
+import { marketPrune, PRUNE_OPTIONS } from "#cli/prune";
 import { flagsOf, optionsOf } from "#cli/service";
 import type { Verb } from "#cli/verb";
 import { problem } from "#contracts/problem";
@@ -27,6 +28,7 @@ export const verb: Verb = {
 		"farelay market backup --to FOLDER [--data PATH]                  copies everything while it runs, and proves the copy",
 		"farelay market restore --from BACKUP --data PATH                 brings a backup back; nothing is paid out until",
 		"farelay market release [--data PATH] [--anyway]                  its rails say what its ledger says, or its owner knows why not",
+		"farelay market prune --to FOLDER [--before DAYS] [--data PATH]   old entries of the ledger into an archive; a market on files is stopped",
 		"farelay market keys [--data PATH]                                its keys: which sign when, and where the root is",
 		"farelay market keys root --to ROOT [--from PATH]                 offline: makes a root, sealed; --from takes a market's own away from its folder",
 		"farelay market keys request --to FILE [--count N]                makes the next online keys, and the request for their certificates",
@@ -72,6 +74,7 @@ export const verb: Verb = {
 		...BACKUP_OPTIONS,
 		...BY_HAND_OPTIONS,
 		...MIGRATE_OPTIONS,
+		...PRUNE_OPTIONS,
 	}),
 	words: true,
 	async run(call) {
@@ -83,12 +86,13 @@ export const verb: Verb = {
 		if (asked === "statement") return marketStatement(call, path);
 		if (asked === "reconcile") return marketReconcile(call);
 		if (asked === "doctor") return marketDoctor(call);
+		if (asked === "prune") return marketPrune(call);
 		if (asked === "migrate") return marketMigrate(call);
 		if (asked === "payout") return marketPayout(call, path);
 		if (asked !== undefined)
 			return problem(
 				"usage",
-				`A market has no "${asked}": it has statement, reconcile, doctor, payout, keys, backup, restore, release and migrate.`,
+				`A market has no "${asked}": it has statement, reconcile, doctor, payout, keys, backup, restore, release, prune and migrate.`,
 			);
 		const { MARKET_SETTINGS } = await load();
 		const { runMarketplace } = await import("#marketplace/main");

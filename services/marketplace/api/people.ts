@@ -35,7 +35,7 @@ export const account = router({
 
 	/** Lines of money, oldest first; `next` is the `after` of the next page, null at the end. */
 	statement: signed.input(page).query(async ({ ctx, input }) => {
-		const lines = await linesOf(ctx.market.book, ctx.account, input.after, input.limit);
+		const lines = accept(await linesOf(ctx.market.book, ctx.account, input.after, input.limit));
 		// transfers that touch several purses make more lines than were asked for; fewer than asked for are the last
 		return {
 			lines: lines.map(statementJson),

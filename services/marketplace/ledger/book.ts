@@ -3,8 +3,9 @@
  * (test/acceptance/book.ts). Everything that changes goes through {@link Book.apply}, as changes that happen whole or not at all.
  */
 
-import { isProblem, type Problem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { AuditReport, Check } from "./audit.ts";
+import type { Pruning, Slice } from "./pruning.ts";
 import type { KeptTransfer, Transfer } from "./transfer.ts";
 
 /** A tab as the book keeps it: what it is looked up by, and the rest as the tab room's own JSON text. */
@@ -157,15 +158,30 @@ export interface Book {
 	balances(accounts: readonly string[]): Promise<bigint[]>;
 	/**
 	 * Every account with its balance, ordered by name, in pages, all at one moment, which is after the transfer whose position it answers: the
-	 * last one, or `at`, by going back from the last one. The next page waits for `take`; other work goes on between pages.
+	 * last one, or `at`, by going back from the last one. The next page waits for `take`; other work goes on between pages. Before what was pruned
+	 * nobody can go back: a {@link BookFailure} says so.
 	 */
 	eachBalance(take: (page: readonly Balance[]) => void | Promise<void>, at?: number): Promise<number>;
-	/** The transfer with an id. */
+	/** The transfer with an id; without entries when they were pruned. */
 	transfer(id: string): Promise<KeptTransfer | undefined>;
-	/** Transfers that touch an account, oldest first, with positions above `after` (0 for the first page). */
+	/**
+	 * Transfers that touch an account, oldest first, with positions above `after` (0 for the first page). Those whose entries were pruned are not among
+	 * them: what they came to is {@link carried}.
+	 */
 	transfers(account: string, after: number, limit: number): Promise<KeptTransfer[]>;
-	/** How many transfers there are. */
+	/** How many transfers there are, those that were pruned among them. */
 	count(): Promise<number>;
+	/** All transfers with positions above `after`, in their order. */
+	history(after: number, limit: number): Promise<KeptTransfer[]>;
+	/** The newest pruning; undefined where nothing was ever pruned. */
+	pruned(): Promise<Pruning | undefined>;
+	/** What accounts had when the ledger was last pruned, in their order; undefined for one that had never had anything. */
+	carried(accounts: readonly string[]): Promise<(bigint | undefined)[]>;
+	/**
+	 * Takes the entries of a stretch out of the ledger, but for those of transfers that stay whole (pruning.ts), and adds them to what accounts carry on:
+	 * all of it or nothing. The stretch begins where the last one ended; its archive is on the disk. Answers how many entries went.
+	 */
+	prune(slice: Slice): Promise<number | Problem>;
 	/** One tab. */
 	tab(tab: string): Promise<TabRow | undefined>;
 	/** A list of tabs. */
@@ -174,8 +190,8 @@ export interface Book {
 	record(table: RecordTable, key: string): Promise<RecordRow | undefined>;
 	/** A list of records. */
 	records(query: RecordQuery): Promise<RecordRow[]>;
-	/** Proves the book from its entries (audit.ts), with further checks of other rooms. */
-	audit(checks?: readonly Check[]): Promise<AuditReport>;
+	/** Proves the book from its entries (audit.ts), with further checks of other rooms, and with the folder of its archive from the very beginning. */
+	audit(checks?: readonly Check[], archive?: string): Promise<AuditReport>;
 	/** Finishes what waits and lets go of the file. */
 	close(): Promise<void>;
 }
@@ -204,6 +220,17 @@ export async function answerOf<T>(asked: Promise<T | Problem>): Promise<T> {
 	const answer = await asked;
 	if (isProblem(answer)) throw new BookFailure(answer);
 	return answer as T;
+}
+
+/** What is said to whoever decided on an older pruning than the newest. */
+export function prunedMeanwhile(): Problem {
+	return problem("conflict", "The ledger was pruned by somebody else meanwhile; look again.", { spent: "no" });
+}
+
+/** What is thrown at whoever asks for balances as they were before what was pruned. */
+export function goneBefore(upTo: number): BookFailure {
+	const says = `The ledger is pruned up to transfer ${upTo}: balances as they were before are in its archive alone.`;
+	return new BookFailure(problem("conflict", says, { spent: "no" }));
 }
 
 /** What is wrong with the form of a row; undefined when nothing is. */

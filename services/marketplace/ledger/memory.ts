@@ -4,6 +4,7 @@
  */
 
 import { AMOUNT_MAX } from "#contracts/amount";
+import type { Problem } from "#contracts/problem";
 import { audit, type Source } from "./audit.ts";
 import {
 	type Book,
@@ -11,15 +12,18 @@ import {
 	type Change,
 	faultOfRow,
 	fullOf,
+	goneBefore,
 	LIST_MAX,
 	type Most,
 	nameOfRow,
 	type Outcome,
+	prunedMeanwhile,
 	type RecordRow,
 	type RowChange,
 	type TabRow,
 } from "./book.ts";
 import { floorOf } from "./chart.ts";
+import { type Carried, carriedDigest, isKeptWhole, type Pruning, type Slice } from "./pruning.ts";
 import { digestOf, faultOf, type KeptTransfer } from "./transfer.ts";
 
 /** An empty book in memory. */
@@ -30,6 +34,9 @@ export function openMemoryBook(): Book {
 	const tabs = new Map<string, TabRow>();
 	/** by table and key, which holds no blank */
 	const records = new Map<string, RecordRow>();
+	const prunings: Pruning[] = [];
+	const carried = new Map<string, Carried>();
+	const carriedByName = (): Carried[] => [...carried.values()].sort((a, b) => (a.account < b.account ? -1 : 1));
 
 	/** Decides first and writes last, so that a refused change leaves nothing. */
 	function applyOne({ transfer, rows = [] }: Change): Outcome {
@@ -85,11 +92,38 @@ export function openMemoryBook(): Book {
 		return "applied";
 	}
 
+	function prune(slice: Slice): number | Problem {
+		if (slice.since !== (prunings.at(-1)?.upTo ?? 0)) return prunedMeanwhile();
+		let gone = 0;
+		for (let at = slice.since; at < slice.upTo; at++) {
+			const kept = transfers[at] as KeptTransfer;
+			const goes = !isKeptWhole(kept.entries);
+			for (const { account, nanos } of kept.entries) {
+				const before = carried.get(account) ?? { account, balance: 0n, gone: 0n };
+				carried.set(account, {
+					account,
+					balance: before.balance + nanos,
+					gone: before.gone + (goes ? nanos : 0n),
+				});
+			}
+			if (!goes) continue;
+			gone += kept.entries.length;
+			transfers[at] = { ...kept, entries: [] };
+			byId.set(kept.id, transfers[at] as KeptTransfer);
+		}
+		const digest = carriedDigest();
+		for (const one of carriedByName()) digest.take(one);
+		prunings.push({ ...slice, carried: digest.digest() });
+		return gone;
+	}
+
 	const source: Source = {
 		transfers: () => transfers,
 		accounts: () => Array.from(balances, ([account, balance]) => ({ account, balance })),
 		tabs: () => tabs.values(),
 		records: (table) => [...records.values()].filter((row) => row.table === table),
+		prunings: () => prunings,
+		carried: carriedByName,
 		oddities: () => [],
 	};
 
@@ -104,6 +138,8 @@ export function openMemoryBook(): Book {
 			return accounts.map((account) => balances.get(account) ?? 0n);
 		},
 		eachBalance: async (take, at = transfers.length) => {
+			const upTo = prunings.at(-1)?.upTo ?? 0;
+			if (at < upTo) throw goneBefore(upTo);
 			const then = new Map(balances);
 			for (const { entries } of transfers.slice(at))
 				for (const { account, nanos } of entries) then.set(account, (then.get(account) ?? 0n) - nanos);
@@ -118,6 +154,10 @@ export function openMemoryBook(): Book {
 				.filter((kept) => kept.position > after && kept.entries.some((entry) => entry.account === account))
 				.slice(0, Math.min(limit, LIST_MAX)),
 		count: async () => transfers.length,
+		history: async (after, limit) => transfers.slice(after, after + Math.min(limit, LIST_MAX)),
+		pruned: async () => prunings.at(-1),
+		carried: async (accounts) => accounts.map((account) => carried.get(account)?.balance),
+		prune: async (slice) => prune(slice),
 		tab: async (tab) => tabs.get(tab),
 		tabs: async (query) => {
 			const limit = Math.min(query.limit, LIST_MAX);
@@ -152,7 +192,7 @@ export function openMemoryBook(): Book {
 				.sort((a, b) => (isDueLater(a, b) ? 1 : -1))
 				.slice(0, limit);
 		},
-		audit: (checks) => audit(source, checks),
+		audit: (checks, archive) => audit(source, checks, archive),
 		close: async () => {},
 	};
 }

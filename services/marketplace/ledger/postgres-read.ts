@@ -2,7 +2,17 @@
 
 import type { Session } from "#host/postgres";
 import type { Source } from "./audit.ts";
-import type { Balance, RecordQuery, RecordRow, RecordTable, TabQuery, TabRow } from "./book.ts";
+import {
+	type Balance,
+	goneBefore,
+	LIST_MAX,
+	type RecordQuery,
+	type RecordRow,
+	type RecordTable,
+	type TabQuery,
+	type TabRow,
+} from "./book.ts";
+import { carriedOf, lastPruning, prunings } from "./postgres-prune.ts";
 import {
 	type LedgerTables,
 	positionsQuery,
@@ -38,7 +48,25 @@ export const reader = {
 		const found = await session.rows(positionsQuery(account, after, limit));
 		if (found.length === 0) return [];
 		const positions = found.map((row) => row.transfer);
-		return await withEntries(session, await session.rows(transfersQuery(positions)));
+		const read = await withEntries(session, await session.rows(transfersQuery(positions)));
+		// pruned between the questions: then they are not among those that are asked for
+		if (read.some(({ entries }) => entries.length === 0)) return await reader.transfers(session, account, after, limit);
+		return read;
+	},
+	history: async (session: Session, after: number, limit: number): Promise<KeptTransfer[]> => {
+		const page = await session.ask<TransferRow>(
+			"SELECT * FROM transfers WHERE position > $1 ORDER BY position LIMIT $2",
+			[...[after, Math.min(limit, LIST_MAX)]],
+		);
+		return await withEntries(session, page);
+	},
+	carried: async (session: Session, accounts: readonly string[]): Promise<(bigint | undefined)[]> => {
+		const rows = await session.ask<{ balance: bigint | null }>(
+			`SELECT c.balance FROM unnest($1::text[]) WITH ORDINALITY w (name, n)
+			LEFT JOIN accounts a ON a.name = w.name LEFT JOIN carried c ON c.account = a.id ORDER BY w.n`,
+			[accounts],
+		);
+		return rows.map((row) => row.balance ?? undefined);
 	},
 	count: async (session: Session): Promise<number> => {
 		// positions have no gaps: they are given under a lock, and what is refused takes none
@@ -55,7 +83,7 @@ export const reader = {
 		(await session.rows(recordsQuery(query))).map(readRecord),
 };
 
-/** Transfers with their entries. What is applied is never changed, so this needs no one moment. */
+/** Transfers with their entries. What is applied is never changed, and its entries go all at once, so this needs no one moment. */
 async function withEntries(session: Session, rows: readonly TransferRow[]): Promise<KeptTransfer[]> {
 	const entries = await session.ask<EntryRow>(
 		`SELECT transfer, name, nanos FROM entries JOIN accounts ON accounts.id = entries.account
@@ -77,6 +105,8 @@ function readTransfer({ position, id, cause, atMs, digest }: TransferRow, entrie
 /** All of a ledger as an audit wants it. The session's transaction shows one moment. */
 export function readForAudit(session: Session): Source {
 	return {
+		prunings: () => prunings(session),
+		carried: () => each(carriedOf(session)),
 		async *transfers() {
 			type Joined = TransferRow & { number: bigint | null; name: string | null; nanos: bigint | null };
 			let current: Joined | undefined;
@@ -131,6 +161,8 @@ export async function readBalances(
 	at?: number,
 ): Promise<{ readonly position: number; readonly pages: AsyncIterable<Balance[]> }> {
 	const position = at ?? (await reader.count(session));
+	const upTo = (await lastPruning(session))?.upTo ?? 0;
+	if (position < upTo) throw goneBefore(upTo);
 	const pages = session.pages<Balance>(
 		`SELECT name AS account, (balance - coalesce(moved, 0))::bigint AS balance FROM accounts
 		LEFT JOIN (SELECT account, sum(nanos) AS moved FROM entries WHERE transfer > $1 GROUP BY account) since

@@ -269,4 +269,17 @@ export const LEDGER_STEPS: readonly string[] = [
 	CREATE INDEX "tabsOfAccountInState" ON tabs (account, state);
 	CREATE INDEX "recordsOfAccountInState" ON records (kind, account, state);
 	${APPLY}`,
+	// what was pruned, and what accounts carry on from it
+	`CREATE TABLE prunings (
+		"upTo" bigint PRIMARY KEY CHECK ("upTo" > since),
+		since bigint NOT NULL UNIQUE,
+		"atMs" bigint NOT NULL,
+		chain text NOT NULL,
+		carried text NOT NULL
+	);
+	CREATE TABLE carried (
+		account bigint PRIMARY KEY,
+		balance bigint NOT NULL,
+		gone bigint NOT NULL
+	);`,
 ];

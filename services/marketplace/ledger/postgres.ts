@@ -19,6 +19,7 @@ import {
 	type Outcome,
 } from "./book.ts";
 import { APPLY_CALL, packBatch, readOutcomes } from "./postgres-batch.ts";
+import { lastPruning, prune } from "./postgres-prune.ts";
 import { readBalances, reader, readForAudit } from "./postgres-read.ts";
 import { LEDGER_STEPS } from "./postgres-schema.ts";
 
@@ -122,11 +123,15 @@ function readsOf(postgres: Postgres): Omit<Book, "apply" | "close"> {
 		transfer: (id) => read((session) => reader.transfer(session, id)),
 		transfers: (account, after, limit) => read((session) => reader.transfers(session, account, after, limit)),
 		count: () => read(reader.count),
+		history: (after, limit) => read((session) => reader.history(session, after, limit)),
+		pruned: () => read(lastPruning),
+		carried: (accounts) => read((session) => reader.carried(session, accounts)),
+		prune: (slice) => prune(postgres, slice),
 		tab: (tab) => read((session) => reader.tab(session, tab)),
 		tabs: (query) => read((session) => reader.tabs(session, query)),
 		record: (table, key) => read((session) => reader.record(session, table, key)),
 		records: (query) => read((session) => reader.records(session, query)),
-		audit: (checks) => answerOf(auditPostgres(postgres, checks)),
+		audit: (checks, archive) => answerOf(auditPostgres(postgres, checks, archive)),
 	};
 }
 
@@ -172,6 +177,10 @@ export async function openPostgresLedger(postgres: Postgres): Promise<LedgerBesi
 }
 
 /** Audits the ledger of a database, also one that running markets write to: all at one moment, in bounded memory but for the sums. */
-export function auditPostgres(postgres: Postgres, checks: readonly Check[] = []): Promise<AuditReport | Problem> {
-	return postgres.snapshot((session) => audit(readForAudit(session), checks));
+export function auditPostgres(
+	postgres: Postgres,
+	checks: readonly Check[] = [],
+	archive?: string,
+): Promise<AuditReport | Problem> {
+	return postgres.snapshot((session) => audit(readForAudit(session), checks, archive));
 }

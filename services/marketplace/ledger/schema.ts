@@ -60,4 +60,17 @@ export const LEDGER_MIGRATIONS: readonly string[] = [
 	// what is counted for a bound on how many there may be
 	`CREATE INDEX tabsOfAccountInState ON tabs (account, state);
 	CREATE INDEX recordsOfAccountInState ON records (kind, account, state);`,
+	// what was pruned, and what accounts carry on from it
+	`CREATE TABLE prunings (
+		upTo INTEGER PRIMARY KEY CHECK (upTo > since),
+		since INTEGER NOT NULL UNIQUE,
+		atMs INTEGER NOT NULL,
+		chain TEXT NOT NULL,
+		carried TEXT NOT NULL
+	) STRICT;
+	CREATE TABLE carried (
+		account INTEGER PRIMARY KEY REFERENCES accounts,
+		balance INTEGER NOT NULL,
+		gone INTEGER NOT NULL
+	) STRICT;`,
 ];

@@ -5,6 +5,7 @@ import { checkDatabase } from "#host/database";
 import type { Source } from "./audit.ts";
 import {
 	type Balance,
+	goneBefore,
 	LIST_MAX,
 	type RecordQuery,
 	type RecordRow,
@@ -12,6 +13,7 @@ import {
 	type TabQuery,
 	type TabRow,
 } from "./book.ts";
+import type { Pruning } from "./pruning.ts";
 import type { Entry, KeptTransfer } from "./transfer.ts";
 
 type Row = Record<string, unknown>;
@@ -31,6 +33,10 @@ export function reader(database: DatabaseSync) {
 	);
 	const entriesOf = database.prepare(
 		"SELECT name, nanos FROM entries JOIN accounts ON accounts.id = entries.account WHERE transfer = ? ORDER BY n",
+	);
+	const transfersAfter = database.prepare(`${TRANSFER} WHERE position > ? ORDER BY position LIMIT ?`);
+	const carriedBy = database.prepare(
+		"SELECT balance FROM carried WHERE account = (SELECT id FROM accounts WHERE name = ?)",
 	);
 	const countAll = database.prepare("SELECT count(*) AS n FROM transfers");
 	const tabOf = database.prepare(`${TAB} WHERE tab = ?`);
@@ -68,6 +74,11 @@ export function reader(database: DatabaseSync) {
 		transfers: ({ account, after, limit }: { account: string; after: number; limit: number }): KeptTransfer[] =>
 			transfersOf.all(account, after, Math.min(limit, LIST_MAX)).map(withEntries),
 		count: (): number => Number(countAll.get()?.n),
+		history: ({ after, limit }: { after: number; limit: number }): KeptTransfer[] =>
+			transfersAfter.all(after, Math.min(limit, LIST_MAX)).map(withEntries),
+		pruned: (): Pruning | undefined => lastPruning(database),
+		carried: (accounts: readonly string[]): (bigint | undefined)[] =>
+			accounts.map((account) => carriedBy.get(account)?.balance as bigint | undefined),
 		tab: (tab: string): TabRow | undefined => {
 			const row = tabOf.get(tab);
 			return row && readTab(row);
@@ -106,6 +117,8 @@ export function readBalances(
 } {
 	const last = Number(database.prepare("SELECT coalesce(max(position), 0) AS last FROM transfers").get()?.last);
 	const position = at ?? last;
+	const upTo = lastPruning(database)?.upTo ?? 0;
+	if (position < upTo) throw goneBefore(upTo);
 	const since = database.prepare("SELECT account, nanos FROM entries WHERE transfer > ?");
 	const all = database.prepare("SELECT id AS number, name AS account, balance FROM accounts ORDER BY name");
 	function* pages(): Generator<(Balance & { number: bigint })[]> {
@@ -133,7 +146,13 @@ export function readForAudit(database: DatabaseSync): Source {
 		"SELECT transfer, count(*) AS n FROM entries WHERE transfer NOT IN (SELECT position FROM transfers) GROUP BY transfer",
 	);
 	const wrongFloors = database.prepare("SELECT name FROM accounts WHERE floor <> 0 AND substr(name, 1, 6) <> 'world:'");
+	const prunings = database.prepare(`${PRUNING} ORDER BY upTo`);
+	const carried = database.prepare(CARRIED);
 	return {
+		*prunings() {
+			for (const row of prunings.iterate()) yield readPruning(row);
+		},
+		carried: () => carried.iterate() as Iterable<never>,
 		*transfers() {
 			let current: Row | undefined;
 			let entries: Entry[] = [];
@@ -175,6 +194,23 @@ function readTransfer(row: Row, entries: Entry[]): KeptTransfer {
 		position: Number(row.position),
 		digest: row.digest as string,
 	};
+}
+
+const PRUNING = "SELECT since, upTo, atMs, chain, carried FROM prunings";
+
+/** What accounts carry on, by name. */
+export const CARRIED =
+	"SELECT name AS account, carried.balance, gone FROM carried JOIN accounts ON accounts.id = carried.account ORDER BY name";
+
+/** The newest pruning. */
+export function lastPruning(database: DatabaseSync): Pruning | undefined {
+	const row = database.prepare(`${PRUNING} ORDER BY upTo DESC LIMIT 1`).get();
+	return row && readPruning(row);
+}
+
+function readPruning(row: Row): Pruning {
+	const [since, upTo, atMs] = [row.since, row.upTo, row.atMs].map(Number) as [number, number, number];
+	return { since, upTo, atMs, chain: row.chain as string, carried: row.carried as string };
 }
 
 function readTab(row: Row): TabRow {

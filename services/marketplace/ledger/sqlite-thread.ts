@@ -4,8 +4,10 @@ import { isProblem, type Problem } from "#contracts/problem";
 import { openDatabase } from "#host/database";
 import type { Opened, Pass } from "#host/writer";
 import type { Change, Outcome, RecordQuery, RecordRow, RecordTable, TabQuery, TabRow } from "./book.ts";
+import type { Pruning, Slice } from "./pruning.ts";
 import { LEDGER_KIND, LEDGER_MIGRATIONS, LEDGER_ROOM } from "./schema.ts";
 import { applier } from "./sqlite-apply.ts";
+import { pruner } from "./sqlite-prune.ts";
 import { reader } from "./sqlite-read.ts";
 import type { KeptTransfer } from "./transfer.ts";
 
@@ -19,6 +21,10 @@ export type LedgerCalls = {
 	transfer(id: string): KeptTransfer | undefined;
 	transfers(page: { account: string; after: number; limit: number }): KeptTransfer[];
 	count(nothing: undefined): number;
+	history(page: { after: number; limit: number }): KeptTransfer[];
+	pruned(nothing: undefined): Pruning | undefined;
+	carried(accounts: readonly string[]): (bigint | undefined)[];
+	prune(slice: Slice): number | Problem;
 	tab(tab: string): TabRow | undefined;
 	tabs(query: TabQuery): TabRow[];
 	record(name: { table: RecordTable; key: string }): RecordRow | undefined;
@@ -30,6 +36,8 @@ export function open(options: LedgerOptions): Opened | Problem {
 	const ledger = { kind: LEDGER_KIND, migrations: LEDGER_MIGRATIONS, ...LEDGER_ROOM };
 	const database = openDatabase({ ...options, ...ledger, bigints: true });
 	if (isProblem(database)) return database;
-	const { apply, ...reads } = { apply: applier(database), ...reader(database) } satisfies LedgerCalls;
-	return { database, writes: { apply }, reads };
+	const writes = { apply: applier(database), prune: pruner(database) };
+	const reads = reader(database);
+	({ ...writes, ...reads }) satisfies LedgerCalls;
+	return { database, writes, reads };
 }

@@ -44,11 +44,15 @@ export async function openSqliteBook(
 		transfer: (id) => answerOf(writer.call("transfer", id)),
 		transfers: (account, after, limit) => answerOf(writer.call("transfers", { account, after, limit })),
 		count: () => answerOf(writer.call("count", undefined)),
+		history: (after, limit) => answerOf(writer.call("history", { after, limit })),
+		pruned: () => answerOf(writer.call("pruned", undefined)),
+		carried: (accounts) => answerOf(writer.call("carried", accounts)),
+		prune: (slice) => writer.call("prune", slice),
 		tab: (tab) => answerOf(writer.call("tab", tab)),
 		tabs: (query) => answerOf(writer.call("tabs", query)),
 		record: (table, key) => answerOf(writer.call("record", { table, key })),
 		records: (query) => answerOf(writer.call("records", query)),
-		audit: async (checks) => await answerOf(auditFile(options.path, checks)),
+		audit: async (checks, archive) => await answerOf(auditFile(options.path, checks, archive)),
 		close: () => writer.close(),
 	};
 }
@@ -97,12 +101,16 @@ const GROUP_BYTES_MAX = 4 * 300 * CHANGE_BYTES;
  * Audits a ledger's file, also one that a running market writes to: read-only, all at one moment. A damaged or missing
  * file is a problem; what is wrong with the money is in the report.
  */
-export async function auditFile(path: string, checks: readonly Check[] = []): Promise<AuditReport | Problem> {
+export async function auditFile(
+	path: string,
+	checks: readonly Check[] = [],
+	archive?: string,
+): Promise<AuditReport | Problem> {
 	const database = openBeside(path);
 	if (isProblem(database)) return database;
 	try {
 		database.exec("BEGIN");
-		return await audit(readForAudit(database), checks);
+		return await audit(readForAudit(database), checks, archive);
 	} catch (error) {
 		const known = problemOfDatabase(error, path);
 		if (known) return known;
@@ -121,6 +129,8 @@ export function openLedgerFile(path: string): LedgerBeside | Problem {
 		balance: async (account) => reads.balances([account])[0] ?? 0n,
 		check: async () => checkDatabase(database, "quick"),
 		transfers: async (account, after, limit) => reads.transfers({ account, after, limit }),
+		pruned: async () => reads.pruned(),
+		carried: async (accounts) => reads.carried(accounts),
 		record: async (table, key) => reads.record({ table, key }),
 		records: async (query) => reads.records(query),
 		close: async () => database.close(),

@@ -34,6 +34,14 @@ export const TABLES: readonly Table[] = [
 		...row({ transfer: "bigint", n: "bigint" }, { account: "bigint", nanos: "bigint" }),
 	},
 	{
+		...{ store: "ledger", sqlite: "prunings", postgres: "prunings" },
+		...row({ upTo: "bigint" }, { since: "bigint", atMs: "bigint", chain: "text", carried: "text" }),
+	},
+	{
+		...{ store: "ledger", sqlite: "carried", postgres: "carried" },
+		...row({ account: "bigint" }, { balance: "bigint", gone: "bigint" }),
+	},
+	{
 		...{ store: "ledger", sqlite: "tabs", postgres: "tabs" },
 		...row(
 			{ tab: "text" },
