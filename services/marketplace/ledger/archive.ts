@@ -23,6 +23,8 @@ export class ArchiveFault extends Error {}
 /** Where a stretch begins: after which position, and what the chain is there. */
 export type Start = Pick<Slice, "since" | "chain">;
 
+let count = 0;
+
 /** The file of a stretch. */
 export function archivePath(folder: string, { since, upTo }: Pick<Slice, "since" | "upTo">): string {
 	const [from, to] = [since + 1, upTo].map((position) => position.toString().padStart(DIGITS, "0"));
@@ -65,7 +67,8 @@ export async function writeArchive(
 	transfers: AsyncIterable<KeptTransfer>,
 ): Promise<Slice | undefined> {
 	await mkdir(folder, { recursive: true, mode: 0o700 });
-	const part = join(folder, `ledger-${start.since + 1}-${process.pid}${PART}`);
+	// a name of its own for each: two at once must not write into each other's
+	const part = join(folder, `ledger-${start.since + 1}-${process.pid}-${count++}${PART}`);
 	const file = await open(part, "w", 0o600);
 	let slice: Slice = { ...start, upTo: start.since, atMs: 0 };
 	try {

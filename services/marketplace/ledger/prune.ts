@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { ArchiveFault, archivePath, readArchive, writeArchive } from "./archive.ts";
-import { type Book, LIST_MAX } from "./book.ts";
+import { type Book, LIST_MAX, prunedMeanwhile } from "./book.ts";
 import { NO_CHAIN } from "./pruning.ts";
 import type { KeptTransfer } from "./transfer.ts";
 
@@ -62,6 +62,8 @@ export async function pruneLedger(deps: PruneDeps): Promise<Pruned | Problem> {
 			done = { transfers, entries: done.entries + entries, files, upTo: slice.upTo };
 		} catch (error) {
 			if (!(error instanceof ArchiveFault)) throw error;
+			// entries that go while they are read are no fault of theirs
+			if (((await book.pruned())?.upTo ?? 0) !== start.since) return prunedMeanwhile();
 			return problem("data-corrupt", `${error.message}. Nothing more was pruned; farelay audit says more.`);
 		}
 	}
