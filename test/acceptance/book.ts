@@ -589,6 +589,7 @@ export function bookSuite(engine: string, open: () => Promise<Book>): void {
 			assert.deepEqual(report, {
 				holds: false,
 				transfers: 2,
+				prunedTo: 0,
 				entries: 4,
 				accounts: 3,
 				tabs: 1,
