@@ -197,7 +197,7 @@ export interface Book {
 }
 
 /** What is read of a book, or of a ledger beside its market. */
-export type LedgerReads = Pick<Book, "balance" | "transfers" | "record" | "records">;
+export type LedgerReads = Pick<Book, "balance" | "transfers" | "pruned" | "carried" | "record" | "records">;
 
 /** A ledger without its market, as its file or its server has it at that moment. */
 export type LedgerBeside = LedgerReads & {
