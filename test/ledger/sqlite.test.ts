@@ -89,7 +89,10 @@ describe("the book on SQLite", () => {
 
 	it("gives a file of an older version what it lacks, and keeps what it has", async () => {
 		const path = await filled();
-		alter(path, "DROP TABLE records; DROP TABLE prunings; DROP TABLE carried; DROP INDEX tabsOfAccountInState; PRAGMA user_version = 1");
+		alter(
+			path,
+			"DROP TABLE records; DROP TABLE prunings; DROP TABLE carried; DROP INDEX tabsOfAccountInState; PRAGMA user_version = 1",
+		);
 		const book = await opened(path);
 		const row = { key: "d-1", account: "a1".repeat(32), state: "waiting", dueMs: 1, value: "{}" };
 		assert.deepEqual(words(await book.apply([{ rows: [{ table: "deposits", expect: 0, row }] }])), ["applied"]);
