@@ -80,8 +80,8 @@ test("a day's budget is a thirtieth of what is there and what comes in, and neve
 	assert.equal(dayBudget(3_000n, 50n), 150n);
 	assert.equal(dayBudget(10n, 50n), 10n);
 	assert.equal(dayBudget(0n, 0n), 0n);
-	assert.equal(daysOfCover(100n, 30n, 0n), 3);
-	assert.equal(daysOfCover(100n, 30n, 10n), 5);
+	assert.equal(daysOfCover(100n, 30n, 0n), 3n);
+	assert.equal(daysOfCover(100n, 30n, 10n), 5n);
 	assert.equal(daysOfCover(100n, 30n, 30n), undefined);
-	assert.equal(daysOfCover(0n, 1n, 0n), 0);
+	assert.equal(daysOfCover(0n, 1n, 0n), 0n);
 });

@@ -78,7 +78,7 @@ export function dayBudget(freeAtDawn: bigint, inADay: bigint): Amount {
 }
 
 /** How many whole days a fund lasts when so much a day goes out and so much comes in; undefined: for as long as that goes on. */
-export function daysOfCover(free: bigint, outADay: bigint, inADay: bigint): number | undefined {
+export function daysOfCover(free: bigint, outADay: bigint, inADay: bigint): bigint | undefined {
 	const net = outADay - inADay;
-	return net > 0n ? Number(free / net) : undefined;
+	return net > 0n ? free / net : undefined;
 }
