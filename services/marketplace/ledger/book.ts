@@ -29,7 +29,9 @@ export type TabRow = {
 /**
  * What else rooms keep beside the money, each kind a table: `deposits`, `references` (which deposit a rail's reference is of, or which payout an
  * invoice was claimed by) and `late` (what of operators' earnings waits on) are of `funding/`,
- * `commitments` are of `proof/`, the others of `payout/`.
+ * `commitments` are of `proof/`; `payouts`, `destinations` and `plans` of `payout/`. Of what pays for people: `pools` are of `pool/`, `burns` (what each fund paid by day, month,
+ * operator and person, counted as tabs are opened) of `sponsor/`, `people`, `passes`, `codes`, `enrollers` and `tags` (one person once) of `pass/`, `tokens` of `token/`,
+ * `homes` and `received` (what readers signed for) of `home/`, `findings` of `desk/`.
  */
 export const RECORD_TABLES = [
 	"deposits",
@@ -39,6 +41,17 @@ export const RECORD_TABLES = [
 	"destinations",
 	"plans",
 	"commitments",
+	"pools",
+	"burns",
+	"people",
+	"passes",
+	"codes",
+	"enrollers",
+	"tags",
+	"tokens",
+	"homes",
+	"received",
+	"findings",
 ] as const;
 export type RecordTable = (typeof RECORD_TABLES)[number];
 

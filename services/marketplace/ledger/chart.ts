@@ -5,7 +5,7 @@
 
 import { AMOUNT_MAX } from "#contracts/amount";
 
-/** One line of the chart: a name, where `<account>` stands for a public key and `<tab>` for a tab's id, both in lower-case hex. */
+/** One line of the chart: a name, where `<account>` stands for a public key and `<tab>` and `<pool>` for ids, all in lower-case hex. */
 export type Line = { readonly name: string; readonly mayOwe: boolean; readonly says: string };
 
 /** The chart. */
@@ -32,6 +32,7 @@ export const CHART: readonly Line[] = [
 	{ name: "market:rate", mayOwe: false, says: "what the spread on exchange rates brought, for when a rate moves" },
 	{ name: "market:fees", mayOwe: false, says: "the market's fee" },
 	{ name: "commons", mayOwe: false, says: "the solidarity fee, for people who cannot pay the full price" },
+	{ name: "pool:<pool>", mayOwe: false, says: "what of a sponsor's money in a pool is reserved for nobody yet" },
 	{ name: "risk", mayOwe: false, says: "the market's own money, for losses by payments that come back" },
 	{ name: "risk:lent", mayOwe: false, says: "the same, standing in for what accounts owe after such payments" },
 ];
@@ -76,6 +77,11 @@ export function holdAccount(tab: string): string {
 	return checked(`hold:${tab}`);
 }
 
+/** What a pool (its id, 32 hex digits) has that is not reserved. */
+export function poolAccount(pool: string): string {
+	return checked(`pool:${pool}`);
+}
+
 /** What an operator (its public key, 64 hex digits) has earned. */
 export function earnedAccount(account: string): string {
 	return checked(`operator:${account}:earned`);
@@ -92,7 +98,7 @@ export function leavingAccount(account: string): string {
 }
 
 const PATTERN = new RegExp(
-	`^(?:${CHART.map((line) => line.name.replace("<account>", "[0-9a-f]{64}").replace("<tab>", "[0-9a-f]{32}")).join("|")})$`,
+	`^(?:${CHART.map((line) => line.name.replace("<account>", "[0-9a-f]{64}").replace(/<tab>|<pool>/, "[0-9a-f]{32}")).join("|")})$`,
 );
 const OWING = new RegExp(
 	`^(?:${CHART.filter((line) => line.mayOwe)

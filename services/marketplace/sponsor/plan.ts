@@ -1,0 +1,277 @@
+/**
+ * Who pays for a tab: pools that cover the person, then the commons at the need price, then the person at the full price (PROTOCOL.md, "Tranches"; threats 20 and 21).
+ * Pure, and used by the simulator as it is. A lower cap gets the first part of the same tranches, so that a person may take less than was quoted.
+ */
+
+import { amount } from "#contracts/amount";
+import { ECONOMIES, needPerMb, payerPpm } from "#contracts/need";
+import type { Reason, ReasonCode } from "#contracts/reason";
+import type { FeeRates } from "#contracts/tab";
+import type { Tariff } from "#contracts/tariff";
+import { ownTranche, TRANCHES_MAX, type Tranche } from "#contracts/tranche";
+import type { Facts, FundFacts, PassFacts, PersonFacts } from "./facts.ts";
+import { quotaAsk, type Rules } from "./rules.ts";
+
+/** What is decided. */
+export type Plan = { readonly tranches: readonly Tranche[]; readonly reasons: readonly Reason[] };
+
+const PPM = 1_000_000n;
+const DAY_MS = 86_400_000;
+/** Less than the first step of a tab is not worth a tranche: nothing could be sent by it. */
+const TRANCHE_BYTES_MIN = 65_536n;
+/** The commons and the payer's own want a place too. */
+const POOL_TRANCHES_MAX = TRANCHES_MAX - 2;
+/** More than any limit: what nothing limits. */
+const UNLIMITED = 1n << 62n;
+
+/** The lowest limit met so far, and which it is. */
+type Limit = { nanos: bigint; code: ReasonCode };
+
+/** Decides who pays for a tab of this cap at this tariff. */
+export function plan(asked: { readonly cap: bigint; readonly tariff: Tariff }, facts: Facts, rules: Rules): Plan {
+	const tranches: Tranche[] = [];
+	const reasons: Reason[] = [];
+	let left = asked.cap;
+	const { person, relay } = facts;
+	const shut = person.frozen
+		? "frozen"
+		: !relay.isEligible
+			? "asks-too-much"
+			: relay.isPaused
+				? "relay-paused"
+				: undefined;
+	if (shut) reasons.push({ code: shut });
+	else {
+		let room = roomOf(asked.tariff, facts, rules);
+		for (const pool of facts.pools) {
+			if (left === 0n || tranches.length === POOL_TRANCHES_MAX) break;
+			const pass = person.passes.find((one) => one.pool === pool.fund);
+			if (!pass || !pool.pool) continue;
+			const part = poolPart(left, asked.tariff, facts, rules, pool, pass, room, reasons);
+			if (part === 0n) continue;
+			tranches.push({ fund: "pool", pool: pool.pool, cap: amount(part), payerPpm: 0 });
+			room -= withFee(part, facts.fees);
+			left -= part;
+		}
+		if (left > 0n) left = commonsPart(left, asked.tariff, facts, rules, room, tranches, reasons);
+	}
+	if (left > 0n) tranches.push(ownTranche(amount(left)));
+	return { tranches, reasons };
+}
+
+/** Fund money that may be opened at this relay for this person: its room, and what the person may use elsewhere. */
+function roomOf(tariff: Tariff, { relay, person, fees }: Facts, rules: Rules): bigint {
+	if (relay.room === undefined) return UNLIMITED;
+	const elsewhere = withFee(quotaAsk(tariff, least0(rules.elsewhereBytes - person.elsewhereUsed)), fees);
+	return least0(relay.room) + elsewhere;
+}
+
+function poolPart(
+	left: bigint,
+	tariff: Tariff,
+	facts: Facts,
+	rules: Rules,
+	pool: FundFacts,
+	pass: PassFacts,
+	room: bigint,
+	reasons: Reason[],
+): bigint {
+	const { nowMs, person } = facts;
+	const said = pool.rules;
+	const refused = refusedBy(nowMs, pool, pass, person);
+	if (refused) {
+		reasons.push({ code: refused, fund: pool.fund });
+		return 0n;
+	}
+	const monthBytes = said && said.monthBytes < pass.monthBytes ? said.monthBytes : pass.monthBytes;
+	const bytes = rules.defences.quota
+		? quotaLeft(monthBytes, pass.usedMonth, pool, pass.isVouched, person, rules)
+		: UNLIMITED;
+	const dayBytes = said ? least0(said.dayBytes - pass.usedDay) : bytes;
+	const limit = fundLimit(facts, rules, pool, room);
+	lower(limit, least0(pool.dayLimit - pool.burnedToday), "fund-day");
+	const part = take(left, tariff, asksOf(limit.nanos, facts.fees, 0), bytes < dayBytes ? bytes : dayBytes);
+	if (part.isShort) {
+		const isDay = part.byBytes && dayBytes < bytes;
+		const code = isDay ? "day-used" : part.byBytes ? quotaCode(monthBytes, pass.usedMonth, pool) : limit.code;
+		reasons.push(reasonOf(code, pool, nowMs));
+	}
+	if (part.ask > 0n) reasons.push({ code: "pool-pays", fund: pool.fund });
+	if (part.ask > 0n && pool.state === "ending") reasons.push(reasonOf("fund-ending", pool, nowMs));
+	return part.ask;
+}
+
+function refusedBy(nowMs: number, pool: FundFacts, pass: PassFacts, person: PersonFacts): ReasonCode | undefined {
+	const said = pool.rules;
+	if (pool.state === "paused") return "fund-paused";
+	if (pool.state === "ended" || (said?.untilMs !== undefined && nowMs >= said.untilMs)) return "fund-ended";
+	if (said && nowMs < said.fromMs) return "fund-paused";
+	if (nowMs >= pass.validUntilMs) return "pass-ended";
+	if (said && said.countries.length > 0 && !(person.country && said.countries.includes(person.country)))
+		return "fund-country";
+	if (said && said.enrollers.length > 0 && pass.enroller && !said.enrollers.includes(pass.enroller))
+		return "fund-enroller";
+	return undefined;
+}
+
+/** What the commons pay at the need price: adds their tranche, answers what of the cap is left after it. */
+function commonsPart(
+	left: bigint,
+	tariff: Tariff,
+	facts: Facts,
+	rules: Rules,
+	room: bigint,
+	tranches: Tranche[],
+	reasons: Reason[],
+): bigint {
+	const { person, commons, nowMs } = facts;
+	const isKnown = person.evidence !== "none" || !rules.defences.evidence;
+	const economy = isKnown && person.country ? ECONOMIES.get(person.country) : undefined;
+	if (!economy || commons.state !== "open") {
+		reasons.push({ code: economy ? "fund-paused" : "no-country" });
+		return left;
+	}
+	const ppm = payerPpm(needPerMb(economy, rules.need), tariff, facts.fees);
+	if (ppm === undefined) {
+		reasons.push(AFFORDABLE);
+		return left;
+	}
+	const isSaid = person.evidence !== "strong" && rules.defences.evidence;
+	const monthBytes = isSaid ? rules.saidQuotaBytes : rules.quotaBytes;
+	const isVouched = person.passes.some((pass) => pass.isVouched && nowMs < pass.validUntilMs);
+	const bytes = rules.defences.quota
+		? quotaLeft(monthBytes, person.commonsUsed, commons, isVouched, person, rules)
+		: UNLIMITED;
+	const limit = fundLimit(facts, rules, commons, room);
+	// texts of people who are vouched for go on for as long as the commons have anything
+	const isText = isVouched && person.commonsUsed >= monthBytes;
+	if (!isText) lower(limit, least0(commons.dayLimit - commons.burnedToday), "fund-day");
+	if (isSaid && rules.defences["said-share"])
+		lower(limit, share(commons.dayLimit, rules.saidSharePpm, commons.saidToday), "said-share");
+	const part = take(left, tariff, asksOf(limit.nanos, facts.fees, ppm), bytes);
+	if (part.isShort)
+		reasons.push(
+			reasonOf(part.byBytes ? quotaCode(monthBytes, person.commonsUsed, commons) : limit.code, commons, nowMs),
+		);
+	if (part.ask === 0n) return left;
+	reasons.push(NEED_PRICE);
+	tranches.push({ fund: "commons", cap: amount(part.ask), payerPpm: ppm });
+	return left - part.ask;
+}
+
+const AFFORDABLE: Reason = { code: "affordable", fund: "commons" };
+const NEED_PRICE: Reason = { code: "need-price", fund: "commons" };
+
+/** Bytes of quota that a person has left of a fund: less while it is thin, and a little a day for texts of those who are vouched for. */
+function quotaLeft(
+	monthBytes: bigint,
+	used: bigint,
+	fund: FundFacts,
+	isVouched: boolean,
+	person: PersonFacts,
+	rules: Rules,
+): bigint {
+	const left = least0((monthBytes * BigInt(fund.quotaPpm)) / PPM - used);
+	if (!isVouched) return left;
+	const texts = rules.textBytesADay - person.textUsed;
+	return texts > left ? texts : left;
+}
+
+/** Why somebody's quota is no larger. */
+function quotaCode(monthBytes: bigint, used: bigint, fund: FundFacts): ReasonCode {
+	return used < monthBytes && BigInt(fund.quotaPpm) < PPM ? "fund-thin" : "quota-used";
+}
+
+/** What a fund may pay here now, whoever it is for: what is free, shares, and the relay's room. */
+function fundLimit({ relay }: Facts, rules: Rules, fund: FundFacts, room: bigint): Limit {
+	const { defences } = rules;
+	const limit: Limit = { nanos: least0(fund.free), code: "fund-empty" };
+	const few = relay.eligibleOperators < rules.operatorsFew && relay.eligibleOperators > 0;
+	const operatorPpm = few
+		? Math.min(1_000_000, Math.floor(2_000_000 / relay.eligibleOperators))
+		: rules.operatorSharePpm;
+	if (defences["operator-share"]) {
+		const own = fund.rules?.operatorSharePpm;
+		lower(
+			limit,
+			share(fund.budget30, own !== undefined && own < operatorPpm ? own : operatorPpm, fund.toOperator),
+			"operator-share",
+		);
+	}
+	if (defences["pair-share"]) {
+		const own = fund.rules?.pairSharePpm;
+		const ppm = own !== undefined && own < rules.pairSharePpm ? own : rules.pairSharePpm;
+		lower(limit, share(fund.budget30, ppm, fund.toPair), "pair-share");
+	}
+	if (defences["new-operators"] && relay.isNewOperator)
+		lower(limit, share(fund.budget30, rules.newOperatorsSharePpm, fund.toNewOperators), "new-operators");
+	if (defences.room) lower(limit, least0(room), "no-room");
+	return limit;
+}
+
+function lower(limit: Limit, nanos: bigint, code: ReasonCode): void {
+	if (nanos >= limit.nanos) return;
+	limit.nanos = nanos;
+	limit.code = code;
+}
+
+function share(of: bigint, ppm: number, taken: bigint): bigint {
+	return least0((of * BigInt(ppm)) / PPM - taken);
+}
+
+/** What of an ask a fund takes on, by its money and by the person's bytes. Too little for a first step is nothing, whatever the cap. */
+function take(
+	left: bigint,
+	tariff: Tariff,
+	byMoney: bigint,
+	bytes: bigint,
+): { readonly ask: bigint; readonly isShort: boolean; readonly byBytes: boolean } {
+	const byQuota = bytes >= UNLIMITED ? UNLIMITED : quotaAsk(tariff, bytes);
+	const byBytes = byQuota <= byMoney;
+	const most = byBytes ? byQuota : byMoney;
+	if (most === 0n || most < quotaAsk(tariff, TRANCHE_BYTES_MIN)) return { ask: 0n, isShort: true, byBytes };
+	return most < left ? { ask: most, isShort: true, byBytes } : { ask: left, isShort: false, byBytes };
+}
+
+/** The largest ask of which a fund's part is within so much money: the bill's total and its split are rounded down for the payer. */
+function asksOf(nanos: bigint, fees: FeeRates, ppm: number): bigint {
+	const rest = PPM - BigInt(ppm);
+	if (rest === 0n || nanos >= UNLIMITED) return UNLIMITED;
+	return (((nanos * PPM) / rest) * PPM) / (PPM + BigInt(fees.marketPpm));
+}
+
+function withFee(ask: bigint, fees: FeeRates): bigint {
+	return ask + (ask * BigInt(fees.marketPpm)) / PPM;
+}
+
+function least0(nanos: bigint): bigint {
+	return nanos > 0n ? nanos : 0n;
+}
+
+/** A limit in words: of a fund, and until when. */
+function reasonOf(code: ReasonCode, fund: FundFacts, nowMs: number): Reason {
+	const untilMs = untilOf(code, fund, nowMs);
+	return untilMs === undefined ? { code, fund: fund.fund } : { code, fund: fund.fund, untilMs };
+}
+
+function untilOf(code: ReasonCode, fund: FundFacts, nowMs: number): number | undefined {
+	switch (code) {
+		case "day-used":
+		case "fund-day":
+		case "said-share":
+			return (Math.floor(nowMs / DAY_MS) + 1) * DAY_MS;
+		case "quota-used":
+		case "operator-share":
+		case "pair-share":
+		case "new-operators": {
+			const now = new Date(nowMs);
+			return Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1);
+		}
+		case "fund-thin":
+			return fund.refillsAtMs;
+		case "fund-ending":
+			return fund.rules?.untilMs;
+		default:
+			return undefined;
+	}
+}

@@ -1,0 +1,147 @@
+/** Who pays for a tab: stories over the plan, and what holds of any plan. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { amount } from "#contracts/amount";
+import { fromHex } from "#contracts/bytes";
+import { ECONOMIES, needPerMb } from "#contracts/need";
+import { areTranches, partsOf } from "#contracts/tranche";
+import type { Facts, FundFacts, PassFacts } from "#marketplace/sponsor/facts";
+import { plan } from "#marketplace/sponsor/plan";
+import { DEFENCES, quotaAsk, quotaBytesOf, RULES } from "#marketplace/sponsor/rules";
+
+const TARIFF = { sendPerMb: amount(2_000_000n), storePerMbDay: amount(1_000n) };
+const FEES = { marketPpm: 20_000, solidarityPpm: 20_000 };
+const DOLLAR = 1_000_000_000n;
+const NOW = Date.UTC(2026, 4, 10, 12);
+const POOL = "11".repeat(16);
+
+function fund(more: Partial<FundFacts> = {}): FundFacts {
+	return {
+		...{ fund: "commons", state: "open", free: 100n * DOLLAR, burnedToday: 0n, dayLimit: 10n * DOLLAR },
+		...{ budget30: 300n * DOLLAR, toOperator: 0n, toPair: 0n, toNewOperators: 0n, saidToday: 0n, quotaPpm: 1_000_000 },
+		...more,
+	} as FundFacts;
+}
+
+const pool = (more: Partial<FundFacts> = {}) => fund({ fund: POOL, pool: fromHex(POOL) as Uint8Array, ...more });
+
+const PASS: PassFacts = {
+	...{ pool: POOL, from: "code", monthBytes: 100_000_000n, usedMonth: 0n, usedDay: 0n },
+	...{ validUntilMs: NOW + 1, isVouched: false },
+} as PassFacts;
+
+function facts(more: {
+	person?: Partial<Facts["person"]>;
+	pools?: FundFacts[];
+	commons?: Partial<FundFacts>;
+	relay?: Partial<Facts["relay"]>;
+}): Facts {
+	return {
+		nowMs: NOW,
+		fees: FEES,
+		person: {
+			...{ account: "aa".repeat(32), sinceMs: 0, frozen: false, evidence: "none", passes: [] },
+			...{ commonsUsed: 0n, textUsed: 0n, elsewhereUsed: 0n },
+			...more.person,
+		} as Facts["person"],
+		pools: more.pools ?? [],
+		commons: fund(more.commons),
+		relay: {
+			...{ relay: "bb".repeat(32), operator: "cc".repeat(32), group: "cc", isEligible: true, isPaused: false },
+			...{ isNewOperator: false, eligibleOperators: 20, room: undefined },
+			...more.relay,
+		},
+	};
+}
+
+const shape = (cap: bigint, known: Facts, rules = RULES) => {
+	const { tranches, reasons } = plan({ cap, tariff: TARIFF }, known, rules);
+	return {
+		paid: tranches.map((one) => `${one.fund} ${one.cap} ${one.payerPpm}`),
+		why: reasons.map((one) => one.code),
+	};
+};
+
+describe("who pays for a tab", () => {
+	it("is the payer where no fund covers them", () => {
+		assert.deepEqual(shape(1000n, facts({})), { paid: ["own 1000 1000000"], why: ["no-country"] });
+	});
+
+	it("is a pool first, then the commons at the need price, then the payer", () => {
+		const known = facts({
+			person: { country: "MW", evidence: "strong", passes: [{ ...PASS, monthBytes: 1_000_000n }] },
+			pools: [pool()],
+		});
+		const quota = quotaAsk(TARIFF, RULES.quotaBytes);
+		const { paid, why } = shape(DOLLAR, known);
+		assert.equal(paid[0], "pool 2014000 0");
+		assert.match(paid[1] ?? "", new RegExp(`^commons ${quota} [0-9]+$`));
+		assert.equal(paid[2], `own ${DOLLAR - quota - 2_014_000n} 1000000`);
+		assert.deepEqual(why, ["quota-used", "pool-pays", "quota-used", "need-price"]);
+	});
+
+	it("never costs somebody at the need price more than it for an MB", () => {
+		for (const country of ["BI", "MW", "IN", "NG", "BR"]) {
+			const known = facts({ person: { country, evidence: "strong" } });
+			const tariff = { sendPerMb: amount(2_000_000n), storePerMbDay: amount(4_000n) };
+			const mb = quotaAsk(tariff, 1_000_000n);
+			const [first] = plan({ cap: mb, tariff }, known, RULES).tranches;
+			if (first?.fund !== "commons") continue;
+			const total = mb + (mb * 20_000n) / 1_000_000n;
+			const economy = ECONOMIES.get(country);
+			assert.ok(economy && (total * BigInt(first.payerPpm)) / 1_000_000n <= needPerMb(economy), country);
+		}
+	});
+
+	it("gives somebody whose country is their own word 20 MB a month", () => {
+		const known = facts({ person: { country: "MW", evidence: "said" } });
+		const [commons] = plan({ cap: DOLLAR, tariff: TARIFF }, known, RULES).tranches;
+		assert.equal(quotaBytesOf(TARIFF, commons?.cap ?? 0n), RULES.saidQuotaBytes);
+	});
+});
+
+describe("any plan", () => {
+	it("has tranches that a tab may have, and a lower cap gets the first part of the same", () => {
+		let seed = 7;
+		const chance = (below: number) => {
+			seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+			return Math.floor((seed / 2_147_483_648) * below);
+		};
+		const some = () => BigInt(chance(3) === 0 ? 0 : chance(2_000_000_000));
+		const state = () => (["open", "paused", "ending", "ended"] as const)[chance(4)] ?? "open";
+		for (let round = 0; round < 3_000; round++) {
+			const limits = () => ({
+				...{ free: some(), burnedToday: some(), dayLimit: some(), budget30: some(), toOperator: some() },
+				...{ toPair: some(), toNewOperators: some(), saidToday: some(), quotaPpm: chance(1_000_001), state: state() },
+			});
+			const passes = [POOL, "22".repeat(16), "33".repeat(16)].map((id) => ({
+				...PASS,
+				...{ pool: id, usedMonth: some() / 10n, isVouched: chance(2) === 0 },
+			}));
+			const known = facts({
+				person: {
+					country: ["MW", "IN", "CH"][chance(3)],
+					evidence: (["none", "said", "strong"] as const)[chance(3)] ?? "none",
+					...{ passes, commonsUsed: some() / 10n, elsewhereUsed: some() / 400n },
+				},
+				pools: passes.map((pass) => fund({ ...limits(), fund: pass.pool, pool: fromHex(pass.pool) as Uint8Array })),
+				commons: limits(),
+				relay: {
+					room: chance(2) ? some() : undefined,
+					isNewOperator: chance(2) === 0,
+					eligibleOperators: chance(20),
+				},
+			});
+			const defences = Object.fromEntries(DEFENCES.map((one) => [one, chance(8) > 0])) as typeof RULES.defences;
+			const cap = BigInt(1 + chance(1_000_000_000));
+			const whole = plan({ cap, tariff: TARIFF }, known, { ...RULES, defences });
+			assert.ok(areTranches(whole.tranches, amount(cap)), "tranches of a tab");
+			const less = BigInt(1 + chance(Number(cap)));
+			const first = plan({ cap: less, tariff: TARIFF }, known, { ...RULES, defences }).tranches;
+			const wanted = partsOf(amount(less), whole.tranches);
+			const cut = whole.tranches.map((one, i) => ({ ...one, cap: wanted[i] })).filter((one) => one.cap !== 0n);
+			assert.deepEqual(first, cut);
+		}
+	});
+});
