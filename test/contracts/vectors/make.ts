@@ -3,6 +3,7 @@ import type { VectorFile } from "./case.ts";
 import { proofVectors } from "./committed.ts";
 import type { Engine } from "./engine.ts";
 import { needVectors } from "./need.ts";
+import { receivedVectors } from "./received.ts";
 import { cardVectors, chunkVectors, envelopeVectors, publishedVectors } from "./sealed.ts";
 import {
 	disputeVectors,
@@ -45,6 +46,7 @@ export function vectorFiles(engine: Engine): Map<string, string> {
 		tabVectors(crypto),
 		listingVectors(crypto),
 		handshakeVectors(crypto),
+		receivedVectors(crypto),
 		disputeVectors(crypto),
 		proofVectors(crypto),
 		cardVectors(engine),
