@@ -10,6 +10,7 @@ import { KEY_END_BYTES, MARKET_KEY_BYTES } from "#contracts/market";
 import { PROBLEMS } from "#contracts/problem";
 import { PUBLISHED_BYTES, WITHDRAWN_BYTES } from "#contracts/published";
 import { writeRanges } from "#contracts/ranges";
+import { RECEIVED_BYTES } from "#contracts/received";
 import { CLAIM_BYTES, RECEIPT_BYTES, USAGE_BYTES } from "#contracts/redemption";
 import { VOUCHER_BYTES } from "#contracts/voucher";
 
@@ -48,6 +49,7 @@ test("the lengths in PROTOCOL.md are the contracts'", () => {
 		claim: CLAIM_BYTES,
 		usage: USAGE_BYTES,
 		withdrawn: WITHDRAWN_BYTES,
+		received: RECEIVED_BYTES,
 	}))
 		assert.match(document, new RegExp(`^ {4}${name} +=.* ${bytes} bytes$`, "m"));
 	assert.match(document, /^ {4}published = .* 1,177 bytes$/m);
