@@ -66,7 +66,7 @@ export function roomBytes(facts: RoomFacts, rules: HomeRules): bigint {
 	const { known, paying, other, opened, relaysOfOperator } = facts;
 	const more = (known * BigInt(rules.roomMorePpm)) / PPM;
 	const explained = other > paying ? other - paying : 0n;
-	const seed = rules.seedBytes / BigInt(Math.max(relaysOfOperator, 1));
+	const seed = rules.seedBytes / (relaysOfOperator > 1 ? BigInt(relaysOfOperator) : 1n);
 	const room = seed + known + (explained < more ? more - explained : 0n) - opened;
 	return room > 0n ? room : 0n;
 }
