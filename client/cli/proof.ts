@@ -138,12 +138,13 @@ async function ownSums(person: Person, { position, takenMs, market, day }: Commi
 	const known = sumsOf(await getJson(person.storage, sumsName(market)));
 	const from = known && known.position <= position ? known : undefined;
 	const nanos = { ...(from?.nanos ?? NONE) };
+	let isAgain = false;
 	for (let after = from?.position ?? 0; ; ) {
 		const page = await askMarket(person, (api) => api.account.statement.query({ after, limit: PAGE }));
-		// the market has put lines beyond those that were read into its archive: what they came to is the first line now
-		if (isProblem(page) && page.problem === "conflict" && after > 0) {
+		// the market has put lines beyond those that were read into its archive: what they came to is the first line now. Once: one that says so for ever would never end
+		if (isProblem(page) && page.problem === "conflict" && after > 0 && !isAgain) {
 			Object.assign(nanos, NONE);
-			after = 0;
+			[after, isAgain] = [0, true];
 			continue;
 		}
 		if (isProblem(page)) return page;

@@ -10,6 +10,7 @@ import { after, afterEach, before, beforeEach, suite, test } from "node:test";
 import { openPerson, type Person } from "#cli/person";
 import type { Call, Verb } from "#cli/verb";
 import { verb as prove } from "#cli/verb/prove";
+import { verb as statement } from "#cli/verb/statement";
 import { verb as verify } from "#cli/verb/verify";
 import { amount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
@@ -18,6 +19,9 @@ import { type Commitment, type Facts, signCommitment } from "#contracts/commitme
 import { isProblem, type Problem } from "#contracts/problem";
 import { type OpenOrder, signOpen } from "#contracts/tab";
 import { openKeys } from "#marketplace/keys/keys";
+import { pruneLedger } from "#marketplace/ledger/prune";
+import { openSqliteBook } from "#marketplace/ledger/sqlite";
+import { ledgerPath } from "#marketplace/stores";
 import { must } from "#test/contracts/world";
 import { crypto, DAY_MS, FEES, fine, startTestMarket, TARIFF, type TestMarket, TestRelay } from "#test/support/market";
 import { until } from "#test/support/rawclient";
@@ -247,6 +251,47 @@ suite("farelay prove and farelay verify", () => {
 		assert.ok(old.lines.some((line) => line.startsWith("This is not the newest")));
 		const empty = await done(prove, ["none.json"], {}, "nobody");
 		assert.match(must(empty.lines[0]), /^By its own books account .* had nothing/);
+	});
+
+	test("whose lines are in the market's archive now proves the same balance, with and without a sum of its own, and no market keeps it reading for ever", async () => {
+		await funded("1000", "pam");
+		const first = await nextDay();
+		assert.equal((await done(prove, ["kept.json"], {}, "pam")).json.proven, 1_000n);
+		await funded("10", "pam", "second");
+		await funded("5", "rex");
+		const next = await nextDay();
+		const bounds = { beforeMs: market.clock.nowMs(), upToMost: next.commitment.position, sliceTransfers: 1_000 };
+		await market.stop();
+		const book = fine(await openSqliteBook({ path: ledgerPath(market.folder) }));
+		const pruned = fine(await pruneLedger({ book, folder: join(folder, "archive"), ...bounds }));
+		await book.close();
+		assert(pruned.upTo === next.commitment.position && pruned.upTo > first.commitment.position);
+		market = await market.restart();
+		// its sum is of lines that are in the archive now; the others never read a line
+		assert.equal((await done(prove, ["again.json"], {}, "pam")).json.proven, 1_010n);
+		await rm(join(folder, "pam", "proven"), { recursive: true });
+		assert.equal((await done(prove, ["anew.json"], {}, "pam")).json.proven, 1_010n);
+		assert.equal((await done(prove, ["rex.json"], {}, "rex")).json.proven, 5n);
+		await done(statement, ["lines.json"], { json: true }, "pam");
+		const { lines } = JSON.parse(await readFile(join(folder, "lines.json"), "utf8")) as { lines: Json[] };
+		assert.deepEqual(
+			lines.map(({ purse, net }) => [purse, net]),
+			[["spending", "1010"]],
+		);
+		assert.match(String(lines[0]?.cause), /^Carried on/);
+		// and after it money goes on as ever
+		await funded("1", "pam", "third");
+		await nextDay();
+		assert.equal((await done(prove, ["later.json"], {}, "pam")).json.proven, 1_011n);
+		// a market that takes the first lines back each time
+		const problem = { problem: "conflict", detail: "These lines were pruned.", retry: false, spent: "no" };
+		const conflict = { error: { message: "conflict", code: -32_009, data: { problem } } };
+		const page = { result: { data: { lines: [{ ...lines[0], position: 1 }], next: 1 } } };
+		let asked = 0;
+		liar.lies.set("/account.statement", () => (asked++ % 2 === 0 ? page : conflict));
+		await rm(join(folder, "pam", "proven"), { recursive: true });
+		assert.equal((await refused(prove, ["for-ever.json"], {}, "pam")).problem, "conflict");
+		assert.equal(asked, 4);
 	});
 
 	test("a market that leaves an account out is told of, with a file that says so to others", async () => {

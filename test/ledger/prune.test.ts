@@ -279,6 +279,40 @@ describe("the archive", () => {
 		assert(changed > 600, `${changed} bytes`);
 	});
 
+	it("is of one ledger: another one's files stay as they are, and nothing of the other is taken out", async () => {
+		const [book, other, folder] = [openMemoryBook(), openMemoryBook(), newName()];
+		await history(book, 4);
+		await prune(book, folder, 5, 4);
+		const others = [{ transfer: deposit("d1", ADA, 9n) }, ...[2, 3, 4].map((n) => pay(`other${n}`, ADA, OLU, 1n, n))];
+		assert.deepEqual(words(await other.apply(others)), Array(4).fill("applied"));
+		const refused = await pruneLedger({ book: other, folder, beforeMs: 6, sliceTransfers: 4, ...all });
+		assert(isProblem(refused) && refused.problem === "data-corrupt" && /archive of one ledger/.test(refused.detail));
+		assert.deepEqual([await other.pruned(), readdirSync(folder).length], [undefined, 1]);
+		assert.deepEqual([(await other.audit()).findings, (await book.audit([], folder)).findings], [[], []]);
+	});
+
+	it("takes what a killed pruning left for nothing away, and nothing else; who was still writing that ends, and goes on when asked again", async () => {
+		const [book, folder] = [openMemoryBook(), newName()];
+		await history(book, 6);
+		await prune(book, folder, 3);
+		const others = ["ledger-notes.part", "statement.csv.part", "ledger-000000000000007.jsonl"];
+		for (const name of [...others, "ledger-4-77-0.part"]) writeFileSync(join(folder, name), "{");
+		let second: unknown;
+		const history1 = async (after: number, limit: number) => {
+			const page = await book.history(after, limit);
+			if (after === 2) second = await pruneLedger({ book, folder, beforeMs: 0, ...all });
+			return page;
+		};
+		const meant = { history: history1, pruned: book.pruned, prune: book.prune };
+		const swept = await pruneLedger({ book: meant, folder, beforeMs: 9, ...all });
+		assert(isProblem(swept) && swept.problem === "conflict" && swept.spent === "no", JSON.stringify(swept));
+		assert.equal((second as Pruned).transfers, 0);
+		const mine = ["ledger-000000000000001-000000000000002.jsonl"];
+		assert.deepEqual(readdirSync(folder).sort(), [...others, ...mine].sort());
+		assert.equal((await prune(book, folder, 9)).upTo, 7);
+		assert.deepEqual((await book.audit([], folder)).findings, []);
+	});
+
 	it("is not made of a transfer that is no longer what it was, and nothing of that is taken out", async () => {
 		const path = `${newName()}.db`;
 		const book = fine(await openSqliteBook({ path }));

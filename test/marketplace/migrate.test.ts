@@ -16,10 +16,11 @@ import { type DatabaseAt, databaseOf } from "#marketplace/database";
 import { COMMONS, payerAccount } from "#marketplace/ledger/chart";
 import { move } from "#marketplace/ledger/post";
 import { openPostgresBook } from "#marketplace/ledger/postgres";
+import { pruneLedger } from "#marketplace/ledger/prune";
 import { openSqliteBook } from "#marketplace/ledger/sqlite";
 import { moveMarket } from "#marketplace/migrate/migrate";
-import { auditAt, ledgerPath } from "#marketplace/stores";
-import { deposit } from "#test/acceptance/book";
+import { auditAt, ledgerPath, openLedgerAlone } from "#marketplace/stores";
+import { deposit, words } from "#test/acceptance/book";
 import { cuttingProxy } from "#test/support/cutting";
 import { quickFolder } from "#test/support/folder";
 import { fine } from "#test/support/market";
@@ -106,6 +107,35 @@ describe("a market is moved", () => {
 		const places = fine(await openSqlitePlaces(join(folder, "back", "cards.db")));
 		assert.deepEqual(await places.find(new Uint8Array(32).fill(0xff), Date.now()), new Uint8Array([0, 1, 255]));
 		await places.close();
+	});
+
+	it("with a past that was pruned: the archive proves it on the other side too, and pruning goes on there and back", async () => {
+		const from = await filled("pruned", 40);
+		const archive = join(folder, "archive");
+		const gift = (n: number) =>
+			move(
+				{ id: `g${n}`, cause: "a gift", atMs: n },
+				[{ account: payerAccount(key(n % 7)), nanos: amount(1n) }],
+				[{ account: COMMONS, nanos: amount(1n) }],
+			);
+		const gifts = Array.from({ length: 20 }, (_, n) => ({ transfer: gift(n) }));
+		const prune = async (at: DatabaseAt, upToMost: number) => {
+			const book = fine(await openLedgerAlone(at, deps));
+			const done = fine(await pruneLedger({ book, folder: archive, beforeMs: 99, upToMost, sliceTransfers: 9 }));
+			assert(words(await book.apply(gifts)).every((word) => word === (done.upTo === 0 ? "applied" : "same")));
+			await book.close();
+			assert.deepEqual(fine(await auditAt(at, [], systemClock, archive)).findings, []);
+			return done.entries;
+		};
+		assert.equal(await prune(from, 0), 0);
+		assert.equal(await prune(from, 50), 20);
+		const middle = await inPostgres();
+		const there = fine(await moveMarket(from, middle, deps));
+		assert.deepEqual([there.rows.prunings, there.rows.carried, there.report.prunedTo], [6, 42, 50]);
+		assert.equal(await prune(middle, 55), 10);
+		const back = fine(await moveMarket(middle, inFolder("unpruned"), deps));
+		assert.deepEqual([back.rows.prunings, back.report.prunedTo], [7, 55]);
+		assert.equal(await prune(inFolder("unpruned"), 60), 10);
 	});
 
 	it("into nothing but what is empty, from nothing but what holds, and leaves no trace of what it refused", async () => {

@@ -3,9 +3,10 @@
  * in it is seen, and the last line says what the chain over all transfers comes to.
  */
 
-import { createReadStream } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { createReadStream, existsSync } from "node:fs";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { passFaultPoint } from "#host/fault";
 import { PART, syncFolder } from "#host/replace";
 import { chained, type Slice } from "./pruning.ts";
 import { digestOf, type KeptTransfer } from "./transfer.ts";
@@ -57,8 +58,22 @@ function readLine(line: string): KeptTransfer | undefined {
 	}
 }
 
+/** Takes away what was killed while it was written: nobody reads it, and it would stay for ever. Whoever writes it still has {@link isSwept}. */
+export async function sweepArchive(folder: string): Promise<void> {
+	const names = existsSync(folder) ? await readdir(folder) : [];
+	for (const name of names)
+		if (/^ledger-\d/.test(name) && name.endsWith(PART)) await rm(join(folder, name), { force: true });
+}
+
+/** Whether somebody else swept away what was being written. */
+export function isSwept(error: unknown): boolean {
+	const { code, syscall } = error as NodeJS.ErrnoException;
+	return code === "ENOENT" && syscall === "rename";
+}
+
 /**
- * Writes the transfers after a start, in their order, to a file that has its name only when it is whole and on the disk. Undefined when there was none.
+ * Writes the transfers after a start, in their order, to a file that has its name only when it is whole and on the disk. One that has the name already stays, as it may be
+ * another ledger's: who reads it back knows. Undefined when there was nothing to write.
  * @throws ArchiveFault for a transfer that is not what it was when it was made
  */
 export async function writeArchive(
@@ -86,8 +101,11 @@ export async function writeArchive(
 		if (slice.upTo === start.since) return undefined;
 		await file.writeFile(`${chunk}${endOf(slice)}\n`);
 		await file.sync();
-		await rename(part, archivePath(folder, slice));
+		passFaultPoint("archive:written");
+		const path = archivePath(folder, slice);
+		if (!existsSync(path)) await rename(part, path);
 		await syncFolder(folder);
+		passFaultPoint("archive:named");
 		return slice;
 	} finally {
 		await file.close();

@@ -1,6 +1,7 @@
 /** Takes the entries of a stretch out of the ledger in Postgres, in one transaction beside the markets that write to it. */
 
 import type { Problem } from "#contracts/problem";
+import { passFaultPoint } from "#host/fault";
 import type { Postgres, Session } from "#host/postgres";
 import { prunedMeanwhile } from "./book.ts";
 import { type Carried, carriedDigest, KEPT_WHOLE, type Pruning, type Slice } from "./pruning.ts";
@@ -30,6 +31,7 @@ export async function prune(postgres: Postgres, { since, upTo, atMs, chain }: Sl
 		if (!turn?.mine || ((await lastPruning(session))?.upTo ?? 0) !== since) return undefined;
 		await session.ask(CARRY, [since, upTo]);
 		const [removed] = await session.ask<{ n: bigint }>(REMOVE, [since, upTo]);
+		passFaultPoint("prune:removed");
 		const digest = carriedDigest();
 		for await (const page of carriedOf(session)) for (const one of page) digest.take(one);
 		await session.ask('INSERT INTO prunings (since, "upTo", "atMs", chain, carried) VALUES ($1, $2, $3, $4, $5)', [

@@ -5,7 +5,8 @@
 
 import { existsSync } from "node:fs";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import { ArchiveFault, archivePath, readArchive, writeArchive } from "./archive.ts";
+import { passFaultPoint } from "#host/fault";
+import { ArchiveFault, archivePath, isSwept, readArchive, sweepArchive, writeArchive } from "./archive.ts";
 import { type Book, LIST_MAX, prunedMeanwhile } from "./book.ts";
 import { NO_CHAIN } from "./pruning.ts";
 import type { KeptTransfer } from "./transfer.ts";
@@ -41,6 +42,7 @@ export type Pruned = {
 export async function pruneLedger(deps: PruneDeps): Promise<Pruned | Problem> {
 	const { book, folder, sliceTransfers = SLICE_TRANSFERS } = deps;
 	let done: Pruned = { transfers: 0, entries: 0, files: [], upTo: 0 };
+	await sweepArchive(folder);
 	for (;;) {
 		const last = await book.pruned();
 		const start = { since: last?.upTo ?? 0, chain: last?.chain ?? NO_CHAIN };
@@ -57,14 +59,19 @@ export async function pruneLedger(deps: PruneDeps): Promise<Pruned | Problem> {
 			for await (const _ of readArchive(folder, start, slice));
 			const entries = await book.prune(slice);
 			if (isProblem(entries)) return entries;
+			passFaultPoint("prune:taken");
 			const transfers = done.transfers + slice.upTo - slice.since;
 			const files = [...done.files, archivePath(folder, slice)];
 			done = { transfers, entries: done.entries + entries, files, upTo: slice.upTo };
 		} catch (error) {
+			if (isSwept(error)) return prunedMeanwhile();
 			if (!(error instanceof ArchiveFault)) throw error;
 			// entries that go while they are read are no fault of theirs
 			if (((await book.pruned())?.upTo ?? 0) !== start.since) return prunedMeanwhile();
-			return problem("data-corrupt", `${error.message}. Nothing more was pruned; farelay audit says more.`);
+			return problem(
+				"data-corrupt",
+				`${error.message}. Nothing more was pruned. A folder takes the archive of one ledger; farelay audit says whether this one holds.`,
+			);
 		}
 	}
 }
