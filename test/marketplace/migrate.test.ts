@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import { isProblem } from "#contracts/problem";
@@ -157,6 +158,38 @@ describe("a market is moved", () => {
 		assert.equal(await refusedOf(target, inFolder("new")), "data-corrupt");
 		assert.deepEqual(readdirSync(join(folder, "new")), ["lock.db"]);
 		assert.equal(existsSync(ledgerPath(join(folder, "new"))), false);
+	});
+
+	it("not at all when there is a table or a column that would be left behind, on either side and engine", async () => {
+		const alter = async (at: DatabaseAt, file: string, text: string) => {
+			if (at.engine === "postgres") return void (await server.run(at.url, text));
+			const database = new DatabaseSync(join(at.folder, file));
+			database.exec(text);
+			database.close();
+		};
+		for (const [n, file, name, add, drop] of [
+			[0, "ledger.db", "a table pools", "CREATE TABLE pools (id INT)", "DROP TABLE pools"],
+			[1, "cards.db", "a table pools", "CREATE TABLE pools (id INT)", "DROP TABLE pools"],
+			[2, "ledger.db", "a column pool in tabs", "ALTER TABLE tabs ADD pool TEXT", "ALTER TABLE tabs DROP pool"],
+		] as const) {
+			const from = await filled(`more-${n}`);
+			const target = await inPostgres();
+			const refused = async (a: DatabaseAt, b: DatabaseAt, side: string) => {
+				const found = await moveMarket(a, b, deps);
+				assert(isProblem(found) && found.problem === "conflict", "it was moved");
+				assert.match(found.detail, new RegExp(`The ${side} has ${name}, which is not moved.*Nothing was changed`));
+			};
+			await alter(from, file, add);
+			await refused(from, target, "source");
+			await alter(from, file, drop);
+			await alter(target, file, add);
+			await refused(from, target, "target");
+			await alter(target, file, drop);
+			fine(await moveMarket(from, target, deps));
+			await alter(target, file, add);
+			await refused(target, inFolder(`back-${n}`), "source");
+			assert.deepEqual(readdirSync(join(folder, `back-${n}`)), ["lock.db"]);
+		}
 	});
 
 	it("not at all when the database goes away in the middle", async () => {

@@ -156,6 +156,19 @@ async function withRefusals(postgres: Postgres, work: (session: Session) => Prom
 }
 
 async function move(from: Side, to: Side, checks: readonly Check[]): Promise<Moved> {
+	for (const [side, which] of [
+		[from, "source"],
+		[to, "target"],
+	] as const) {
+		const unknown = await side.unknown();
+		if (unknown)
+			throw new Refused(
+				problem(
+					"conflict",
+					`The ${which} has ${unknown}, which is not moved: take it elsewhere first. Nothing was changed.`,
+				),
+			);
+	}
 	const before = await audit(from.source, checks);
 	if (!before.holds) throw new Refused(problem("data-corrupt", `The ledger does not hold: ${before.findings[0]}`));
 	const written = await walk(from, (table, page) => to.put(table, page));

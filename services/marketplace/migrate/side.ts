@@ -12,10 +12,12 @@ import { readForAudit as readPostgres } from "#marketplace/ledger/postgres-read"
 import { readForAudit as readSqlite } from "#marketplace/ledger/sqlite-read";
 import { open as openLedger } from "#marketplace/ledger/sqlite-thread";
 import { ledgerPath } from "#marketplace/stores";
-import { TABLES, type Table, type Value } from "./tables.ts";
+import { leftBehind, TABLES, type Table, type Value } from "./tables.ts";
 
 /** What a move needs of either engine, all within one transaction. */
 export interface Side {
+	/** What is there that a move does not know, in words. */
+	unknown(): Promise<string | undefined>;
 	/** A table's rows in the order of its key, page by page. */
 	pages(table: Table): AsyncIterable<Value[][]>;
 	/** Writes rows; what counts or numbers them is brought up to date by {@link finish}. */
@@ -54,6 +56,15 @@ export function openFiles(folder: string): Files | Problem {
 	const of = (store: Table["store"]): DatabaseSync => open.find((one) => one.store === store)?.database as DatabaseSync;
 	return {
 		paths: Object.values(paths),
+		unknown: async () => {
+			const text = `SELECT t.name AS "table", c.name AS "column" FROM sqlite_schema t, pragma_table_info(t.name) c
+				WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'`;
+			const found = open.flatMap(({ database }) => database.prepare(text).all());
+			return leftBehind(
+				"sqlite",
+				found.map((row) => [String(row.table), String(row.column)]),
+			);
+		},
 		async *pages(table) {
 			const names = Object.keys(table.columns);
 			const all = of(table.store).prepare(
@@ -98,6 +109,16 @@ export function openFiles(folder: string): Files | Problem {
 export function overPostgres(session: Session): Side {
 	const quoted = (names: readonly string[]) => names.map((name) => `"${name}"`).join(", ");
 	return {
+		unknown: async () => {
+			const found = await session.ask<{ table: string; column: string }>(
+				`SELECT c.relname AS "table", a.attname AS "column" FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+				WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace AND a.attnum > 0 AND NOT a.attisdropped`,
+			);
+			return leftBehind(
+				"postgres",
+				found.map(({ table, column }) => [table, column]),
+			);
+		},
 		async *pages(table) {
 			const names = Object.keys(table.columns);
 			// bytes in order, whatever the database's language is

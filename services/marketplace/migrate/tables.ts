@@ -1,4 +1,4 @@
-/** All that a market's databases hold, table by table, as both engines name it. A new table belongs here, or a move leaves it behind. */
+/** All that a market's databases hold, table by table, as both engines name it. A new table or column belongs here: a move refuses to leave one behind. */
 
 /** How a column's values travel: as text, as whole numbers of 64 bits, as bytes. */
 export type Kind = "text" | "bigint" | "bytea";
@@ -82,3 +82,26 @@ export const TABLES: readonly Table[] = [
 		),
 	},
 ];
+
+/** What an engine keeps for itself: numbers that are set anew at the end of a move, answers to calls that have ended, and which steps of a schema were done. */
+const OWN = {
+	sqlite: ["tally"],
+	postgres: [
+		...["boardPlace", "cardTally", "ledgerCalls"],
+		...["ledger", "board", "cards"].flatMap((kind) => [`${kind}Migrations`, `${kind}MigrationsLock`]),
+	],
+};
+
+/** What a database has, by its own catalogue, and a move would leave behind: the first such table, or column of one. */
+export function leftBehind(
+	engine: "sqlite" | "postgres",
+	columns: readonly (readonly [string, string])[],
+): string | undefined {
+	for (const [name, column] of columns) {
+		if (OWN[engine].includes(name)) continue;
+		const table = TABLES.find((one) => one[engine] === name);
+		if (!table) return `a table ${name}`;
+		if (!(column in table.columns)) return `a column ${column} in ${name}`;
+	}
+	return undefined;
+}
