@@ -15,8 +15,8 @@ import {
 	verifyFor,
 } from "./identity.ts";
 import { type Problem, problem } from "./problem.ts";
+import { POOL_BYTES } from "./tranche.ts";
 
-export const POOL_BYTES = 16;
 /** The commons, where a pool's id is asked for: a pass of it is strong evidence of a country. */
 export const COMMONS_POOL: Uint8Array = new Uint8Array(POOL_BYTES);
 /** A tag: hash of what the oblivious function gave, for one pool. */

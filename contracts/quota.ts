@@ -16,8 +16,9 @@ import {
 	verifyFor,
 } from "./identity.ts";
 import type { MarketKey } from "./market.ts";
-import { POOL_BYTES } from "./pass.ts";
+
 import { type Problem, problem } from "./problem.ts";
+import { POOL_BYTES } from "./tranche.ts";
 
 /** What one token is good for: small, so that the number that somebody draws tells little, and no relay need be trusted with much. */
 export const TOKEN_QUOTA_BYTES = 10_000_000n;

@@ -45,6 +45,8 @@ export const MARKET_SETTINGS = {
 	cardsPerHour: whole(120, 1, 10_000_000),
 	/** deposits, payouts and sign-ups that one address may begin in an hour, all together */
 	depositsPerHour: whole(120, 1, 10_000_000),
+	/** wrong codes, gifts' links and tokens that one address may bring in an hour */
+	wrongCodesPerHour: whole(60, 1, 10_000_000),
 	/** proxies in front whose `X-Forwarded-For` is believed; 0: none */
 	proxies: whole(0, 0, 8),
 	/** whoever asks `/metrics` from elsewhere than this machine shows it as a bearer token */
@@ -98,6 +100,7 @@ export type MarketplaceConfig = {
 	readonly requestsPerMinuteMax: number;
 	readonly cardsPerHourMax: number;
 	readonly depositsPerHourMax: number;
+	readonly wrongCodesPerHourMax: number;
 	readonly proxies: number;
 	readonly metricsToken: string | undefined;
 	/** where browsers and providers find this market */
@@ -136,6 +139,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		requestsPerMinuteMax: 1_000_000,
 		cardsPerHourMax: 120,
 		depositsPerHourMax: 120,
+		wrongCodesPerHourMax: 60,
 		proxies: 0,
 		metricsToken: undefined,
 		publicUrl: undefined,
@@ -180,6 +184,7 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		requestsPerMinuteMax: values.requestsPerMinute,
 		cardsPerHourMax: values.cardsPerHour,
 		depositsPerHourMax: values.depositsPerHour,
+		wrongCodesPerHourMax: values.wrongCodesPerHour,
 		proxies: values.proxies,
 		metricsToken: values.metricsToken,
 		publicUrl: values.publicUrl,

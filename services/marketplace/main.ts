@@ -25,6 +25,7 @@ import { openWatch } from "./funding/watch.ts";
 import { openInspection } from "./inspect/door.ts";
 import { makeReach } from "./inspect/reach.ts";
 import { openKeys } from "./keys/keys.ts";
+import { openObliviousSecret } from "./keys/oblivious.ts";
 import { BookFailure } from "./ledger/book.ts";
 import { makeListings } from "./listing/listings.ts";
 import type { Market } from "./market.ts";
@@ -40,6 +41,7 @@ import type { Rates } from "./rate/rate.ts";
 import { makeServer } from "./server.ts";
 import { openStores, type Stores } from "./stores.ts";
 import { sweep } from "./tab/sweep.ts";
+import { makeOblivious } from "./token/oblivious.ts";
 
 /** What a market takes from outside; stores of somebody else's making too, instead of files in the data folder. */
 export type MarketplaceDeps = Partial<Stores> & {
@@ -111,6 +113,8 @@ async function start(
 	const clock = shared?.clock ?? deps.clock;
 	const keys = await openKeys(crypto, join(config.dataPath, "keys"), clock.nowMs(), config.keysPassphrase);
 	if (isProblem(keys)) return keys;
+	const secret = await openObliviousSecret(crypto, join(config.dataPath, "keys"), config.keysPassphrase, board);
+	if (isProblem(secret)) return secret;
 	const outages = await openOutages(board, clock.nowMs(), join(config.dataPath, "outages.json"));
 	if (isProblem(outages)) return outages;
 	const cards = makeCards(crypto, places);
@@ -145,6 +149,7 @@ async function start(
 		log,
 		book,
 		keys,
+		oblivious: makeOblivious(secret, keys.market),
 		board,
 		listings,
 		cards,

@@ -24,6 +24,7 @@ import type { Proofs } from "./proof/proofs.ts";
 import type { Rail } from "./rail/rail.ts";
 import type { Rates } from "./rate/rate.ts";
 import type { SignReceipt } from "./tab/redeem.ts";
+import type { Oblivious } from "./token/oblivious.ts";
 
 /** The market's parts. */
 export type Market = {
@@ -32,6 +33,8 @@ export type Market = {
 	readonly log: Log;
 	readonly book: Book;
 	readonly keys: Keys;
+	/** what it answers without seeing it: persons' tags and quota tokens */
+	readonly oblivious: Oblivious;
 	/** what the market's processes share beside money and cards */
 	readonly board: Board;
 	readonly listings: Listings;

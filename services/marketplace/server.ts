@@ -72,7 +72,7 @@ export function makeServer({ market, config, reach }: Door): Express {
 	app.use(cardRoutes(market, config));
 	app.use(commitmentRoutes(market));
 	app.use(eventRoutes(market));
-	app.use("/trpc", limitBeginnings(config), trpc(market));
+	app.use("/trpc", limitBeginnings(config), limitGuesses(config), trpc(market));
 	app.use((_request, response) => sendProblem(response, problem("not-found")));
 	app.use(fail(market));
 	return app;
@@ -194,6 +194,29 @@ function limitBeginnings(config: MarketplaceConfig): RequestHandler {
 	return (request, response, next) =>
 		begun(request) > 1
 			? sendTrpc(response, problem("malformed", "One request begins one deposit or payout."))
+			: limit(request, response, next);
+}
+
+/** What somebody could try with things that they made up: codes, gifts' links, tokens. */
+const GUESSES = ["pass.redeem", "gift.claim", "tokens.spend"];
+
+/** Wrong ones that one address may bring in an hour: right ones are not counted, for a school is one address. This machine is not counted. */
+function limitGuesses(config: MarketplaceConfig): RequestHandler {
+	const guessed = (request: IncomingMessage & { path: string }): number =>
+		proceduresOf(request.path).filter((name) => GUESSES.includes(name)).length;
+	const limit = rateLimit({
+		windowMs: HOUR_MS,
+		limit: config.wrongCodesPerHourMax,
+		standardHeaders: false,
+		legacyHeaders: false,
+		skipSuccessfulRequests: true,
+		skip: (request) => guessed(request) === 0 || isFromHere(request),
+		handler: (_request, response) =>
+			sendTrpc(response, problem("too-many", "Too many wrong codes came from there.", { retryAfterMs: HOUR_MS })),
+	});
+	return (request, response, next) =>
+		guessed(request) > 1
+			? sendTrpc(response, problem("malformed", "One request brings one code."))
 			: limit(request, response, next);
 }
 

@@ -33,6 +33,7 @@ import { redeemBatch } from "#marketplace/tab/batch";
 import { checkTabs } from "#marketplace/tab/check";
 import { sweep } from "#marketplace/tab/sweep";
 import { closeTab, openTab, tabOf } from "#marketplace/tab/tabs";
+import { makeOblivious } from "#marketplace/token/oblivious";
 import { type HeldClock, heldClock } from "#test/support/clock";
 import { DoubleLightning } from "#test/support/doublerail";
 import { crypto, DAY_MS, fine, toHex } from "#test/support/market";
@@ -102,6 +103,7 @@ describe("tabs", () => {
 				log: openSilentLog(),
 				book,
 				keys,
+				oblivious: makeOblivious(new Uint8Array(32), keys.market),
 				board,
 				listings: makeListings({ crypto, clock: this.clock, board, market: keys.market, privateRelays: true }),
 				cards,

@@ -22,9 +22,21 @@ const PAGE = `This link is somebody's contact card. Open it in an app that speak
 What follows the # in the link stayed with you: this market does not know whose card it is.
 `;
 
+/** The same for links with codes. */
+const CODE_PAGES: Readonly<Record<string, string>> = {
+	"/pass": `This link brings a pass: somebody pays for your messages. Open it in an app that speaks Farelay, or: npx farelay pass LINK
+
+What follows the # in the link stayed with you: whoever has it can use it, so keep it to yourself until you did.
+`,
+	"/gift": `This link is a gift of money for messages. Open it in an app that speaks Farelay, or: npx farelay gift claim LINK
+
+What follows the # in the link stayed with you: whoever has it can claim it, so keep it to yourself until you did.
+`,
+};
+
 const HOUR_MS = 3_600_000;
 
-/** Publishing, reading, and the page that a link leads to. */
+/** Publishing, reading, and the pages that links lead to. */
 export function cardRoutes(market: Market, config: MarketplaceConfig): Router {
 	const routes = Router();
 	const body = json({ limit: CARD_BYTES_MAX });
@@ -32,6 +44,11 @@ export function cardRoutes(market: Market, config: MarketplaceConfig): Router {
 	routes.get("/card", (_request, response) => {
 		response.type("text/plain").send(PAGE);
 	});
+
+	for (const [path, page] of Object.entries(CODE_PAGES))
+		routes.get(path, (_request, response) => {
+			response.type("text/plain").send(page);
+		});
 
 	routes.post("/v1/card", limitPublishing(config), body, async (request, response) => {
 		const bytes = fromHex((request.body as { card?: unknown } | undefined)?.card);

@@ -3,9 +3,10 @@
 import { market } from "./anyone.ts";
 import { funding } from "./funding.ts";
 import { operator } from "./operators.ts";
+import { code, enroller, pass, tokens } from "./passes.ts";
 import { account, tab } from "./people.ts";
 import { router } from "./trpc.ts";
 
-export const appRouter = router({ market, account, tab, funding, operator });
+export const appRouter = router({ market, account, tab, funding, operator, pass, code, enroller, tokens });
 
 export type AppRouter = typeof appRouter;

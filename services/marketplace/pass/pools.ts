@@ -11,9 +11,11 @@ export type PoolTerms = {
 	readonly isOpen: boolean;
 	/** enrollers whose passes it takes, public keys in hex; undefined: every one whom the market approved */
 	readonly enrollers: readonly string[] | undefined;
+	/** quota of a person and a month; undefined: as much as their pass says */
+	readonly monthBytes: bigint | undefined;
 };
 
-const COMMONS: PoolTerms = { sponsor: undefined, isOpen: true, enrollers: undefined };
+const COMMONS: PoolTerms = { sponsor: undefined, isOpen: true, enrollers: undefined, monthBytes: undefined };
 
 /** A pool, by its id in hex; undefined when there is none. */
 export async function termsOf(
@@ -23,10 +25,13 @@ export async function termsOf(
 	if (pool === toHex(COMMONS_POOL)) return COMMONS;
 	const row = await book.record("pools", pool);
 	if (!row) return undefined;
-	const { rules } = JSON.parse(row.value) as { readonly rules?: { readonly enrollers?: readonly string[] } };
+	const { rules } = JSON.parse(row.value) as {
+		readonly rules?: { readonly enrollers?: readonly string[]; readonly monthBytes?: string };
+	};
 	return {
 		sponsor: row.account,
 		isOpen: row.state !== "ended" && row.state !== "ending",
 		enrollers: rules?.enrollers ?? [],
+		monthBytes: rules?.monthBytes === undefined ? undefined : BigInt(rules.monthBytes),
 	};
 }

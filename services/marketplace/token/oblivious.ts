@@ -7,9 +7,10 @@ import { derivePrivateKey, EvaluationRequest, generatePublicKey, Oprf, VOPRFServ
 import { CryptoNoble } from "@cloudflare/voprf-ts/crypto-noble";
 import { join, Writer } from "#contracts/bytes";
 import { KEY_BYTES } from "#contracts/identity";
-import { COMMONS_POOL, POOL_BYTES } from "#contracts/pass";
+import { COMMONS_POOL } from "#contracts/pass";
 import { type Problem, problem } from "#contracts/problem";
 import { ELEMENT_BYTES, PROOF_BYTES, TOKENS_MAX } from "#contracts/quota";
+import { POOL_BYTES } from "#contracts/tranche";
 
 const SUITE = Oprf.Suite.RISTRETTO255_SHA512;
 const MODE = Oprf.Mode.VOPRF;
