@@ -21,7 +21,7 @@ import {
 import type { Commitment } from "./commitment.ts";
 import { type Crypto, KEY_BYTES } from "./identity.ts";
 import { isProblem, type Problem, problem } from "./problem.ts";
-import { idBytes, KINDS, type Kind, readLeafProof, rootOf } from "./sumtree.ts";
+import { idBytes, isOfAccount, KINDS, type Kind, readLeafProof, rootOf } from "./sumtree.ts";
 
 /** A balance that an account had by its own books, and the market's proof of it: none where the market had none to give. */
 export type Purse = {
@@ -59,8 +59,8 @@ export type ProofVerdict = {
 	readonly purses: readonly Pick<Purse, "kind" | "id" | "nanos">[];
 };
 
-/** Purses in one file: an account's own five, and its open tabs. */
-export const PURSES_MAX = 80;
+/** Purses in one file: an account's own five, its open tabs, and its pools with what has not cleared. */
+export const PURSES_MAX = 120;
 
 /** Writes the one text of these parts. */
 export function writeProof({ chain, account, purses }: ProofParts): string {
@@ -161,7 +161,7 @@ function faultOfPurses(crypto: Crypto, { account, purses }: ProofParts, commitme
 	for (const purse of purses) {
 		const { kind, id } = purse;
 		const name = `${kind} ${toHex(id)}`;
-		if (!account || names.has(name) || (kind !== "hold" && !same(id, account)))
+		if (!account || names.has(name) || (isOfAccount(kind) && !same(id, account)))
 			return problem("malformed", `The balance ${name} is somebody else's, or is named twice.`);
 		names.add(name);
 		const fault = faultOfPurse(crypto, purse, commitment);
@@ -226,5 +226,7 @@ export function kindText(kind: Kind): string {
 		earned: "what was earned",
 		waiting: "what was earned and waits",
 		leaving: "what is being paid out",
+		pool: "a pool",
+		gift: "a pool, by cards and not cleared yet",
 	}[kind];
 }

@@ -10,7 +10,7 @@ import { type Crypto, HASH_BYTES, hashFor } from "./identity.ts";
 import { type Problem, problem } from "./problem.ts";
 
 /** The kinds of balances that have a tree each, in the order of their codes. */
-export const KINDS = ["payer", "fresh", "hold", "earned", "waiting", "leaving"] as const;
+export const KINDS = ["payer", "fresh", "hold", "earned", "waiting", "leaving", "pool", "gift"] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** Random bytes in a leaf, so that nobody who sees its hash can try names and amounts. */
@@ -21,7 +21,7 @@ export const HEIGHT_MAX = 32;
 /** A node: a hash and the sum of all leaves below it, nano-dollars. */
 export type SumNode = { readonly hash: Uint8Array; readonly sum: bigint };
 
-/** One balance. `id` is an account's public key, or for a hold its tab's id. */
+/** One balance. `id` is an account's public key, for a hold its tab's id, for a pool and for cards' gifts to it that have not cleared the pool's. */
 export type Leaf = {
 	readonly kind: Kind;
 	readonly id: Uint8Array;
@@ -36,9 +36,14 @@ export type TreeRoot = SumNode & { readonly height: number };
 /** A leaf with its place and what stands beside its way to the root, from the bottom up. */
 export type LeafProof = { readonly leaf: Leaf; readonly index: number; readonly path: readonly SumNode[] };
 
-/** How long the id of a kind is: a tab's, or an account's public key. */
+/** Whether a kind's id is an account's public key; else it is a tab's or a pool's. */
+export function isOfAccount(kind: Kind): boolean {
+	return kind !== "hold" && kind !== "pool" && kind !== "gift";
+}
+
+/** How long the id of a kind is: a tab's or a pool's, or an account's public key. */
 export function idBytes(kind: Kind): number {
-	return kind === "hold" ? 16 : 32;
+	return isOfAccount(kind) ? 32 : 16;
 }
 
 function writeLeaf({ kind, id, salt, nanos }: Leaf): Writer {

@@ -83,7 +83,11 @@ export async function gatherProof(person: Person, all: boolean): Promise<Gathere
 		const nanos = sums.nanos[kind];
 		return proof || nanos !== 0n ? [purseOf(kind, account, nanos as Amount, proof)] : [];
 	});
-	const purses = [...own, ...tabs].sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
+	// what a pool had then its sponsor's own books do not say: the proof does, and the pool's report what became of it
+	const pools = proofs
+		.filter(({ leaf }) => leaf.kind === "pool" || leaf.kind === "gift")
+		.map((proof) => purseOf(proof.leaf.kind, proof.leaf.id, proof.leaf.nanos, proof));
+	const purses = [...own, ...tabs, ...pools].sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
 	return {
 		parts: { chain, account, purses },
 		market,

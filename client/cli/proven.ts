@@ -5,7 +5,7 @@ import { toHex } from "#contracts/bytes";
 import { dayText, forkLines } from "#contracts/chain";
 import { OWN, owedBy, type RailSays, WORLDS } from "#contracts/commitment";
 import { type ForkVerdict, kindText, type ProofVerdict } from "#contracts/proof";
-import { KINDS, type Kind } from "#contracts/sumtree";
+import { isOfAccount, KINDS, type Kind } from "#contracts/sumtree";
 
 const OWN_TEXT = {
 	commons: "the commons",
@@ -22,6 +22,8 @@ const KINDS_TEXT = {
 	earned: "operators, earned",
 	waiting: "operators, waiting",
 	leaving: "operators, being paid out",
+	pool: "pools, reserved for nobody",
+	gift: "pools, by card and not cleared yet",
 } satisfies Record<Kind, string>;
 
 const WORLD_TEXT = { play: "as play money", lightning: "by Lightning", card: "by card" };
@@ -58,7 +60,7 @@ export function proofLines(verdict: ProofVerdict): string[] {
 					? `Proven: the market's commitment of ${day} holds ${formatDollars(total)} of account ${toHex(account)}.`
 					: `By its own books account ${toHex(account)} had nothing when the commitment of ${day} was made.`,
 				...proven.map(({ kind, id, nanos }) =>
-					line(nanos, `${kindText(kind)}${kind === "hold" ? ` ${toHex(id)}` : ""}`),
+					line(nanos, `${kindText(kind)}${isOfAccount(kind) ? "" : ` ${toHex(id)}`}`),
 				),
 			]
 		: [`The market's commitments from ${dayText(days.from)} to ${day} are one chain.`];

@@ -232,8 +232,8 @@ test("a file holds a year of days and no more than it may", () => {
 	assert.match(says(many(CHAIN_MAX + 1)) ?? "", /^form:/);
 	const purse = must(adas.purses[0]);
 	const purses = (length: number) => ({ ...adas, purses: Array.from({ length }, () => purse) });
-	assert.match(says(purses(80)) ?? "", /^purse:/);
-	assert.match(says(purses(81)) ?? "", /^form:/);
+	assert.match(says(purses(120)) ?? "", /^purse:/);
+	assert.match(says(purses(121)) ?? "", /^form:/);
 });
 
 test("an empty tree and a tree of one leaf have no level above them", () => {

@@ -7,6 +7,7 @@ import { COMMONS, payerAccount } from "#marketplace/ledger/chart";
 import { move } from "#marketplace/ledger/post";
 import { openPostgresBook, openPostgresLedger } from "#marketplace/ledger/postgres";
 import { bookSuite, deposit, words } from "#test/acceptance/book";
+import { poolsSuite } from "#test/acceptance/pools";
 import { type Cutting, cuttingProxy } from "#test/support/cutting";
 import { fine } from "#test/support/market";
 import { emptied, startPostgres } from "#test/support/postgres";
@@ -20,6 +21,7 @@ async function opened(): Promise<Book> {
 }
 
 bookSuite("postgres", opened);
+poolsSuite("postgres", opened);
 
 const part = (account: string, nanos: bigint) => ({ account, nanos: amount(nanos) });
 

@@ -15,6 +15,7 @@ import { auditFile, openSqliteBook } from "#marketplace/ledger/sqlite";
 import { type LedgerCalls, open as openThread } from "#marketplace/ledger/sqlite-thread";
 import { digestOf } from "#marketplace/ledger/transfer";
 import { bookSuite, deposit, words } from "#test/acceptance/book";
+import { poolsSuite } from "#test/acceptance/pools";
 import { quickFolder } from "#test/support/folder";
 
 const folder = await quickFolder("farelay-ledger-");
@@ -39,6 +40,7 @@ function newPath(): string {
 }
 
 bookSuite("sqlite", () => opened(newPath()));
+poolsSuite("sqlite", () => opened(newPath()));
 
 const ADA = payerAccount("a1".repeat(32));
 const OLU = earnedAccount("b2".repeat(32));

@@ -24,6 +24,8 @@ import {
 	OVERRUN,
 	owedAccount,
 	payerAccount,
+	poolAccount,
+	poolFreshAccount,
 	WORLD_PLAY,
 	waitingAccount,
 } from "#marketplace/ledger/chart";
@@ -66,7 +68,7 @@ describe("the trees of a day", () => {
 
 	it("has a place for every account of the chart: what is owed on a new one cannot be forgotten", () => {
 		for (const { name } of CHART) {
-			const account = name.replace("<account>", key(5)).replace("<tab>", "c3".repeat(16));
+			const account = name.replace("<account>", key(5)).replace(/<tab>|<pool>/, "c3".repeat(16));
 			const place = placeOf(account);
 			assert.equal(typeof place === "string" || "world" in place, account.startsWith("world:"), name);
 		}
@@ -164,6 +166,7 @@ describe("the day's commitment", () => {
 	const OLU = key(0x01);
 	const clock = heldClock();
 	const TAB = "c3".repeat(16);
+	const POOL = "d4".repeat(16);
 
 	/** A book with something on every kind of account. */
 	async function filled(): Promise<Book> {
@@ -192,6 +195,8 @@ describe("the day's commitment", () => {
 			"market:fees",
 			"market:rate",
 			"world:card",
+			poolAccount(POOL),
+			poolFreshAccount(POOL),
 		];
 		const OWING = [owedAccount(ADA), OVERRUN];
 		const outcomes = await book.apply(accounts.map((account, n) => give(account, 10n ** BigInt(n))));
@@ -213,8 +218,13 @@ describe("the day's commitment", () => {
 		if ("problem" in chain) assert.fail(chain.detail);
 		return chain.map(({ commitment }) => commitment);
 	}
-	const answered = async (proofs: Proofs, account: string, tabs: string[] = []): Promise<Answered> =>
-		fine(await proofs.prove({ account: bytesOf(account), tabs: tabs.map(bytesOf) }));
+	const answered = async (
+		proofs: Proofs,
+		account: string,
+		tabs: string[] = [],
+		pools: string[] = [],
+	): Promise<Answered> =>
+		fine(await proofs.prove({ account: bytesOf(account), tabs: tabs.map(bytesOf), pools: pools.map(bytesOf) }));
 
 	it("says of each kind what is owed, and what came in against it, to the nano-dollar", async () => {
 		const proofs = await opened(await filled(), { rate: 1_500n });
@@ -224,7 +234,7 @@ describe("the day's commitment", () => {
 		assert(made);
 		assert.deepEqual(
 			KINDS.map((kind) => made.trees[kind].sum),
-			[1n, 10n, 100n, 1_000n, 10_000n, 100_000n],
+			[1n, 10n, 100n, 1_000n, 10_000n, 100_000n, 10n ** 12n, 10n ** 13n],
 		);
 		assert.deepEqual(made.own, {
 			commons: 10n ** 6n,
@@ -233,9 +243,9 @@ describe("the day's commitment", () => {
 			fees: 10n ** 9n,
 			rate: 10n ** 10n,
 		});
-		assert.deepEqual(made.worlds, { play: 111_111_111_108n, lightning: 0n, card: -(10n ** 11n) });
+		assert.deepEqual(made.worlds, { play: 11_111_111_111_108n, lightning: 0n, card: -(10n ** 11n) });
 		assert.deepEqual([made.owed, made.overrun], [1n, 2n]);
-		assert.deepEqual([made.position, owedBy(made), made.msatPerDollar], [14, 11_111_111_111n, 1_500n]);
+		assert.deepEqual([made.position, owedBy(made), made.msatPerDollar], [16, 11_011_111_111_111n, 1_500n]);
 		assert.deepEqual(made.takenMs, clock.nowMs());
 		await proofs.close();
 	});
@@ -255,6 +265,14 @@ describe("the day's commitment", () => {
 				["hold", 100n],
 			],
 		);
+		const sponsor = await answered(proofs, "e5".repeat(32), [], [POOL]);
+		assert.deepEqual(
+			sponsor.proofs.map(({ leaf }) => [leaf.kind, toHex(leaf.id), leaf.nanos]),
+			[
+				["pool", POOL, 10n ** 12n],
+				["gift", POOL, 10n ** 13n],
+			],
+		);
 		const olu = await answered(proofs, OLU);
 		assert.deepEqual(
 			olu.proofs.map(({ leaf }) => leaf.nanos),
@@ -269,7 +287,7 @@ describe("the day's commitment", () => {
 	it("makes one a day and no more, each naming the one before; none when nothing ever moved, none for a day that is over", async () => {
 		const empty = await opened(openMemoryBook());
 		assert.equal(await empty.run(), false);
-		const refused = await empty.prove({ account: bytesOf(ADA), tabs: [] });
+		const refused = await empty.prove({ account: bytesOf(ADA), tabs: [], pools: [] });
 		assert(isProblem(refused) && refused.problem === "not-found");
 		const proofs = await opened(await filled());
 		assert.deepEqual([await proofs.run(), await proofs.run()], [true, false]);
@@ -324,7 +342,7 @@ describe("the day's commitment", () => {
 			},
 		]);
 		const second = await opened(book);
-		const waits = await second.prove({ account: bytesOf(ADA), tabs: [] });
+		const waits = await second.prove({ account: bytesOf(ADA), tabs: [], pools: [] });
 		assert(isProblem(waits) && waits.problem === "unavailable" && waits.retry);
 		assert.equal(await second.run(), false);
 		assert.deepEqual((await answered(second, ADA)).proofs, then);
@@ -375,7 +393,7 @@ describe("the day's commitment", () => {
 		const at = file.indexOf(Buffer.from(leafNode(crypto, must(ada.proofs[0]).leaf).hash)) + 32;
 		file[at] = must(file[at]) ^ 1;
 		await writeFile(join(folder, "bad-disk", name), file);
-		const refused = await proofs.prove({ account: bytesOf(ADA), tabs: [] });
+		const refused = await proofs.prove({ account: bytesOf(ADA), tabs: [], pools: [] });
 		assert(isProblem(refused) && refused.problem === "unavailable");
 		await proofs.run();
 		assert.deepEqual(await answered(proofs, ADA), ada);

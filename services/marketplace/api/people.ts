@@ -8,9 +8,11 @@ import { KEY_BYTES, SIGNATURE_BYTES, TAB_BYTES } from "#contracts/identity";
 import { USAGE_BYTES } from "#contracts/redemption";
 import { statementJson } from "#contracts/statement";
 import { writeLeafProof } from "#contracts/sumtree";
+import { POOL_BYTES } from "#contracts/tranche";
 import { VOUCHER_BYTES } from "#contracts/voucher";
 import { freshAccount, owedAccount, payerAccount } from "#marketplace/ledger/chart";
 import type { Market } from "#marketplace/market";
+import { poolsOf } from "#marketplace/pool/pools";
 import { linesOf } from "#marketplace/statement";
 import { readTab, type Tab } from "#marketplace/tab/tab";
 import { closeTab, liveTabsOf, openTab, redeemByMs } from "#marketplace/tab/tabs";
@@ -46,7 +48,9 @@ export const account = router({
 	/** The newest commitment, and the account's own balances in it: its purses and its tabs that are not closed. What is not there is nothing. */
 	proof: signed.query(async ({ ctx }) => {
 		const live = await liveTabsOf(ctx.market, ctx.account);
-		const asked = { account: keyOf(ctx.account), tabs: live.map(({ grant }) => grant.tab) };
+		const own = (await poolsOf(ctx.market, ctx.account)).filter(({ state }) => state !== "ended");
+		const pools = own.flatMap(({ pool }) => fromHex(pool, POOL_BYTES) ?? []);
+		const asked = { account: keyOf(ctx.account), tabs: live.map(({ grant }) => grant.tab), pools };
 		const { link, proofs } = accept(await ctx.market.proofs.prove(asked));
 		return { ...linkJson(link), proofs: proofs.map((proof) => toHex(writeLeafProof(proof))) };
 	}),

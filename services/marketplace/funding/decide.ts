@@ -4,7 +4,7 @@
  * (threat 16), and a second payment of the same invoice is credited too (threat 17).
  */
 
-import { amount, NOTHING } from "#contracts/amount";
+import { type Amount, amount, NOTHING } from "#contracts/amount";
 import type { Change } from "#marketplace/ledger/book";
 import { freshAccount, MARKET_RATE, payerAccount } from "#marketplace/ledger/chart";
 import { move } from "#marketplace/ledger/post";
@@ -12,6 +12,7 @@ import type { DepositState, RailWorld } from "#marketplace/rail/rail";
 import type { Rate } from "#marketplace/rate/rate";
 import { type Came, type Deposit, writeDeposit } from "./deposit.ts";
 import { creditFor } from "./exchange.ts";
+import { type Gift, giveTo } from "./gift.ts";
 
 /** What the rail says when money came. */
 type Paid = Extract<DepositState, { state: "paid" }>;
@@ -61,18 +62,19 @@ function partsOf({ quote, came }: Deposit, said: Paid): { within: bigint; late: 
 	return { within, late: net - within, units, fee };
 }
 
-/** What becomes of a deposit now that its rail was asked. `rate`: today's, where {@link needsRate} asks for it. */
+/** What becomes of a deposit now that its rail was asked. `rate`: today's, where {@link needsRate} asks for it; `gift`: the pool that it goes to. */
 export function decide(
 	deposit: Deposit,
 	said: DepositState,
 	nowMs: number,
 	world: RailWorld,
 	rate?: Rate | undefined,
+	gift?: Gift | undefined,
 ): Step {
 	switch (said.state) {
 		case "paid":
 			if (said.amount <= (deposit.came?.units ?? 0n)) return stay(deposit, said, nowMs);
-			return credit(deposit, said, nowMs, world, rate);
+			return credit(deposit, said, nowMs, world, rate, gift);
 		case "returned":
 			return deposit.came ? stay(deposit, said, nowMs) : end(deposit, "The payment was taken back.");
 		case "ended":
@@ -136,7 +138,14 @@ function stay(deposit: Deposit, said: DepositState, nowMs: number): Step {
 	return { ...step, wrong: `says "${said.state}" of a deposit of which ${came.units} were credited` };
 }
 
-function credit(deposit: Deposit, said: Paid, nowMs: number, world: RailWorld, rate: Rate | undefined): Step {
+function credit(
+	deposit: Deposit,
+	said: Paid,
+	nowMs: number,
+	world: RailWorld,
+	rate: Rate | undefined,
+	gift: Gift | undefined,
+): Step {
 	const { quote, reference, account, came } = deposit;
 	const { within, late, fee } = partsOf(deposit, said);
 	const first = creditFor(quote.unit, within, quote.rate);
@@ -146,6 +155,7 @@ function credit(deposit: Deposit, said: Paid, nowMs: number, world: RailWorld, r
 	const credited = amount(sum.credited);
 	const spread = amount(sum.spread);
 	const isFresh = said.backUntilMs !== undefined && said.backUntilMs > nowMs;
+	const given = gift && giveTo(gift, { credited, spread, railFee: feeOf(quote, fee), isFresh });
 	const next: Came = {
 		units: said.amount,
 		fee: (came?.fee ?? 0n) + fee,
@@ -155,6 +165,7 @@ function credit(deposit: Deposit, said: Paid, nowMs: number, world: RailWorld, r
 		backUntilMs: said.backUntilMs,
 		fresh: amount((came?.fresh ?? NOTHING) + (isFresh ? credited : NOTHING)),
 		back: came?.back ?? 0n,
+		...(given && { gift: { early: amount((came?.gift?.early ?? NOTHING) + given.early) } }),
 	};
 	const id = `deposit:${quote.rail}:${reference}${came ? `:${said.amount}` : ""}`;
 	const transfer = move(
@@ -162,14 +173,20 @@ function credit(deposit: Deposit, said: Paid, nowMs: number, world: RailWorld, r
 		[{ account: world, nanos: amount(credited + spread) }],
 		[
 			// one purse for money that is theirs for good, one for money that may be taken back
-			{ account: isFresh ? freshAccount(account) : payerAccount(account), nanos: credited },
+			...(given?.to ?? [{ account: isFresh ? freshAccount(account) : payerAccount(account), nanos: credited }]),
 			{ account: MARKET_RATE, nanos: spread },
 		],
 	);
 	const lookMs = next.units < quote.units ? (nextLookMs(deposit, nowMs) ?? NEVER_MS) : NEVER_MS;
 	const dueMs = isFresh ? Math.min(lookMs, said.backUntilMs ?? NEVER_MS) : lookMs;
 	const step = write(deposit, { state: "credited", fails: 0, dueMs, came: next, says: undefined });
-	return { ...step, change: { transfer, rows: step.change?.rows ?? [] } };
+	const rows = [...(step.change?.rows ?? []), ...(given?.rows ?? [])];
+	return { ...step, change: { transfer, rows }, ...(given && { contended: true }) };
+}
+
+/** What the rail kept, in dollars. */
+function feeOf({ unit, rate }: Deposit["quote"], fee: bigint): Amount {
+	return creditFor(unit, fee, rate && { ...rate, spreadPpm: 0 })?.credited ?? NOTHING;
 }
 
 /** What changes of a deposit, as the next step. */

@@ -30,8 +30,6 @@ export function newOrder(crypto: Pick<Crypto, "random">): string {
 
 /** What is said of a deposit that comes every month. */
 export type Monthly = {
-	/** where its money goes */
-	readonly into: "balance";
 	/** its owner wants it to end: the rail is told until it says that it has */
 	readonly isStopped: boolean;
 	/** the newest month could not be had yet; `url` is where its payer can mend that */
@@ -61,6 +59,8 @@ export type Came = {
 	readonly penalty?: bigint;
 	/** what its owner wanted back */
 	readonly refund?: Refund;
+	/** it went to the deposit's pool; so much of what has not cleared counts there already */
+	readonly gift?: { readonly early: Amount } | undefined;
 };
 
 /** A payment on its way back to who paid it. `isFresh`: from which purse it was taken. */
@@ -92,6 +92,8 @@ export type Deposit = {
 	readonly came: Came | undefined;
 	/** it comes every month */
 	readonly monthly?: Monthly | undefined;
+	/** the pool that it is for, 32 hex digits; otherwise it is for its owner's balance */
+	readonly pool?: string | undefined;
 	/** one month of that deposit, by its key */
 	readonly of?: string | undefined;
 	/** how often in a row the rail could not be asked */
@@ -132,6 +134,7 @@ const BIGINTS = new Set([
 	"back",
 	"nanos",
 	"penalty",
+	"early",
 ]);
 
 /** Reads a deposit from its record. @throws for a record that no market wrote. */

@@ -4,6 +4,7 @@
  */
 
 import { amount, NOTHING } from "#contracts/amount";
+import type { RowChange } from "#marketplace/ledger/book";
 import { freshAccount, OVERRUN, owedAccount, payerAccount, RISK, RISK_LENT } from "#marketplace/ledger/chart";
 import { move, type Part } from "#marketplace/ledger/post";
 import type { DepositState, Rail, RailWorld } from "#marketplace/rail/rail";
@@ -11,6 +12,7 @@ import { clearTabs } from "./clear.ts";
 import { NEVER_MS, type Step, write } from "./decide.ts";
 import type { Backed, Deposit } from "./deposit.ts";
 import { creditFor } from "./exchange.ts";
+import { clearGift, pursesOf } from "./giftback.ts";
 import { followRefund } from "./refund.ts";
 import type { FundingMarket } from "./start.ts";
 
@@ -45,6 +47,7 @@ export async function stepBack(
 	const gone = taken === came.units;
 	if (came.fresh > 0n) {
 		if (!gone && nowMs < came.backUntilMs) return await until(deposit, came.backUntilMs);
+		if (came.gift) return await clearGift(market, deposit, came.gift);
 		return await clearTabs(market, deposit, gone);
 	}
 	if (came.back > 0n) return await collect(market, deposit);
@@ -67,35 +70,34 @@ async function takeBack(
 	more: boolean,
 ): Promise<Step> {
 	const { account, came } = deposit;
-	const [fresh = 0n, cleared = 0n, reserve = 0n] = await market.book.balances([
-		freshAccount(account),
-		payerAccount(account),
-		RISK,
-	]);
+	const purses = await pursesOf(market, deposit);
+	const [fresh = 0n, cleared = 0n, reserve = 0n] = await market.book.balances([purses.fresh, purses.cleared, RISK]);
 	const all = worthOf(deposit, taken - came.back);
-	const ofFresh = least(fresh, all);
+	const ofFresh = least(least(fresh, purses.freshMax ?? fresh), all);
 	const ofCleared = least(cleared, all - ofFresh);
 	const owed = all - ofFresh - ofCleared;
 	const lent = least(reserve, owed);
 	if (lent === reserve) sayEmpty(market, deposit.quote.rail);
-	const kept = came.fresh - least(came.fresh, ofFresh);
+	const gone = purses.taken?.(all, ofFresh, ofCleared);
+	const kept = came.fresh - least(came.fresh, ofFresh + (gone?.early ?? 0n));
 	const dueMs = kept > 0n && taken < came.units ? came.backUntilMs : market.clock.nowMs() + LOOK_AGAIN_MS;
 	const from = [
-		part(freshAccount(account), ofFresh),
-		part(payerAccount(account), ofCleared),
+		part(purses.fresh, ofFresh),
+		part(purses.cleared, ofCleared),
 		part(owedAccount(account), owed),
 		part(RISK, lent),
 	];
 	return written(
 		market,
 		deposit,
-		{ came: { ...came, back: taken, fresh: amount(kept) }, dueMs },
+		{ came: { ...came, back: taken, fresh: amount(kept), ...gone?.came }, dueMs },
 		more || (kept > 0n && taken === came.units),
 		{
 			id: "taken",
 			cause: `A payment by ${deposit.quote.rail} was taken back`,
 			from,
 			to: [part(world, all), part(RISK_LENT, lent)],
+			rows: gone?.rows,
 		},
 	);
 }
@@ -112,6 +114,7 @@ async function comeAgain(
 	more: boolean,
 ): Promise<Step> {
 	const { account, came } = deposit;
+	const purses = await pursesOf(market, deposit);
 	const [owes = 0n, lent = 0n] = await market.book.balances([owedAccount(account), RISK_LENT]);
 	const nowMs = market.clock.nowMs();
 	const all = worthOf(deposit, came.back - taken);
@@ -129,10 +132,11 @@ async function comeAgain(
 		from: [part(world, all), part(RISK_LENT, returned)],
 		to: [
 			part(owedAccount(account), owed),
-			part(freshAccount(account), ofFresh),
-			part(payerAccount(account), all - owed - ofFresh),
+			part(purses.fresh, ofFresh),
+			part(purses.cleared, all - owed - ofFresh),
 			part(RISK, returned),
 		],
+		rows: purses.again?.(all - owed),
 	});
 }
 
@@ -189,6 +193,7 @@ type Moved = {
 	readonly cause: string;
 	readonly from: readonly Part[];
 	readonly to: readonly Part[];
+	readonly rows?: readonly RowChange[] | undefined;
 };
 
 function written(
@@ -196,7 +201,7 @@ function written(
 	deposit: Backed,
 	changed: Partial<Deposit>,
 	more: boolean,
-	{ id, cause, from, to }: Moved,
+	{ id, cause, from, to, rows = [] }: Moved,
 ): Step {
 	// the version makes it this step's: the same can happen to a payment more than once
 	const label = {
@@ -206,7 +211,8 @@ function written(
 	};
 	// what is left to do at once is due also for whoever comes after this process
 	const step = write(deposit, { ...changed, ...(more && { dueMs: label.atMs }), fails: 0 });
-	return { ...step, change: { transfer: move(label, from, to), rows: step.change?.rows ?? [] }, contended: true, more };
+	const all = [...(step.change?.rows ?? []), ...rows];
+	return { ...step, change: { transfer: move(label, from, to), rows: all }, contended: true, more };
 }
 
 /** Nothing is to be done until then. */

@@ -6,6 +6,7 @@ import type { DepositState, Rail } from "#marketplace/rail/rail";
 import { decide, end, needsRate, postpone, type Step } from "./decide.ts";
 import { type Deposit, readDeposit, referenceKey } from "./deposit.ts";
 import { stepBack } from "./fresh.ts";
+import { giftOf } from "./gift.ts";
 import { endDisputed, stepMonthly } from "./monthly.ts";
 import { rateFor } from "./quote.ts";
 import type { FundingMarket } from "./start.ts";
@@ -61,10 +62,15 @@ async function stepOf(market: FundingMarket, deposit: Deposit): Promise<Step> {
 	if (back) return back;
 	// a part was taken back before anybody had looked: what came is credited, and the next look takes that part
 	if (said.state === "returned" && !deposit.came && said.of && said.amount < said.of.amount)
-		return { ...decide(deposit, { state: "paid", ...said.of }, nowMs(), rail.world), more: true };
-	if (said.state !== "paid" || !needsRate(deposit, said)) return decide(deposit, said, nowMs(), rail.world);
+		return {
+			...decide(deposit, { state: "paid", ...said.of }, nowMs(), rail.world, undefined, await giftOf(market, deposit)),
+			more: true,
+		};
+	const gift = said.state === "paid" ? await giftOf(market, deposit, said.card) : undefined;
+	if (said.state !== "paid" || !needsRate(deposit, said))
+		return decide(deposit, said, nowMs(), rail.world, undefined, gift);
 	const rate = await rateFor(market, quote.unit);
-	return isProblem(rate) ? postpone(deposit, nowMs()) : decide(deposit, said, nowMs(), rail.world, rate);
+	return isProblem(rate) ? postpone(deposit, nowMs()) : decide(deposit, said, nowMs(), rail.world, rate, gift);
 }
 
 /** A rail that throws has said nothing. */

@@ -22,7 +22,7 @@ import type { FundingMarket } from "./start.ts";
 type MonthlyState = Extract<DepositState, { state: "monthly" }>;
 
 /** Before somebody agreed to it. */
-export const NOT_YET_MONTHLY: Monthly = { into: "balance", isStopped: false, isFailing: false, months: 0 };
+export const NOT_YET_MONTHLY: Monthly = { isStopped: false, isFailing: false, months: 0 };
 
 /** A month's id is that of what it is of, a point and eight digits of its reference's hash; with its account it must fit a key. */
 export const MONTHLY_ID_CHARS_MAX = 26;
@@ -104,7 +104,11 @@ async function follow(market: FundingMarket, deposit: Deposit, monthly: Monthly,
 }
 
 /** One month, as a deposit that was paid and is to be credited. */
-function rowsOf({ crypto, clock }: FundingMarket, { key, account, quote }: Deposit, reference: string): RowChange[] {
+function rowsOf(
+	{ crypto, clock }: FundingMarket,
+	{ key, account, quote, pool }: Deposit,
+	reference: string,
+): RowChange[] {
 	const nowMs = clock.nowMs();
 	const month: Deposit = {
 		key: `${key}.${hash("sha256", reference, "hex").slice(0, MONTH_DIGITS)}`,
@@ -120,6 +124,7 @@ function rowsOf({ crypto, clock }: FundingMarket, { key, account, quote }: Depos
 		pay: undefined,
 		came: undefined,
 		of: key,
+		...(pool !== undefined && { pool }),
 		fails: 0,
 		says: undefined,
 	};

@@ -18,6 +18,7 @@ export function beginRefund(market: FundingMarket, deposit: Deposit, nanos: Amou
 	const { came, quote, account } = deposit;
 	const rail = market.rails.find(({ name }) => name === quote.rail);
 	if (!came || !rail?.giveBack) return problem("rail-closed", "What came by this rail cannot be given back by it.");
+	if (came.gift) return problem("conflict", "It was given to a pool: only its sponsor can take from that.");
 	if (came.refund || came.back > 0n)
 		return problem("conflict", "Of this payment something was given or taken back before.");
 	const units = unitsFor(quote.unit, nanos, quote.rate);

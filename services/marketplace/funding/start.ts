@@ -19,6 +19,7 @@ import {
 	writeDeposit,
 	writeReference,
 } from "./deposit.ts";
+import { refuseGift } from "./gift.ts";
 import { lookAt } from "./look.ts";
 import { MONTHLY_ID_CHARS_MAX, NOT_YET_MONTHLY } from "./monthly.ts";
 import { refusePlay } from "./play.ts";
@@ -27,7 +28,7 @@ import { quoteDeposit, railFor } from "./quote.ts";
 /** What funding needs of a market. */
 export type FundingMarket = Pick<Market, "book" | "clock" | "crypto" | "log" | "rails" | "rates">;
 
-/** What somebody wants: so much on their balance, by a rail. */
+/** What somebody wants: so much on their balance or for a pool, by a rail. */
 export type DepositOrder = {
 	/** the owner's name for it: 1 to 32 letters, digits, _ and - */
 	readonly id: string;
@@ -35,6 +36,8 @@ export type DepositOrder = {
 	readonly asked: Amount;
 	/** so much every month, until it is stopped */
 	readonly monthly?: boolean;
+	/** the pool that it is for, 32 hex digits */
+	readonly pool?: string | undefined;
 };
 
 /** An invoice with many hints has 2 KB, a checkout link less. */
@@ -56,7 +59,7 @@ export async function startDeposit(
 			if (isProblem(written)) return written;
 			continue;
 		}
-		const same = before.quote.rail === order.rail && before.quote.asked === order.asked;
+		const same = before.quote.rail === order.rail && before.quote.asked === order.asked && before.pool === order.pool;
 		if (!same || Boolean(order.monthly) !== (before.monthly !== undefined))
 			return problem("conflict", "This id was used for another deposit.");
 		const begun = before.state === "starting" ? await begin(market, before) : before;
@@ -80,8 +83,10 @@ async function writeDown(
 	market: FundingMarket,
 	account: string,
 	key: string,
-	{ id, rail: name, asked, monthly }: DepositOrder,
+	{ id, rail: name, asked, monthly, pool }: DepositOrder,
 ): Promise<Problem | undefined> {
+	const shut = pool === undefined ? undefined : await refuseGift(market, pool);
+	if (shut) return shut;
 	const rail = railFor(market, name);
 	if (isProblem(rail)) return rail;
 	if (monthly && !rail.monthly) return problem("rail-closed", `Nothing can be had every month by ${name}.`);
@@ -107,6 +112,7 @@ async function writeDown(
 		fails: 0,
 		says: undefined,
 		...(monthly && { monthly: NOT_YET_MONTHLY }),
+		...(pool !== undefined && { pool }),
 	};
 	const written = await apply(market, [{ ...writeDeposit(deposit), most: ROOM }]);
 	if (written === "full")

@@ -33,6 +33,7 @@ export const CHART: readonly Line[] = [
 	{ name: "market:fees", mayOwe: false, says: "the market's fee" },
 	{ name: "commons", mayOwe: false, says: "the solidarity fee, for people who cannot pay the full price" },
 	{ name: "pool:<pool>", mayOwe: false, says: "what of a sponsor's money in a pool is reserved for nobody yet" },
+	{ name: "pool:<pool>:fresh", mayOwe: false, says: "the same, by a card whose payment can still be taken back" },
 	{ name: "risk", mayOwe: false, says: "the market's own money, for losses by payments that come back" },
 	{ name: "risk:lent", mayOwe: false, says: "the same, standing in for what accounts owe after such payments" },
 ];
@@ -80,6 +81,11 @@ export function holdAccount(tab: string): string {
 /** What a pool (its id, 32 hex digits) has that is not reserved. */
 export function poolAccount(pool: string): string {
 	return checked(`pool:${pool}`);
+}
+
+/** What a pool has by cards whose payment can still be taken back: it counts once it has cleared. */
+export function poolFreshAccount(pool: string): string {
+	return checked(`pool:${pool}:fresh`);
 }
 
 /** What an operator (its public key, 64 hex digits) has earned. */

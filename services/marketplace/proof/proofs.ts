@@ -8,7 +8,7 @@ import { type Link, linkOf } from "#contracts/chain";
 import { dayOf, type Facts, NO_PREVIOUS, type RailSays, signCommitment } from "#contracts/commitment";
 import { type Crypto, HASH_BYTES } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import { KINDS, type LeafProof, rootOf, type TreeRoot } from "#contracts/sumtree";
+import { isOfAccount, KINDS, type LeafProof, rootOf, type TreeRoot } from "#contracts/sumtree";
 import type { Clock } from "#host/clock";
 import type { Log } from "#host/log";
 import type { Keys } from "#marketplace/keys/keys";
@@ -41,8 +41,12 @@ export type ProofsDeps = {
 	readonly folder: string;
 };
 
-/** What an account asks about: its purses by its key, and tabs of its own. */
-export type Asked = { readonly account: Uint8Array; readonly tabs: readonly Uint8Array[] };
+/** What an account asks about: its purses by its key, tabs and pools of its own. */
+export type Asked = {
+	readonly account: Uint8Array;
+	readonly tabs: readonly Uint8Array[];
+	readonly pools: readonly Uint8Array[];
+};
 
 /** An account's balances in the newest commitment. What is not there is nothing. */
 export type Answered = { readonly link: Link; readonly proofs: readonly LeafProof[] };
@@ -166,7 +170,7 @@ export async function openProofs(deps: ProofsDeps): Promise<Proofs> {
 		},
 		newest: () => newest.made && linkOf(newest.made),
 		after: (day, limit) => linksAfter(crypto, book, day, limit),
-		prove: async ({ account, tabs }) => {
+		prove: async ({ account, tabs, pools }) => {
 			if (!trees) return notYet(newest.made);
 			if (answering >= ANSWERS_MAX) return problem("too-many", "Too many ask for proofs now.", { retryAfterMs: 2_000 });
 			answering += 1;
@@ -174,7 +178,7 @@ export async function openProofs(deps: ProofsDeps): Promise<Proofs> {
 				const { of, open } = trees;
 				const proofs: LeafProof[] = [];
 				for (const kind of KINDS) {
-					const ids = kind === "hold" ? tabs : [account];
+					const ids = isOfAccount(kind) ? [account] : kind === "hold" ? tabs : pools;
 					for (const id of ids) {
 						const proof = await open.proofOf(kind, id);
 						if (proof && !leadsTo(crypto, proof, of.commitment)) return await spoiled(open);

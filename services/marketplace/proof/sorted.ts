@@ -48,7 +48,8 @@ export function placeOf(account: string): Place {
 		if (world) return { world };
 		if (second === "owed" || second === "overrun") return second;
 	}
-	const word = first === "operator" || first === "payer" ? (third ?? first) : first;
+	const word =
+		first === "pool" && third ? "gift" : first === "operator" || first === "payer" ? (third ?? first) : first;
 	const kind = KINDS.find((known) => known === word);
 	const id = kind && fromHex(second, idBytes(kind));
 	if (!kind || !id) throw new Error(`commitments know no account like ${account}`);

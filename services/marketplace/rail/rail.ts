@@ -77,6 +77,8 @@ export type DepositState =
 			readonly atMs: number;
 			readonly backUntilMs?: number;
 			readonly penalty?: bigint;
+			/** the same for all payments by one card, and nothing that it could be charged by; left out where the rail does not know */
+			readonly card?: string;
 	  }
 	| {
 			readonly state: "returned";

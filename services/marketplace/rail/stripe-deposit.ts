@@ -80,7 +80,8 @@ export async function intentOf(parts: StripeParts, id: string): Promise<DepositS
 		return { state: "returned", amount: disputed.cents + refunded, atMs: disputed.atMs, why: "dispute", of, ...beside };
 	if (refunded > 0n)
 		return { state: "returned", amount: refunded, atMs: Math.max(atMs, given.atMs), why: "refund", of, ...beside };
-	return { state: "paid", ...of, ...beside };
+	const card = charge.payment_method_details?.card?.fingerprint;
+	return { state: "paid", ...of, ...beside, ...(card && { card }) };
 }
 
 /** What went back of a payment, when, and what Stripe charged the market for that. */

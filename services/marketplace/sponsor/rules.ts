@@ -65,6 +65,8 @@ export type PoolRules = {
 	/** narrower than the market's, where the sponsor wants that */
 	readonly operatorSharePpm?: number | undefined;
 	readonly pairSharePpm?: number | undefined;
+	/** whose users it is for: the key in hex of an app's developer, who signs passes for them */
+	readonly app?: string | undefined;
 };
 
 /** Every defence, as it should be. */

@@ -25,6 +25,8 @@ export function proofVectors(crypto: Crypto): VectorFile {
 		{ kind: "hold", id: w.tab, nanos: 10_400_000n },
 		{ kind: "earned", id: w.operator.publicKey, nanos: 507_000n },
 		{ kind: "waiting", id: w.operator.publicKey, nanos: 20n },
+		{ kind: "pool", id: w.tab, nanos: 7_000n },
+		{ kind: "gift", id: w.tab, nanos: 3n },
 	]);
 	const empty = new Books(crypto, []);
 	const chain = chainOf(crypto, signer, [empty, books]);
@@ -33,6 +35,8 @@ export function proofVectors(crypto: Crypto): VectorFile {
 		["payer", 0],
 		["fresh", 0],
 		["hold", 0],
+		["pool", 0],
+		["gift", 0],
 	]);
 	const whole = writeProof(parts);
 	const resigned = (at: number, over: Uint8Array) =>
@@ -61,7 +65,7 @@ export function proofVectors(crypto: Crypto): VectorFile {
 	const read = must(readLeafProof(proof));
 	const badProofs: [string, Uint8Array][] = [
 		...lengths(proof),
-		["a kind that is not known", patch(proof, 0, new Uint8Array([6]))],
+		["a kind that is not known", patch(proof, 0, new Uint8Array([8]))],
 		["an empty balance", patch(proof, 49, u64(0n))],
 		["a balance past the largest amount", patch(proof, 49, u64(2n ** 63n))],
 		["a place that the tree has not", patch(proof, 57, new Uint8Array([4]))],
