@@ -8,7 +8,13 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "
 import { isProblem } from "#contracts/problem";
 import { isDiskFull, problemOfDatabase } from "./database.ts";
 import { passFaultPoint } from "./fault.ts";
-import type { Answer, Handlers, OpenForWriting, Pass, Request, Start } from "./writer.ts";
+import type { Answers, Handlers, OpenForWriting, Pass, Requests, Start } from "./writer.ts";
+
+/** One call, as it waits here. */
+type Request = { readonly id: number; readonly name: string; readonly payload: unknown; readonly bytes: number };
+
+/** One answer, or what a handler threw. */
+type Answer = { readonly id: number; readonly value: unknown } | { readonly id: number; readonly thrown: unknown };
 
 /** Groups that go carefully after one that had to be undone: whoever is refused all the time must not have everything done twice. */
 const CAREFUL_GROUPS = 8;
@@ -26,18 +32,18 @@ if (isProblem(opened)) {
 	const { database, writes, reads } = opened;
 	const run = groupRunner(database, writes, reads);
 	const waiting: Request[] = [];
-	port.on("message", (first: Request[] | "close") => {
+	port.on("message", (first: Requests | "close") => {
 		let closing = first === "close";
-		if (first !== "close") waiting.push(...first);
+		if (first !== "close") queue(first, waiting);
 		while (waiting.length > 0) {
 			// everything that has arrived meanwhile joins the group: the busier, the larger, the fewer fsyncs each
 			while (waiting.length < start.groupMax) {
-				const more = receiveMessageOnPort(port) as { message: Request[] | "close" } | undefined;
+				const more = receiveMessageOnPort(port) as { message: Requests | "close" } | undefined;
 				if (!more) break;
 				if (more.message === "close") closing = true;
-				else waiting.push(...more.message);
+				else queue(more.message, waiting);
 			}
-			port.postMessage(run(waiting.splice(0, groupOf(waiting))));
+			port.postMessage(inLists(run(waiting.splice(0, groupOf(waiting)))));
 			passFaultPoint(`${start.name}:answered`);
 		}
 		if (!closing) return;
@@ -45,6 +51,23 @@ if (isProblem(opened)) {
 		port.close();
 	});
 	port.postMessage({ ready: opened.ready });
+}
+
+function queue({ firstId, names, payloads, bytes }: Requests, waiting: Request[]): void {
+	for (const [n, name] of names.entries())
+		waiting.push({ id: firstId + n, name, payload: payloads[n], bytes: bytes[n] ?? 0 });
+}
+
+function inLists(answers: readonly Answer[]): Answers {
+	const lists: Answers = { ids: [], values: [], thrown: [] };
+	for (const answer of answers) {
+		if ("thrown" in answer) lists.thrown.push({ id: answer.id, error: answer.thrown });
+		else {
+			lists.ids.push(answer.id);
+			lists.values.push(answer.value);
+		}
+	}
+	return lists;
 }
 
 /** How many of those that wait go into the next transaction: one at least. */

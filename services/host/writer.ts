@@ -98,13 +98,20 @@ export type Start = {
 	readonly groupBytesMax: number;
 };
 
-/** To the thread: one call. */
-export type Request = { readonly id: number; readonly name: string; readonly payload: unknown; readonly bytes: number };
+/** To the thread: what was asked in one turn, numbered on from `firstId`. Lists of one thing each are cloned in half the time that as many objects take. */
+export type Requests = {
+	readonly firstId: number;
+	readonly names: string[];
+	readonly payloads: unknown[];
+	readonly bytes: number[];
+};
 
-/** From the thread: one answer, or what a handler threw. */
-export type Answer =
-	| { readonly id: number; readonly value: unknown }
-	| { readonly id: number; readonly thrown: unknown };
+/** From the thread: a group's answers by their requests' numbers, and what handlers threw. */
+export type Answers = {
+	readonly ids: number[];
+	readonly values: unknown[];
+	readonly thrown: { readonly id: number; readonly error: unknown }[];
+};
 
 type Waiting = { resolve(value: unknown): void; reject(why: unknown): void; readonly bytes: number };
 
@@ -114,6 +121,10 @@ type Waiting = { resolve(value: unknown): void; reject(why: unknown): void; read
  */
 export function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 	return new Uint8Array(bytes);
+}
+
+function emptyOutbox(firstId: number): Requests {
+	return { firstId, names: [], payloads: [], bytes: [] };
 }
 
 /** Starts the thread, opens the database in it, and waits until it is ready; the problem of `open` when it is none. */
@@ -131,7 +142,7 @@ export async function startWriter<Calls extends Handlers, Ready = undefined>(
 	// without the process's own flags: `node -e` and others name what only a main thread may run
 	const thread = new Worker(new URL("./writer-thread.ts", import.meta.url), { name, workerData, execArgv: [] });
 	const waiting = new Map<number, Waiting>();
-	let outbox: Request[] = [];
+	let outbox = emptyOutbox(1);
 	let transfer: Transferable[] = [];
 	let lastId = 0;
 	let pendingBytes = 0;
@@ -171,9 +182,11 @@ export async function startWriter<Calls extends Handlers, Ready = undefined>(
 			if (waiting.size >= outstandingMax || pendingBytes + bytes > outstandingBytesMax) {
 				return Promise.resolve(problem("too-many", `The disk is behind: ${waiting.size} requests wait for it.`));
 			}
-			if (outbox.length === 0) setImmediate(post);
+			if (outbox.names.length === 0) setImmediate(post);
 			lastId += 1;
-			outbox.push({ id: lastId, name, payload, bytes });
+			outbox.names.push(name);
+			outbox.payloads.push(payload);
+			outbox.bytes.push(bytes);
 			if (load.transfer) transfer.push(...load.transfer);
 			pendingBytes += bytes;
 			const { promise, resolve, reject } = Promise.withResolvers<never>();
@@ -192,26 +205,29 @@ export async function startWriter<Calls extends Handlers, Ready = undefined>(
 
 	/** At the end of the turn: one message for all that was asked in it. */
 	function post(): void {
-		if (outbox.length === 0 || ended) return;
+		if (outbox.names.length === 0 || ended) return;
 		const [requests, buffers] = [outbox, transfer];
-		[outbox, transfer] = [[], []];
+		[outbox, transfer] = [emptyOutbox(lastId + 1), []];
 		try {
 			thread.postMessage(requests, buffers);
 		} catch (error) {
 			// a payload that cannot be cloned or was given away twice: a bug of whoever called, told to whom it concerns
-			settle(requests.map((request) => ({ id: request.id, thrown: error })));
+			for (const n of requests.names.keys()) take(requests.firstId + n)?.reject(error);
 		}
 	}
 
-	function settle(answers: Answer[]): void {
-		for (const answer of answers) {
-			const request = waiting.get(answer.id);
-			if (!request) continue;
-			waiting.delete(answer.id);
-			pendingBytes -= request.bytes;
-			if ("thrown" in answer) request.reject(answer.thrown);
-			else request.resolve(answer.value);
-		}
+	function settle({ ids, values, thrown }: Answers): void {
+		for (const [n, id] of ids.entries()) take(id)?.resolve(values[n]);
+		for (const { id, error } of thrown) take(id)?.reject(error);
+	}
+
+	/** Whoever waits for an answer, who waits no longer. */
+	function take(id: number): Waiting | undefined {
+		const request = waiting.get(id);
+		if (!request) return undefined;
+		waiting.delete(id);
+		pendingBytes -= request.bytes;
+		return request;
 	}
 
 	/** The thread is gone: nobody may wait for ever, and nobody can be told whether the last requests reached the disk. */
@@ -221,7 +237,7 @@ export async function startWriter<Calls extends Handlers, Ready = undefined>(
 		first.reject(why);
 		for (const request of waiting.values()) request.reject(why);
 		waiting.clear();
-		outbox = [];
+		outbox = emptyOutbox(lastId + 1);
 		pendingBytes = 0;
 		if (unexpected) options.onDeath?.(why);
 	}

@@ -9,6 +9,7 @@ import { text } from "node:stream/consumers";
 import { isProblem } from "#contracts/problem";
 import { openDatabase } from "#host/database";
 import { LEDGER_KIND, LEDGER_MIGRATIONS, LEDGER_ROOM } from "#marketplace/ledger/schema";
+import { pack } from "#marketplace/ledger/sqlite-pack";
 import { open } from "#marketplace/ledger/sqlite-thread";
 import { type BookJob, contentsOf, copyOf, type Measured, prepared, tidy, warmOf } from "./ledger-job.ts";
 import { changesIn } from "./ledger-work.ts";
@@ -44,7 +45,7 @@ function watched(scratch: string): Played[][] {
 	opened.database.exec("BEGIN");
 	const all = calls.map((call) => {
 		now = [];
-		apply(call, "bold");
+		apply(pack(call), "bold");
 		return now;
 	});
 	opened.database.exec("ROLLBACK");

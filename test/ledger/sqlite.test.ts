@@ -8,10 +8,12 @@ import { after, beforeEach, describe, it } from "node:test";
 import { promisify } from "node:util";
 import { amount } from "#contracts/amount";
 import { isProblem } from "#contracts/problem";
-import { type Book, BookFailure } from "#marketplace/ledger/book";
+import type { Opened, Pass } from "#host/writer";
+import { type Book, BookFailure, type Change } from "#marketplace/ledger/book";
 import { earnedAccount, holdAccount, payerAccount } from "#marketplace/ledger/chart";
 import { post, reserve } from "#marketplace/ledger/post";
 import { auditFile, openSqliteBook } from "#marketplace/ledger/sqlite";
+import { pack } from "#marketplace/ledger/sqlite-pack";
 import { type LedgerCalls, open as openThread } from "#marketplace/ledger/sqlite-thread";
 import { digestOf } from "#marketplace/ledger/transfer";
 import { bookSuite, deposit, words } from "#test/acceptance/book";
@@ -65,6 +67,9 @@ async function reportOf(path: string) {
 	if (isProblem(report)) assert.fail(report.detail);
 	return report;
 }
+/** What the thread does with changes, in this one. */
+const applyOf = (ledger: Opened) => (changes: readonly Change[], pass: Pass) =>
+	(ledger.writes.apply as LedgerCalls["apply"])(pack(changes), pass);
 async function damage(path: string): Promise<void> {
 	const file = await open(path, "r+");
 	await file.write(Buffer.alloc((await file.stat()).size - 4096, 0xee), 0, undefined, 4096);
@@ -154,7 +159,7 @@ describe("the book on SQLite", () => {
 	it("leaves no savepoint open after changes that were applied or refused: one would grow until the commit", async () => {
 		const ledger = openThread({ path: newPath() });
 		assert(!isProblem(ledger));
-		const apply = ledger.writes.apply as LedgerCalls["apply"];
+		const apply = applyOf(ledger);
 		assert.deepEqual(words(apply([{ transfer: deposit("d1", ADA, 5n) }], "careful")), ["applied"]);
 		assert.equal(ledger.database.isTransaction, false);
 		const tooMuch = { transfer: post(label("r1"), HOLD, [{ account: OLU, nanos: amount(1n) }]) };
@@ -169,7 +174,7 @@ describe("the book on SQLite", () => {
 	it("writes boldly what takes the money that the same call gave: only a refusal costs a second, careful pass", async () => {
 		const ledger = openThread({ path: newPath() });
 		assert(!isProblem(ledger));
-		const apply = ledger.writes.apply as LedgerCalls["apply"];
+		const apply = applyOf(ledger);
 		assert.deepEqual(words(apply([{ transfer: deposit("d1", ADA, 1n) }], "careful")), ["applied"]);
 		const take = { transfer: reserve(label("t1"), [{ account: ADA, nanos: amount(6n) }], HOLD) };
 		ledger.database.exec("BEGIN");
@@ -182,7 +187,7 @@ describe("the book on SQLite", () => {
 	it("does not call it an overdraft when a balance cannot be written for another reason", async () => {
 		const ledger = openThread({ path: newPath() });
 		assert(!isProblem(ledger));
-		const apply = ledger.writes.apply as LedgerCalls["apply"];
+		const apply = applyOf(ledger);
 		assert.deepEqual(words(apply([{ transfer: deposit("d1", ADA, 1n) }], "careful")), ["applied"]);
 		ledger.database.exec(
 			"CREATE TRIGGER bug BEFORE UPDATE ON accounts BEGIN SELECT abs(-9223372036854775807 - 1); END",
@@ -297,8 +302,7 @@ describe("the book on SQLite", () => {
 		const count = (): void => {
 			turns += 1;
 			// a payment to a name that the walk has not come to yet, in its first pause
-			if (turns === 1)
-				(other.writes.apply as LedgerCalls["apply"])([{ transfer: deposit("late", late, 7n) }], "careful");
+			if (turns === 1) applyOf(other)([{ transfer: deposit("late", late, 7n) }], "careful");
 			if (walking) setImmediate(count);
 		};
 		setImmediate(count);
@@ -445,7 +449,7 @@ describe("an audit finds what was altered by hand", () => {
 			await book.apply(Array.from({ length: 800 }, (_, i) => ({ transfer: deposit(`x${batch}-${i}`, ADA, 1n) })));
 		const other = openThread({ path });
 		assert(!isProblem(other));
-		const apply = other.writes.apply as LedgerCalls["apply"];
+		const apply = applyOf(other);
 		// before the audit goes on after its first thousand transfers
 		setImmediate(() => apply([{ transfer: deposit("meanwhile", ADA, 7n) }], "careful"));
 		const report = await reportOf(path);

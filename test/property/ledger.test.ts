@@ -16,6 +16,7 @@ import { openMemoryBook } from "#marketplace/ledger/memory";
 import { giveBack, post, reserve } from "#marketplace/ledger/post";
 import { openPostgresBook } from "#marketplace/ledger/postgres";
 import { auditFile, openSqliteBook } from "#marketplace/ledger/sqlite";
+import { pack } from "#marketplace/ledger/sqlite-pack";
 import { type LedgerCalls, open } from "#marketplace/ledger/sqlite-thread";
 import { quickFolder } from "#test/support/folder";
 import { emptied, startPostgres } from "#test/support/postgres";
@@ -178,7 +179,7 @@ describe("the ledger under any order of events", () => {
 				const written = (changes: Change[], pass: Pass): Outcome[] | undefined => {
 					database.exec("BEGIN");
 					try {
-						const outcomes = apply(changes, pass);
+						const outcomes = apply(pack(changes), pass);
 						database.exec("COMMIT");
 						passes[pass] += 1;
 						return outcomes;

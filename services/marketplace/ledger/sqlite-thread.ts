@@ -3,10 +3,11 @@
 import { isProblem, type Problem } from "#contracts/problem";
 import { openDatabase } from "#host/database";
 import type { Opened, Pass } from "#host/writer";
-import type { Change, Outcome, RecordQuery, RecordRow, RecordTable, TabQuery, TabRow } from "./book.ts";
+import type { Outcome, RecordQuery, RecordRow, RecordTable, TabQuery, TabRow } from "./book.ts";
 import type { Pruning, Slice } from "./pruning.ts";
 import { LEDGER_KIND, LEDGER_MIGRATIONS, LEDGER_ROOM } from "./schema.ts";
 import { applier } from "./sqlite-apply.ts";
+import { type Packed, unpack } from "./sqlite-pack.ts";
 import { pruner } from "./sqlite-prune.ts";
 import { reader } from "./sqlite-read.ts";
 import type { KeptTransfer } from "./transfer.ts";
@@ -16,7 +17,7 @@ export type LedgerOptions = { readonly path: string; readonly pagesMax?: number 
 
 /** What may be asked of the thread. */
 export type LedgerCalls = {
-	apply(changes: readonly Change[], pass: Pass): Outcome[];
+	apply(changes: Packed, pass: Pass): Outcome[];
 	balances(accounts: readonly string[]): bigint[];
 	transfer(id: string): KeptTransfer | undefined;
 	transfers(page: { account: string; after: number; limit: number }): KeptTransfer[];
@@ -36,7 +37,9 @@ export function open(options: LedgerOptions): Opened | Problem {
 	const ledger = { kind: LEDGER_KIND, migrations: LEDGER_MIGRATIONS, ...LEDGER_ROOM };
 	const database = openDatabase({ ...options, ...ledger, bigints: true });
 	if (isProblem(database)) return database;
-	const writes = { apply: applier(database), prune: pruner(database) };
+	const applyAll = applier(database);
+	const apply: LedgerCalls["apply"] = (changes, pass) => applyAll(unpack(changes), pass);
+	const writes = { apply, prune: pruner(database) };
 	const reads = reader(database);
 	({ ...writes, ...reads }) satisfies LedgerCalls;
 	return { database, writes, reads };

@@ -10,6 +10,7 @@ import { startWriter } from "#host/writer";
 import { type AuditReport, audit, type Check } from "./audit.ts";
 import { answerOf, type Book, CHANGES_MAX, type LedgerBeside, LIST_MAX } from "./book.ts";
 import { LEDGER_KIND, LEDGER_MIGRATIONS } from "./schema.ts";
+import { pack } from "./sqlite-pack.ts";
 import { readBalances, reader, readForAudit } from "./sqlite-read.ts";
 import type { LedgerCalls, LedgerOptions } from "./sqlite-thread.ts";
 
@@ -30,7 +31,7 @@ export async function openSqliteBook(
 	return {
 		apply: async (changes) => {
 			if (changes.length > CHANGES_MAX) throw new RangeError("too many changes in one call");
-			const answer = await writer.call("apply", changes, { bytes: changes.length * CHANGE_BYTES });
+			const answer = await writer.call("apply", pack(changes), { bytes: changes.length * CHANGE_BYTES });
 			if (!isProblem(answer)) return answer;
 			const refused = answer.problem === "too-many" ? "busy" : "disk";
 			return changes.map(() => ({ refused, detail: answer.detail }) as const);
