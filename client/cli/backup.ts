@@ -35,8 +35,9 @@ export async function keepMarket(call: Call, asked: "backup" | "restore" | "rele
 
 async function checks() {
 	const { checkTabs } = await import("#marketplace/tab/check");
+	const { checkDecisions } = await import("#marketplace/desk/chain");
 	const { checkPayouts } = await import("#marketplace/payout/check");
-	return [checkTabs, checkPayouts];
+	return [checkTabs, checkPayouts, checkDecisions(crypto)];
 }
 
 async function backup(call: Call, dataPath: string): Promise<Problem | undefined> {

@@ -22,6 +22,7 @@ const VERBS: Record<string, () => Promise<{ verb: Verb }>> = {
 	listen: () => import("./verb/listen.ts"),
 	devices: () => import("./verb/devices.ts"),
 	payout: () => import("./verb/payout.ts"),
+	ask: () => import("./verb/ask.ts"),
 	price: () => import("./verb/price.ts"),
 	earnings: () => import("./verb/earnings.ts"),
 	statement: () => import("./verb/statement.ts"),

@@ -16,6 +16,7 @@ export async function marketMigrate(call: Call): Promise<Problem | undefined> {
 	const { databaseOf, refuseShown } = await import("#marketplace/database");
 	const { moveMarket } = await import("#marketplace/migrate/migrate");
 	const { checkTabs } = await import("#marketplace/tab/check");
+	const { checkDecisions } = await import("#marketplace/desk/chain");
 	const { checkPayouts } = await import("#marketplace/payout/check");
 	const { MARKET_SETTINGS, readConfig } = await import("#marketplace/config");
 	const config = readConfig({ env: call.env });
@@ -31,7 +32,11 @@ export async function marketMigrate(call: Call): Promise<Problem | undefined> {
 	if (isProblem(from)) return from;
 	if (isProblem(to)) return to;
 	const beganMs = systemClock.elapsedMs();
-	const moved = await moveMarket(from, to, { clock: systemClock, crypto, checks: [checkTabs, checkPayouts] });
+	const moved = await moveMarket(from, to, {
+		clock: systemClock,
+		crypto,
+		checks: [checkTabs, checkPayouts, checkDecisions(crypto)],
+	});
 	if (isProblem(moved)) return moved;
 	const { rows, digest, report } = moved;
 	const seconds = Math.round((systemClock.elapsedMs() - beganMs) / (MS_PER_SECOND / 10)) / 10;

@@ -4,6 +4,7 @@
  */
 
 import type { StatementLineJson } from "#contracts/statement";
+import type { AskApi, DeskApi } from "./cases.ts";
 
 /** A question; asking again changes nothing. */
 export type Query<In, Out> = { query(input: In): Promise<Out> };
@@ -220,4 +221,6 @@ export type MarketApi = {
 			list: Query<Page<Hex> | undefined, { payouts: PayoutJson[]; next: Hex | null }>;
 		};
 	};
+	ask: AskApi;
+	desk: DeskApi;
 };

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { formatAmount, formatDollars } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { crypto } from "#host/crypto";
+import { checkDecisions } from "#marketplace/desk/chain";
 import { auditFile } from "#marketplace/ledger/sqlite";
 import { checkPayouts } from "#marketplace/payout/check";
 import { ledgerPath } from "#marketplace/stores";
@@ -23,7 +25,11 @@ const outOf = ({ paymentHash, ...amounts }: PaidOut) => ({
 
 /** The lines and the object. The ledger is proved as `farelay audit` does it: from the file, beside the market that writes to it. */
 export async function tellOf(box: Box, job: Outcome): Promise<{ lines: string[]; out: object } | Problem> {
-	const audit = await auditFile(ledgerPath(join(box.data, "market")), [checkTabs, checkPayouts]);
+	const audit = await auditFile(ledgerPath(join(box.data, "market")), [
+		checkTabs,
+		checkPayouts,
+		checkDecisions(crypto),
+	]);
 	if (isProblem(audit)) return audit;
 	if (!audit.holds) return problem("data-corrupt", `The ledger does not hold: ${audit.findings[0]}`);
 	const { relay, sha256, bytes, nanos, vouchers, deposit, payout } = job;

@@ -2,6 +2,7 @@
 
 import { problemOfDatabase } from "#host/database";
 import type { Stopping } from "#host/stop";
+import { endTurns, TURNS_ROUND_MS } from "./desk/cases.ts";
 import { LATE_ROUND_MS, releaseLate } from "./funding/late.ts";
 import { ROUND_MS as DEPOSITS_MS, type Watch } from "./funding/watch.ts";
 import { BookFailure } from "./ledger/book.ts";
@@ -30,6 +31,7 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 		{ name: "payouts-planned", everyMs: PAYOUTS_MS, run: () => payPlanned(market) },
 		{ name: "deposits-due", everyMs: DEPOSITS_MS, run: () => watch.round() },
 		{ name: "late-earnings", everyMs: LATE_ROUND_MS, run: () => releaseLate(market) },
+		{ name: "desk", everyMs: TURNS_ROUND_MS, run: () => endTurns(market) },
 		{ name: "proof", everyMs: PROOF_MS, run: () => market.proofs.run() },
 		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
 		{ name: "board", everyMs: SWEEP_MS, run: () => board.sweep(clock.nowMs()) },

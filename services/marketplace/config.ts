@@ -2,7 +2,7 @@
 
 import { type Amount, NOTHING, parseDollars } from "#contracts/amount";
 import { fromHex } from "#contracts/bytes";
-import { type Problem, problem } from "#contracts/problem";
+import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { FeeRates } from "#contracts/tab";
 import { choice, flag, readSettings, type Sources, secret, text, type Values, whole } from "#host/env";
 import { LOG_LEVELS, type LogLevel } from "#host/log";
@@ -37,8 +37,10 @@ export const MARKET_SETTINGS = {
 	solidarityPpm: whole(20_000, 0, 100_000),
 	/** the highest cap of a tab, in dollars */
 	cap: text("100"),
-	/** accounts that may open nothing: public keys in hex with commas between */
+	/** accounts that may open nothing, until the desk decides otherwise: public keys in hex with commas between */
 	frozen: text(),
+	/** accounts of the market's people, who decide at its desk: public keys in hex with commas between */
+	desk: text(),
 	/** requests of one address in a minute */
 	requestsPerMinute: whole(1_200, 1, 10_000_000),
 	/** cards that one address may publish in an hour */
@@ -97,6 +99,7 @@ export type MarketplaceConfig = {
 	readonly fees: FeeRates;
 	readonly capMax: Amount;
 	readonly frozen: readonly string[];
+	readonly desk: readonly string[];
 	readonly requestsPerMinuteMax: number;
 	readonly cardsPerHourMax: number;
 	readonly depositsPerHourMax: number;
@@ -135,6 +138,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		fees: { marketPpm: 20_000, solidarityPpm: 20_000 },
 		capMax: parseDollars("100") as Amount,
 		frozen: [],
+		desk: [],
 		// everything comes from one address here
 		requestsPerMinuteMax: 1_000_000,
 		cardsPerHourMax: 120,
@@ -159,9 +163,10 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 	if (shown) return shown;
 	const capMax = parseDollars(values.cap);
 	if (!capMax) return problem("usage", "FARELAY_CAP must be dollars above nothing, like 25 or 0.5.");
-	const frozen = (values.frozen ?? "").split(",").filter((key) => key !== "");
-	if (!frozen.every((key) => fromHex(key, 32)))
-		return problem("usage", "FARELAY_FROZEN must be public keys in hex with commas between them.");
+	const frozen = keysOf("FARELAY_FROZEN", values.frozen);
+	if (isProblem(frozen)) return frozen;
+	const desk = keysOf("FARELAY_DESK", values.desk);
+	if (isProblem(desk)) return desk;
 	if (values.fixedRate !== undefined && !values.play)
 		return problem("usage", "A fixed rate is for play money: with real money it would be wrong within minutes.");
 	const risk = parseDollars(values.risk);
@@ -181,6 +186,7 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		fees: { marketPpm: values.marketPpm, solidarityPpm: values.solidarityPpm },
 		capMax,
 		frozen,
+		desk,
 		requestsPerMinuteMax: values.requestsPerMinute,
 		cardsPerHourMax: values.cardsPerHour,
 		depositsPerHourMax: values.depositsPerHour,
@@ -207,6 +213,12 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		logLevel: values.logLevel,
 	};
 	return refuseConfig(config) ?? config;
+}
+
+function keysOf(name: string, list = ""): readonly string[] | Problem {
+	const keys = list.split(",").filter((key) => key !== "");
+	if (keys.every((key) => fromHex(key, 32))) return keys;
+	return problem("usage", `${name} must be public keys in hex with commas between them.`);
 }
 
 function cardConfig(values: Values<typeof MARKET_SETTINGS>): CardConfig | Problem | undefined {

@@ -20,6 +20,7 @@ import { makeCards } from "./card/cards.ts";
 import { startChores } from "./chores.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
 import { databaseOf, rememberDatabase } from "./database.ts";
+import { makeFrozen } from "./desk/frozen.ts";
 import { fundRisk } from "./funding/risk.ts";
 import { openWatch } from "./funding/watch.ts";
 import { openInspection } from "./inspect/door.ts";
@@ -123,7 +124,7 @@ async function start(
 	const rails = await openRails(config, { ...deps, clock });
 	if (isProblem(rails)) return rails;
 	for (const rail of rails) stopping.add(`rail ${rail.name}`, () => rail.close());
-	const frozen = new Set(config.frozen);
+	const frozen = makeFrozen(book, config.frozen);
 	const lightning = deps.lightning ?? openLightning(config.lightning.lightningNetwork, clock);
 	stopping.add("lightning addresses", () => lightning.close());
 	const restoring = await openRestoring(config.dataPath);
@@ -161,6 +162,7 @@ async function start(
 		fees: config.fees,
 		capMax: config.capMax,
 		frozen,
+		desk: config.desk,
 		rails,
 		rates,
 		lightning,

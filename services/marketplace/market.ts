@@ -13,6 +13,7 @@ import type { Journal } from "./backup/journal.ts";
 import type { Restoring } from "./backup/restore.ts";
 import type { Board } from "./board/board.ts";
 import type { Cards } from "./card/cards.ts";
+import type { Frozen } from "./desk/frozen.ts";
 import type { Keys } from "./keys/keys.ts";
 import type { Book, Refusal } from "./ledger/book.ts";
 import type { Listings } from "./listing/listings.ts";
@@ -49,8 +50,10 @@ export type Market = {
 	readonly fees: FeeRates;
 	/** the highest cap of a tab */
 	readonly capMax: Amount;
-	/** accounts that may open nothing, public keys in hex */
-	readonly frozen: ReadonlySet<string>;
+	/** accounts that may open nothing */
+	readonly frozen: Frozen;
+	/** the market's people, public keys in hex */
+	readonly desk: readonly string[];
 	/** the ways money comes in and goes out, each name once */
 	readonly rails: readonly Rail[];
 	readonly rates: Rates;

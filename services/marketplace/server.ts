@@ -173,11 +173,11 @@ function proceduresOf(path: string): string[] {
 const HOUR_MS = 3_600_000;
 
 /** What is written down for good, and asked of a provider, by whoever comes: an account costs nothing. */
-const BEGINNINGS = ["funding.start", "operator.signUp", "operator.payout.now"];
+const BEGINNINGS = ["funding.start", "operator.signUp", "operator.payout.now", "ask.desk", "ask.report"];
 
 /**
  * What one address may begin in an hour: a deposit that nobody pays takes a place among all that wait, somebody who signs up opens an account at a provider in the
- * market's name, and a payout that cannot go is a record all the same. Whoever asks from this machine is not counted.
+ * market's name, a payout that cannot go is a record all the same, and what is asked of the desk is somebody's time. Whoever asks from this machine is not counted.
  */
 function limitBeginnings(config: MarketplaceConfig): RequestHandler {
 	const begun = (request: IncomingMessage & { path: string }): number =>
@@ -193,7 +193,7 @@ function limitBeginnings(config: MarketplaceConfig): RequestHandler {
 	});
 	return (request, response, next) =>
 		begun(request) > 1
-			? sendTrpc(response, problem("malformed", "One request begins one deposit or payout."))
+			? sendTrpc(response, problem("malformed", "One request begins one thing."))
 			: limit(request, response, next);
 }
 

@@ -113,6 +113,7 @@ describe("tabs", () => {
 				fees: FEES,
 				capMax: amount(1_000_000n),
 				frozen: new Set(),
+				desk: [],
 				play: true,
 				rails: [],
 				lightning: new DoubleLightning(),

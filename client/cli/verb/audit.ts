@@ -6,6 +6,7 @@ import { textOf, type Verb } from "#cli/verb";
 import { formatDollars } from "#contracts/amount";
 import { isProblem, problem } from "#contracts/problem";
 import { systemClock } from "#host/clock";
+import { crypto } from "#host/crypto";
 
 export const verb: Verb = {
 	summary: "proves the ledger: sums, balances, caps",
@@ -22,12 +23,13 @@ export const verb: Verb = {
 	async run(call) {
 		const { auditAt } = await import("#marketplace/stores");
 		const { checkTabs } = await import("#marketplace/tab/check");
+		const { checkDecisions } = await import("#marketplace/desk/chain");
 		const { checkPayouts } = await import("#marketplace/payout/check");
 		const config = await settingsOf(call);
 		if (isProblem(config)) return config;
 		const archive = textOf(call, "archive");
 		const folder = archive === undefined ? undefined : resolve(call.folder, archive);
-		const report = await auditAt(config.at, [checkTabs, checkPayouts], systemClock, folder);
+		const report = await auditAt(config.at, [checkTabs, checkPayouts, checkDecisions(crypto)], systemClock, folder);
 		if (isProblem(report)) return report;
 		const { holds, transfers, prunedTo, entries, accounts, tabs, sum, findings, findingsTotal } = report;
 		const said = { holds, transfers, prunedTo, entries, accounts, tabs, sum, findings, findingsTotal };

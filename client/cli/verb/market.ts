@@ -5,6 +5,8 @@
 
 import { BACKUP_OPTIONS, keepMarket } from "#cli/backup";
 import { BY_HAND_OPTIONS, marketPayout } from "#cli/byhand";
+import { DESK_USAGE, marketDesk } from "#cli/desk";
+import { HOME_OPTIONS } from "#cli/home";
 import { KEYS_OPTIONS, marketKeys } from "#cli/keys";
 import { LINES_OPTIONS } from "#cli/lines";
 import { MIGRATE_OPTIONS, marketMigrate } from "#cli/migrate";
@@ -36,6 +38,7 @@ export const verb: Verb = {
 		"farelay market keys take FILE                                    brings what the root signed into a market, also while it runs",
 		"farelay market keys revoke --root ROOT --to FILE [--key KEYS]    offline: ends online keys that were stolen, all unless named",
 		"farelay market migrate --from URL --to URL                       everything from sqlite:FOLDER to an empty postgres://..., or back; both stopped",
+		...DESK_USAGE,
 		"",
 		'Every option is also a variable (--market-ppm is FARELAY_MARKET_PPM) and a name in the "market" part of the JSON file',
 		"that FARELAY_CONFIG names. With --play it makes play money, for development, and listens on this machine only.",
@@ -48,7 +51,8 @@ export const verb: Verb = {
 		"  --market-ppm N            its fee on top of the ask, in parts per million (20000)",
 		"  --solidarity-ppm N        the commons' share on top of the ask, in parts per million (20000)",
 		"  --cap DOLLARS             the most that one tab may hold (100)",
-		"  --frozen KEYS             accounts that may open nothing, with commas between",
+		"  --frozen KEYS             accounts that may open nothing until the desk decides otherwise, with commas between",
+		"  --desk KEYS               accounts of the market's people, who decide at its desk, with commas between",
 		"  --requests-per-minute N   of one address (1200)",
 		"  --cards-per-hour N        that one address may publish (120)",
 		"  --proxies N               proxies in front whose X-Forwarded-For is believed (0)",
@@ -74,12 +78,14 @@ export const verb: Verb = {
 		...BACKUP_OPTIONS,
 		...BY_HAND_OPTIONS,
 		...MIGRATE_OPTIONS,
+		...HOME_OPTIONS,
 		...PRUNE_OPTIONS,
 	}),
 	words: true,
 	async run(call) {
 		const [asked, path, ...more] = call.words;
 		if (asked === "keys") return marketKeys(call);
+		if (asked === "desk") return marketDesk(call, call.words.slice(1));
 		if (asked === "backup" || asked === "restore" || asked === "release") return keepMarket(call, asked);
 		if (more.length > 0 || (path !== undefined && asked !== "statement" && asked !== "payout"))
 			return problem("usage", `"${more[0] ?? path}" says nothing here. farelay market --help says how.`);
@@ -92,7 +98,7 @@ export const verb: Verb = {
 		if (asked !== undefined)
 			return problem(
 				"usage",
-				`A market has no "${asked}": it has statement, reconcile, doctor, payout, keys, backup, restore, release, prune and migrate.`,
+				`A market has no "${asked}": it has statement, reconcile, doctor, payout, keys, desk, backup, restore, release, prune and migrate.`,
 			);
 		const { MARKET_SETTINGS } = await load();
 		const { runMarketplace } = await import("#marketplace/main");

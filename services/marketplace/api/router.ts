@@ -1,12 +1,14 @@
 /** The market's tRPC surface, one router for each kind of caller. The SDK takes the type and nothing else. */
 
 import { market } from "./anyone.ts";
+import { ask } from "./ask.ts";
+import { desk } from "./desk.ts";
 import { funding } from "./funding.ts";
 import { operator } from "./operators.ts";
 import { code, enroller, pass, tokens } from "./passes.ts";
 import { account, tab } from "./people.ts";
 import { router } from "./trpc.ts";
 
-export const appRouter = router({ market, account, tab, funding, operator, pass, code, enroller, tokens });
+export const appRouter = router({ market, account, tab, funding, operator, pass, code, enroller, tokens, ask, desk });
 
 export type AppRouter = typeof appRouter;

@@ -12,7 +12,7 @@ import type { Rail } from "#marketplace/rail/rail";
 import { type Kind, refuseUse, setDestination, type Target, WORLD_OF, writeDestination } from "./destination.ts";
 import { isUnderWay, newPayout, type Payout, payoutId, readPayout, writePayout } from "./payout.ts";
 import { nextLookMs, type Plan, readPlan, SCHEDULES, type Schedule, termsOfPlan, writePlan } from "./plan.ts";
-import { destinationOf, type Parts, planOf, readBrought } from "./reserve.ts";
+import { destinationOf, FROZEN, type Parts, planOf, readBrought } from "./reserve.ts";
 
 /** What an operator asks for. */
 export type Ask = {
@@ -64,7 +64,7 @@ async function begin(
 ): Promise<Payout | Problem | "beaten"> {
 	const { book, clock, frozen, rails } = parts;
 	const nowMs = clock.nowMs();
-	if (frozen.has(account)) return problem("unauthorized", "The account is frozen.");
+	if (await frozen.has(account)) return problem("unauthorized", FROZEN);
 	const newest = plan.payout === undefined ? undefined : await payoutOf(parts, plan.payout);
 	if (newest && isUnderWay(newest))
 		return problem("too-many", "A payout is under way; there is one at a time.", { retryAfterMs: BUSY_MS });

@@ -3,6 +3,7 @@
 import { amount } from "#contracts/amount";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Clock } from "#host/clock";
+import type { Frozen } from "#marketplace/desk/frozen";
 import { referenceKey } from "#marketplace/funding/deposit";
 import type { Book, Change, RowChange } from "#marketplace/ledger/book";
 import { earnedAccount } from "#marketplace/ledger/chart";
@@ -22,14 +23,17 @@ export type Parts = {
 	readonly rates: Rates;
 	/** undefined: nothing goes out by Lightning */
 	readonly lightning: Lightning | undefined;
-	/** accounts that nothing is paid to, public keys in hex */
-	readonly frozen: ReadonlySet<string>;
+	/** accounts that nothing is paid to */
+	readonly frozen: Frozen;
 };
 
 /** An invoice that ends sooner than this is not paid: the payment needs a while on its way. */
 const INVOICE_LEFT_MS = 60_000;
 /** One that ends later is not paid either: an order that got lost on its way holds its money back until its invoice has ended. */
 const INVOICE_LEFT_MS_MAX = 31 * 86_400_000;
+
+/** What a frozen account is told, with a way to answer. */
+export const FROZEN = "The account is frozen: nothing is paid out to it. Why, and an answer: farelay ask.";
 
 /** Where an account is paid. */
 export async function destinationOf({ book }: Pick<Parts, "book">, account: string): Promise<Destination | undefined> {
@@ -45,7 +49,7 @@ export async function planOf({ book, clock }: Pick<Parts, "book" | "clock">, acc
 
 /** Why a payout may not go on: its account is frozen, or its destination is not what it was, or waits. */
 export async function refuseGoing(parts: Parts, payout: Payout): Promise<Problem | Destination> {
-	if (parts.frozen.has(payout.account)) return problem("unauthorized", "The account is frozen.");
+	if (await parts.frozen.has(payout.account)) return problem("unauthorized", FROZEN);
 	const destination = await destinationOf(parts, payout.account);
 	const refused = refuseUse(destination, parts.clock.nowMs());
 	if (refused || !destination) return refused ?? problem("not-found");

@@ -67,7 +67,8 @@ export function refuseOrder(
 	signature: Uint8Array,
 	facts: OpenFacts,
 ): Problem | undefined {
-	if (facts.frozen) return problem("unauthorized", "This account is frozen: it can open no tabs.");
+	if (facts.frozen)
+		return problem("unauthorized", "This account is frozen: it can open no tabs. Why, and an answer: farelay ask.");
 	if (order.lifeMs <= 0 || order.lifeMs > LIMIT.grantMsMax)
 		return problem("malformed", "A grant lives at most seven days.");
 	if (order.cap === NOTHING) return problem("malformed", "A tab needs a cap above nothing.");

@@ -64,7 +64,7 @@ export async function openTab(market: Market, order: OpenOrder, signature: Uint8
 			nowMs,
 			fees: market.fees,
 			offers: await market.listings.of(order.relay, nowMs),
-			frozen: market.frozen.has(account),
+			frozen: await market.frozen.has(account),
 			purses: { cleared, fresh },
 			owed: -owed,
 			capMax: market.capMax,

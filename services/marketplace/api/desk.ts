@@ -1,0 +1,86 @@
+/** What the market's people ask: cases that wait, one whole, decisions that were made; and their decisions. */
+
+import { z } from "zod";
+import { formatAmount } from "#contracts/amount";
+import { fromHex, toHex } from "#contracts/bytes";
+import { readDecision } from "#contracts/decision";
+import { problem } from "#contracts/problem";
+import { CASE_STATES, type Case, readCase } from "#marketplace/desk/case";
+import { caseOf } from "#marketplace/desk/cases";
+import { decisionsAfter } from "#marketplace/desk/chain";
+import { decide } from "#marketplace/desk/decide";
+import { showCase } from "./ask.ts";
+import { idPage } from "./input.ts";
+import { accept, refusal, router, signed } from "./trpc.ts";
+
+const people = signed.use(({ ctx, next }) => {
+	if (!ctx.market.desk.includes(ctx.account))
+		throw refusal(
+			problem("unauthorized", "Only the market's people may ask this (its setting --desk names their keys)."),
+		);
+	return next({ ctx });
+});
+
+/** The longest decision, in hex. */
+const DECISION_CHARS_MAX = 2 * 900;
+
+/** With which of the market's people wrote what: they know each other. */
+function showWhole(found: Case) {
+	return { ...showCase(found), by: found.letters.map(({ by }) => by ?? null) };
+}
+
+export const desk = router({
+	/** Cases in one state, by id; `next` is the `after` of the next page, null at the end. */
+	cases: people.input(idPage.extend({ state: z.enum(CASE_STATES) })).query(async ({ ctx, input }) => {
+		const { state, after, limit } = input;
+		const rows = await ctx.market.book.records({
+			table: "findings",
+			by: "state",
+			of: state,
+			limit,
+			...(after && { after }),
+		});
+		return {
+			cases: rows.map((row) => showWhole(readCase(row))),
+			next: rows.length < limit ? null : (rows.at(-1)?.key ?? null),
+		};
+	}),
+
+	/** One case. */
+	case: people.input(z.strictObject({ id: z.string().regex(/^[0-9a-f]{32}$/) })).query(async ({ ctx, input }) => {
+		const found = await caseOf(ctx.market, input.id);
+		return showWhole(accept(found ?? problem("not-found", "There is no such case.")));
+	}),
+
+	/** Decisions in their order, after a number. */
+	decisions: people
+		.input(
+			z.strictObject({ after: z.int().min(0).default(0), limit: z.int().min(1).max(200).default(50) }).prefault({}),
+		)
+		.query(async ({ ctx, input }) => ({
+			decisions: (await decisionsAfter(ctx.market.book, ctx.market.crypto, input.after, input.limit)).map(
+				({ number, hash, decision }) => ({
+					number,
+					hash,
+					by: toHex(decision.by),
+					deed: decision.deed,
+					subject: toHex(decision.subject),
+					why: decision.why,
+					amount: formatAmount(decision.nanos),
+					atMs: decision.atMs,
+					bytes: toHex(decision.bytes),
+				}),
+			),
+		})),
+
+	/** Carries out a decision that the caller signed. */
+	decide: people
+		.input(z.strictObject({ decision: z.string().max(DECISION_CHARS_MAX) }))
+		.mutation(async ({ ctx, input }) => {
+			const { book, clock, crypto, keys, desk: named } = ctx.market;
+			const decision = accept(readDecision(crypto, fromHex(input.decision) ?? new Uint8Array()));
+			if (toHex(decision.by) !== ctx.account)
+				throw refusal(problem("unauthorized", "Who asks is not who signed the decision."));
+			return accept(await decide({ book, clock, crypto, market: keys.market, desk: named }, decision));
+		}),
+});
