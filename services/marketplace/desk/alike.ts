@@ -71,7 +71,8 @@ function oneOperator(people: readonly Trace[], usualPpm: ReadonlyMap<string, num
 	const all = sumOf(byGroup);
 	let most: Likeness = { code: "one-operator", ppm: 0, fromPpm: ALL_PPM };
 	for (const [group, nanos] of byGroup) {
-		const ppm = Number((nanos * BigInt(ALL_PPM)) / all);
+		const partPpm = (nanos * BigInt(ALL_PPM)) / all;
+		const ppm = Number(partPpm);
 		const fromPpm = Math.max(ONE_OPERATOR_PPM, TIMES_USUAL * (usualPpm.get(group) ?? 0));
 		if (ppm - fromPpm > most.ppm - most.fromPpm) most = { code: "one-operator", ppm, fromPpm };
 	}
