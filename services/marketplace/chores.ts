@@ -8,6 +8,7 @@ import { ROUND_MS as DEPOSITS_MS, type Watch } from "./funding/watch.ts";
 import { BookFailure } from "./ledger/book.ts";
 import type { Market } from "./market.ts";
 import { MARK_MS } from "./outage.ts";
+import { returnGifts } from "./pass/gift.ts";
 import { askDue } from "./payout/ask.ts";
 import { ROUND_MS as PAYOUTS_MS } from "./payout/payouts.ts";
 import { takeUp } from "./payout/takeup.ts";
@@ -32,6 +33,7 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 		{ name: "deposits-due", everyMs: DEPOSITS_MS, run: () => watch.round() },
 		{ name: "late-earnings", everyMs: LATE_ROUND_MS, run: () => releaseLate(market) },
 		{ name: "desk", everyMs: TURNS_ROUND_MS, run: () => endTurns(market) },
+		{ name: "gifts", everyMs: SWEEP_MS, run: () => returnGifts(market) },
 		{ name: "proof", everyMs: PROOF_MS, run: () => market.proofs.run() },
 		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
 		{ name: "board", everyMs: SWEEP_MS, run: () => board.sweep(clock.nowMs()) },

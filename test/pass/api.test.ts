@@ -44,7 +44,7 @@ describe("passes over HTTP", () => {
 			{ book: kept, board: openMemoryBoard(), log },
 		);
 		sponsor = new Person(market);
-		pool = await makePool({ book: kept }, { sponsor: sponsor.id, enrollers: [sponsor.id] });
+		pool = await makePool({ book: kept, clock: market.clock }, { sponsor: sponsor.id, enrollers: [sponsor.id] });
 	});
 	afterEach(async () => {
 		await market.stop();

@@ -11,7 +11,17 @@ import { batchesOf, giveCodes, takeBatchBack, takeCodeBack } from "#marketplace/
 import { TRIES_MAX, WRONG_MAX } from "#marketplace/pass/guesses";
 import { PASSES_MAX } from "#marketplace/pass/pass";
 import { redeemCode } from "#marketplace/pass/redeem";
-import { codesFor, DAY_MS, MONTH_BYTES, makePool, refusal, roomsOf, someone, well } from "#test/support/passes";
+import {
+	codesFor,
+	DAY_MS,
+	MONTH_BYTES,
+	makePool,
+	refusal,
+	roomsOf,
+	someone,
+	turnPool,
+	well,
+} from "#test/support/passes";
 
 describe("a code", () => {
 	it("is read however people write it, and a slip is seen before it is sent", () => {
@@ -139,10 +149,7 @@ describe("a code", () => {
 		const rooms = roomsOf();
 		const pool = await makePool(rooms);
 		const { codes } = await codesFor(rooms, pool);
-		const row = await rooms.book.record("pools", pool.pool);
-		assert(row);
-		const { table, version, ...rest } = row;
-		await rooms.book.apply([{ rows: [{ table, expect: version, row: { ...rest, state: "ending" } }] }]);
+		await turnPool(rooms, pool.pool, "ending");
 		refusal(await redeemCode(rooms, someone(), codes[0] ?? ""), "conflict", /pool that this code is for has ended/);
 		const order = { batch: "aa".repeat(16), pool: pool.pool, hashes: [crypto.random(32)], uses: 1 };
 		const more = { untilMs: rooms.clock.nowMs() + DAY_MS, days: 1, monthBytes: 1n };

@@ -80,7 +80,9 @@ describe("an enroller", () => {
 			facts.passes.map(({ isVouched, enroller }) => [isVouched, enroller]),
 			[[true, school.account]],
 		);
-		const closed = await makePool(rooms);
+		const closed = await makePool(rooms, { enrollers: [someone()] });
+		const all = await makePool(rooms);
+		well(await school.enroll(all.bytes, "12345678"));
 		refusal(await school.enroll(closed.bytes, "12345678"), "unauthorized", /does not take this enroller's passes/);
 		refusal(await school.enroll(new Uint8Array(16).fill(9), "12345678"), "not-found", /no such pool/);
 		const ended = await makePool(rooms, { state: "ended", enrollers: [school.account] });

@@ -2,9 +2,13 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { amount } from "#contracts/amount";
+import { startDeposit } from "#marketplace/funding/start";
+import { freshAccount } from "#marketplace/ledger/chart";
 import { personFactsOf } from "#marketplace/pass/facts";
 import { noteCard, personOf, sayCountry, standingOf, withEvidence } from "#marketplace/pass/person";
 import { DAY_MS, refusal, roomsOf, someone, well } from "#test/support/passes";
+import { openCardMarket } from "#test/support/stripe/market";
 
 const standing = async (rooms: ReturnType<typeof roomsOf>, account: string) => {
 	const { country, evidence } = await personFactsOf(rooms, account, false, rooms.clock.nowMs());
@@ -33,6 +37,32 @@ describe("a country that somebody says", () => {
 		const amina = someone();
 		const answers = await Promise.all(["KE", "BI"].map((country) => sayCountry(rooms, amina, country)));
 		assert.equal(answers.filter((answer) => "problem" in answer).length, 1);
+	});
+});
+
+describe("a card that pays", () => {
+	it("says where its bank is, in the change before the money, and only then", async () => {
+		const cards = await openCardMarket();
+		try {
+			const { market, stripe } = cards;
+			const facts = async (account: string) => personFactsOf(market, account, false, cards.clock.nowMs());
+			const pay = async (country?: string): Promise<string> => {
+				const account = someone();
+				const order = { id: "first", rail: "card", asked: amount(5_000_000_000n) };
+				const begun = well(await startDeposit(market, account, order));
+				stripe.pay(begun.reference ?? "", country === undefined ? {} : { country });
+				assert.equal((await facts(account)).evidence, "none", "a payment that nobody looked at says nothing");
+				await cards.post("checkout.session.completed");
+				assert.notEqual(await market.book.balance(freshAccount(account)), 0n);
+				return account;
+			};
+			const { country, evidence } = await facts(await pay("DE"));
+			assert.deepEqual([country, evidence], ["DE", "strong"]);
+			for (const strange of [undefined, "", "de", "DEU", "D\u0000"])
+				assert.equal((await facts(await pay(strange))).evidence, "none", String(strange));
+		} finally {
+			await cards.close();
+		}
 	});
 });
 

@@ -13,7 +13,18 @@ import { redeemCode } from "#marketplace/pass/redeem";
 import { drawTokens, keyOfMonth } from "#marketplace/token/draw";
 import { endMonth } from "#marketplace/token/end";
 import { spendTokens } from "#marketplace/token/spend";
-import { blindOf, codesFor, DAY_MS, draw, makePool, refusal, roomsOf, someone, well } from "#test/support/passes";
+import {
+	blindOf,
+	codesFor,
+	DAY_MS,
+	draw,
+	makePool,
+	refusal,
+	roomsOf,
+	someone,
+	turnPool,
+	well,
+} from "#test/support/passes";
 
 async function world({ monthBytes = 100_000_000n } = {}) {
 	const rooms = roomsOf();
@@ -159,10 +170,7 @@ describe("a quota token", () => {
 		const late = refusal(await drawTokens(rooms, amina, next), "too-many", /20 times a day/);
 		assert.equal(late.retryAfterMs, DAY_MS / 2);
 		await rooms.clock.advance(DAY_MS / 2);
-		const row = await rooms.book.record("pools", pool.pool);
-		assert(row);
-		const { table, version, ...rest } = row;
-		await rooms.book.apply([{ rows: [{ table, expect: version, row: { ...rest, state: "ending" } }] }]);
+		await turnPool(rooms, pool.pool, "ending");
 		refusal(await draw(rooms, amina, pool.bytes, 1), "conflict", /pool has ended, or is about to/);
 		refusal(
 			await spendTokens(rooms, amina, {

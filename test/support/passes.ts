@@ -18,6 +18,9 @@ import type { Market } from "#marketplace/market";
 import { issuePass, lookUp } from "#marketplace/pass/enroll";
 import { askToEnroll, decideEnroller } from "#marketplace/pass/enroller";
 import { giveCodes } from "#marketplace/pass/give";
+import { newPool } from "#marketplace/pool/decide";
+import { type Pool, readPool, writePool } from "#marketplace/pool/pool";
+import { RULES } from "#marketplace/sponsor/rules";
 import { drawTokens } from "#marketplace/token/draw";
 import { type Answered, makeOblivious, TAGS } from "#marketplace/token/oblivious";
 import { type HeldClock, heldClock } from "./clock.ts";
@@ -64,17 +67,32 @@ export function refusal(answer: unknown, code: Problem["problem"], says: RegExp)
 	return answer;
 }
 
-/** A pool as its own room writes it, as far as passes read it. */
+/** A pool of a sponsor's, in any state. */
 export async function makePool(
-	{ book }: Pick<Rooms, "book">,
-	{ sponsor = someone(), state = "open", enrollers = [] as string[], monthBytes = MONTH_BYTES } = {},
+	{ book, clock }: Pick<Rooms, "book"> & { clock: Pick<HeldClock, "nowMs"> },
+	{
+		sponsor = someone(),
+		state = "open" as Pool["state"],
+		enrollers = [] as string[],
+		monthBytes = MONTH_BYTES,
+		untilMs = undefined as number | undefined,
+	} = {},
 ): Promise<{ pool: string; bytes: Uint8Array; sponsor: string }> {
 	const bytes = crypto.random(16);
-	const pool = toHex(bytes);
-	const value = JSON.stringify({ rules: { enrollers, monthBytes: monthBytes.toString() } });
-	const row = { key: pool, account: sponsor, state, dueMs: 0, value };
-	assert.deepEqual(await book.apply([{ rows: [{ table: "pools", expect: 0, row }] }]), ["applied"]);
-	return { pool, bytes, sponsor };
+	const nowMs = clock.nowMs();
+	const limits = { monthBytes, dayBytes: monthBytes, dayLimit: 10n ** 12n };
+	const rules = { countries: [], enrollers, ...limits, fromMs: nowMs, untilMs };
+	const order = { pool: toHex(bytes), sponsor, rules, rest: "back" as const };
+	const pool = well(newPool(order, RULES, nowMs, 0));
+	assert.deepEqual(await book.apply([{ rows: [writePool({ ...pool, state })] }]), ["applied"]);
+	return { pool: pool.pool, bytes, sponsor };
+}
+
+/** The pool in another state. */
+export async function turnPool({ book }: Pick<Rooms, "book">, id: string, state: Pool["state"]): Promise<void> {
+	const row = await book.record("pools", id);
+	assert(row);
+	assert.deepEqual(await book.apply([{ rows: [writePool({ ...readPool(row), state })] }]), ["applied"]);
 }
 
 /** A batch of codes that a sponsor made; the codes themselves are known to nobody else. */

@@ -4,11 +4,25 @@ import { market } from "./anyone.ts";
 import { ask } from "./ask.ts";
 import { desk } from "./desk.ts";
 import { funding } from "./funding.ts";
+import { gift } from "./gifts.ts";
 import { operator } from "./operators.ts";
 import { code, enroller, pass, tokens } from "./passes.ts";
 import { account, tab } from "./people.ts";
 import { router } from "./trpc.ts";
 
-export const appRouter = router({ market, account, tab, funding, operator, pass, code, enroller, tokens, ask, desk });
+export const appRouter = router({
+	market,
+	account,
+	tab,
+	funding,
+	operator,
+	pass,
+	code,
+	enroller,
+	tokens,
+	gift,
+	ask,
+	desk,
+});
 
 export type AppRouter = typeof appRouter;

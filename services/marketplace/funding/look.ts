@@ -2,6 +2,7 @@
 
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { ATTEMPTS_MAX, problemOfRefusal } from "#marketplace/market";
+import { noteCard } from "#marketplace/pass/person";
 import type { DepositState, Rail } from "#marketplace/rail/rail";
 import { decide, end, needsRate, postpone, type Step } from "./decide.ts";
 import { type Deposit, readDeposit, referenceKey } from "./deposit.ts";
@@ -53,6 +54,11 @@ async function stepOf(market: FundingMarket, deposit: Deposit): Promise<Step> {
 	const rail = market.rails.find((one) => one.name === quote.rail);
 	const said = rail && (await askRail(market, rail, reference));
 	if (!said || isProblem(said)) return postpone(deposit, nowMs());
+	if (said.state === "paid" && said.country !== undefined && !deposit.came) {
+		// before the money, so that it is not lost where a process ends between the two; twice is as good as once
+		const noted = await noteCard(market, deposit.account, said.country);
+		if (isProblem(noted)) return postpone(deposit, nowMs());
+	}
 	if (deposit.monthly) return await stepMonthly(market, deposit, deposit.monthly, said, rail);
 	if (said.state === "returned" && said.why === "dispute") {
 		const ended = await endDisputed(market, deposit);

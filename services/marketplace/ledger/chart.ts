@@ -5,7 +5,7 @@
 
 import { AMOUNT_MAX } from "#contracts/amount";
 
-/** One line of the chart: a name, where `<account>` stands for a public key and `<tab>` and `<pool>` for ids, all in lower-case hex. */
+/** One line of the chart: a name, where `<account>` stands for a public key and `<tab>`, `<pool>` and `<gift>` for ids, all in lower-case hex. */
 export type Line = { readonly name: string; readonly mayOwe: boolean; readonly says: string };
 
 /** The chart. */
@@ -22,6 +22,7 @@ export const CHART: readonly Line[] = [
 	{ name: "payer:<account>", mayOwe: false, says: "what an account can spend" },
 	{ name: "payer:<account>:fresh", mayOwe: false, says: "the same, by a card whose payment can still be taken back" },
 	{ name: "hold:<tab>", mayOwe: false, says: "reserved for a tab: what is left of its cap and fees" },
+	{ name: "gift:<gift>", mayOwe: false, says: "given by a link and not claimed yet" },
 	{ name: "operator:<account>:earned", mayOwe: false, says: "what an operator has earned and not been paid out" },
 	{
 		name: "operator:<account>:waiting",
@@ -88,6 +89,11 @@ export function poolFreshAccount(pool: string): string {
 	return checked(`pool:${pool}:fresh`);
 }
 
+/** What waits for whoever claims a gift (its id, 32 hex digits). */
+export function giftAccount(gift: string): string {
+	return checked(`gift:${gift}`);
+}
+
 /** What an operator (its public key, 64 hex digits) has earned. */
 export function earnedAccount(account: string): string {
 	return checked(`operator:${account}:earned`);
@@ -104,7 +110,7 @@ export function leavingAccount(account: string): string {
 }
 
 const PATTERN = new RegExp(
-	`^(?:${CHART.map((line) => line.name.replace("<account>", "[0-9a-f]{64}").replace(/<tab>|<pool>/, "[0-9a-f]{32}")).join("|")})$`,
+	`^(?:${CHART.map((line) => line.name.replace("<account>", "[0-9a-f]{64}").replace(/<tab>|<pool>|<gift>/, "[0-9a-f]{32}")).join("|")})$`,
 );
 const OWING = new RegExp(
 	`^(?:${CHART.filter((line) => line.mayOwe)

@@ -72,7 +72,7 @@ async function refusePool(market: EnrollMarket, account: string, pool: Uint8Arra
 	const terms = await termsOf(market, toHex(pool));
 	if (!terms) return problem("not-found", "There is no such pool.");
 	if (!terms.isOpen) return problem("conflict", "This pool has ended, or is about to: nobody can join it.");
-	if (terms.enrollers?.includes(account)) return undefined;
+	if (terms.enrollers.length === 0 || terms.enrollers.includes(account)) return undefined;
 	return problem(
 		"unauthorized",
 		"This pool's sponsor does not take this enroller's passes; ask the sponsor to name it.",

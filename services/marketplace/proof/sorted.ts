@@ -48,12 +48,18 @@ export function placeOf(account: string): Place {
 		if (world) return { world };
 		if (second === "owed" || second === "overrun") return second;
 	}
-	const word =
-		first === "pool" && third ? "gift" : first === "operator" || first === "payer" ? (third ?? first) : first;
+	const word = wordOf(first ?? "", third);
 	const kind = KINDS.find((known) => known === word);
 	const id = kind && fromHex(second, idBytes(kind));
 	if (!kind || !id) throw new Error(`commitments know no account like ${account}`);
 	return { kind, id };
+}
+
+/** What stands under another name in the chart: a card's gift to a pool; and a gift that waits, which is held for somebody as a tab's money is. */
+function wordOf(first: string, third: string | undefined): string {
+	if (first === "pool" && third) return "gift";
+	if (first === "gift") return "hold";
+	return first === "operator" || first === "payer" ? (third ?? first) : first;
 }
 
 /** The order and the salt of a balance on one day: whoever lacks the day's secret can neither find a neighbour nor try names on a hash. */

@@ -59,6 +59,8 @@ export type Started = {
  * - `monthly`: who pays agreed to pay every month (`Rail.monthly`). `months` are what was paid, each the reference of a deposit of its own; `isFailing`: the newest
  *   could not be had yet, and `url` is where its payer can mend that; `isOver`: no more will come
  *
+ * `country`: where the bank is that issued the card, two capital letters; left out where the rail does not know.
+ *
  * `penalty`: what the provider charged the market beside that, all in all, for a dispute or for giving it back; none when left out.
  */
 export type DepositState =
@@ -79,6 +81,7 @@ export type DepositState =
 			readonly penalty?: bigint;
 			/** the same for all payments by one card, and nothing that it could be charged by; left out where the rail does not know */
 			readonly card?: string;
+			readonly country?: string;
 	  }
 	| {
 			readonly state: "returned";

@@ -81,7 +81,14 @@ export async function intentOf(parts: StripeParts, id: string): Promise<DepositS
 	if (refunded > 0n)
 		return { state: "returned", amount: refunded, atMs: Math.max(atMs, given.atMs), why: "refund", of, ...beside };
 	const card = charge.payment_method_details?.card?.fingerprint;
-	return { state: "paid", ...of, ...beside, ...(card && { card }) };
+	const country = countryOf(charge);
+	return { state: "paid", ...of, ...beside, ...(card && { card }), ...(country !== undefined && { country }) };
+}
+
+/** Where the bank is that issued the card; Stripe does not always know. Nothing else of the card is read. */
+function countryOf({ payment_method_details: details }: Stripe.Charge): string | undefined {
+	const country = details?.card?.country;
+	return typeof country === "string" && /^[A-Z]{2}$/.test(country) ? country : undefined;
 }
 
 /** What went back of a payment, when, and what Stripe charged the market for that. */

@@ -39,7 +39,7 @@ export interface StripeDouble {
 	/** Asked before each request: a fault or none. */
 	misbehave(how: ((method: string, path: string) => Fault | undefined) | undefined): void;
 	/** Somebody pays on Stripe's page. Answers the payment intent's id. */
-	pay(session: string, how?: { cents?: number; settle?: boolean; currency?: string }): string;
+	pay(session: string, how?: { cents?: number; settle?: boolean; currency?: string; country?: string }): string;
 	settle(intent: string): void;
 	expire(session: string): void;
 	/** The payer's bank asks (`inquiry`) or takes the money back. */
@@ -223,7 +223,7 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 		misbehave: (how) => {
 			chance = how;
 		},
-		pay: (id, { cents, settle = true, currency = "usd" } = {}) => {
+		pay: (id, { cents, settle = true, currency = "usd", country } = {}) => {
 			const session = get(world.sessions, id);
 			if (session.status !== "open") throw new Error("Stripe lets nobody pay a session that is not open");
 			session.status = "complete";
@@ -247,7 +247,8 @@ export async function startStripe(nowMs: () => number = Date.now): Promise<Strip
 				emit("checkout.session.completed", session);
 				return subscription.id as string;
 			}
-			const intent = makePayment(world, cents ?? (session.amount_total as number), pending?.intent ?? {}, settle);
+			const asked = session.amount_total as number;
+			const intent = makePayment(world, cents ?? asked, pending?.intent ?? {}, settle, country);
 			intent.currency = currency;
 			session.payment_intent = intent.id;
 			emit("charge.succeeded", chargeOf(intent.id as string));

@@ -54,7 +54,13 @@ function feeOf(cents: number): number {
 }
 
 /** A payment that succeeded: intent, charge and what settles it (`settle: false`: that follows later). */
-export function makePayment(world: StripeWorld, cents: number, metadata: Json, settle = true): Json {
+export function makePayment(
+	world: StripeWorld,
+	cents: number,
+	metadata: Json,
+	settle = true,
+	country: string | null = null,
+): Json {
 	const intentId = newId("pi");
 	const charge: Json = {
 		id: newId("ch"),
@@ -71,6 +77,8 @@ export function makePayment(world: StripeWorld, cents: number, metadata: Json, s
 		metadata,
 		paid: true,
 		payment_intent: intentId,
+		// the issuer's country is null where the network does not say it
+		payment_method_details: { type: "card", card: { brand: "visa", country, funding: "debit", last4: "4242" } },
 		refunded: false,
 		status: "succeeded",
 	};
