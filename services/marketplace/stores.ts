@@ -9,15 +9,12 @@ import { lockFolder } from "#host/lock";
 import type { Postgres } from "#host/postgres";
 import type { Stopping } from "#host/stop";
 import type { Board } from "./board/board.ts";
-import { openPostgresBoard } from "./board/postgres.ts";
 import { openSqliteBoard } from "./board/sqlite.ts";
 import type { Places } from "./card/cards.ts";
-import { openPostgresPlaces } from "./card/postgres.ts";
 import { openSqlitePlaces } from "./card/sqlite.ts";
 import type { DatabaseAt } from "./database.ts";
 import type { AuditReport, Check } from "./ledger/audit.ts";
 import type { Book, LedgerBeside } from "./ledger/book.ts";
-import { auditPostgres, openPostgresBook, openPostgresLedger, refuseLedger } from "./ledger/postgres.ts";
 import { auditFile, openLedgerFile, openSqliteBook } from "./ledger/sqlite.ts";
 
 /** What a market keeps: its money, what its processes share beside it, and people's sealed cards. */
@@ -62,6 +59,9 @@ export async function openPostgresStores(
 	postgres: Postgres,
 	crypto: Pick<Crypto, "random">,
 ): Promise<Stores | Problem> {
+	const { openPostgresBook } = await postgresLedger();
+	const { openPostgresBoard } = await import("./board/postgres.ts");
+	const { openPostgresPlaces } = await import("./card/postgres.ts");
 	const book = await openPostgresBook(postgres, crypto);
 	if (isProblem(book)) return book;
 	const board = await openPostgresBoard(postgres);
@@ -76,13 +76,15 @@ export async function openPostgresStores(
 	return { book, board, places, nowMs };
 }
 
+/** Only where it is needed: the driver and what builds its queries are a third of all modules that a market on files would load. */
+const postgresLedger = () => import("./ledger/postgres.ts");
+
 /** Opens a Postgres by its name. */
 export async function connect(
 	{ url, password }: Extract<DatabaseAt, { engine: "postgres" }>,
 	clock: Clock,
 	connectionsMax?: number,
 ): Promise<Postgres | Problem> {
-	// only where it is needed: a market on files starts without loading a driver
 	const { openPostgres } = await import("#host/postgres");
 	const bound = connectionsMax === undefined ? {} : { connectionsMax };
 	return await openPostgres({ url, password, clock, random: Math.random, ...bound });
@@ -110,6 +112,7 @@ export async function openLedgerBeside(at: DatabaseAt, clock: Clock): Promise<Le
 	if (at.engine === "sqlite") return openLedgerFile(ledgerPath(at.folder));
 	const postgres = await connect(at, clock);
 	if (isProblem(postgres)) return postgres;
+	const { openPostgresLedger } = await postgresLedger();
 	const ledger = await openPostgresLedger(postgres);
 	if (isProblem(ledger)) await postgres.close();
 	return ledger;
@@ -131,6 +134,7 @@ export async function openLedgerAlone(
 	}
 	const postgres = await connect(at, clock);
 	if (isProblem(postgres)) return postgres;
+	const { openPostgresBook, refuseLedger } = await postgresLedger();
 	const book = (await refuseLedger(postgres)) ?? (await openPostgresBook(postgres, crypto));
 	if (isProblem(book)) await postgres.close();
 	return isProblem(book) ? book : { ...book, close: () => book.close().finally(() => postgres.close()) };
@@ -147,6 +151,7 @@ export async function auditAt(
 	const postgres = await connect(at, clock);
 	if (isProblem(postgres)) return postgres;
 	try {
+		const { auditPostgres, refuseLedger } = await postgresLedger();
 		return (await refuseLedger(postgres)) ?? (await auditPostgres(postgres, checks, archive));
 	} finally {
 		await postgres.close();
