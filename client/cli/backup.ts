@@ -6,6 +6,7 @@ import { systemClock } from "#host/clock";
 import { crypto } from "#host/crypto";
 import { askOwned } from "./door.ts";
 import { OWN_FILE, readOwn, settingsOf } from "./owner.ts";
+import { sayCount } from "./screen.ts";
 import { type Call, type Options, textOf } from "./verb.ts";
 
 /** Options beside those of the market's settings. */
@@ -49,7 +50,7 @@ async function backup(call: Call, dataPath: string): Promise<Problem | undefined
 	if (isProblem(made)) return made;
 	const { path, list } = made;
 	call.screen.answer({ path, ...list }, [
-		`${path}: ${Object.keys(list.files).length} files, ${list.transfers} transfers, and the ledger in it holds.`,
+		`${path}: ${sayCount(Object.keys(list.files).length, "file")}, ${sayCount(list.transfers, "transfer")}, and the ledger in it holds.`,
 		"The market's keys are in it: keep it as you keep those.",
 	]);
 	return undefined;

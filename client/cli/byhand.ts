@@ -4,6 +4,7 @@ import { formatDollars } from "#contracts/amount";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { askOwned } from "./door.ts";
 import { settingsOf } from "./owner.ts";
+import { sayCount } from "./screen.ts";
 import { type Call, type Options, textOf } from "./verb.ts";
 
 /** A rail is asked before anything is said of a payout: the slowest takes half a minute. */
@@ -102,7 +103,7 @@ function show(call: Call, known: Known | Problem): Problem | undefined {
 			: []),
 		course.begunAtMs === undefined
 			? `the rail    ${rail} was never told`
-			: `the rail    ${rail} was told at ${at(course.begunAtMs)}, asked ${course.looks} times, and says now: ${rails ?? "nothing, for it is not set up here"}`,
+			: `the rail    ${rail} was told at ${at(course.begunAtMs)}, asked ${sayCount(course.looks, "time")}, and says now: ${rails ?? "nothing, for it is not set up here"}`,
 		...(failsFromMs > 0 ? [`could begin until ${at(failsFromMs)}, should its order have got lost`] : []),
 		...(course.byHand === undefined ? [] : [`by hand     ${course.byHand}`]),
 		way("sent", refused.sent),

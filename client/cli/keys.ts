@@ -13,7 +13,7 @@ import { crypto } from "#host/crypto";
 import { readSettings, secret } from "#host/env";
 import type { Signed } from "#marketplace/keys/root";
 import { settingsOf } from "./owner.ts";
-import { sayMinute } from "./screen.ts";
+import { sayCount, sayMinute } from "./screen.ts";
 import { type Call, type Options, textOf } from "./verb.ts";
 
 /** Options of `farelay market keys` beside those of the market's settings. */
@@ -230,7 +230,7 @@ async function take(call: Call, file: string | undefined): Promise<Problem | und
 	const taken = await takeSigned(crypto, place.folder, signed, place.passphrase, systemClock.nowMs());
 	if (isProblem(taken)) return taken;
 	call.screen.answer({ ...taken, market: toHex(taken.market) }, [
-		`Took ${taken.keys} certificates and ${taken.ends} ends of keys of the market ${toHex(taken.market)}.`,
+		`Took ${sayCount(taken.keys, "certificate")} and ${sayCount(taken.ends, "end")} of keys of the market ${toHex(taken.market)}.`,
 		"A market that runs sees them within ten seconds; a new key signs an hour after it was published.",
 	]);
 	return undefined;

@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { formatDollars } from "#contracts/amount";
 import { type Problem, problem } from "#contracts/problem";
 import { STATEMENT_CSV_HEAD, type StatementLine, statementCsv, statementJson } from "#contracts/statement";
-import { table } from "./screen.ts";
+import { sayCount, table } from "./screen.ts";
 import type { Call, Options } from "./verb.ts";
 
 /** Whoever gives the lines after a position; a problem when it cannot. An empty page is the end. */
@@ -47,7 +47,7 @@ export async function showLines(call: Call, pages: Pages, path: string | undefin
 	try {
 		const lines = await fill(file, form, pages);
 		if (typeof lines !== "number") return lines;
-		call.screen.answer({ file, lines }, [`${lines} lines in ${file}.`]);
+		call.screen.answer({ file, lines }, [`${sayCount(lines, "line")} in ${file}.`]);
 		return undefined;
 	} catch (error) {
 		const { code, syscall } = error as NodeJS.ErrnoException;
@@ -119,7 +119,7 @@ async function showTable(call: Call, pages: Pages): Promise<Problem | undefined>
 	}
 	if (all === 0) call.screen.line("Nothing has moved yet.");
 	else for (const row of table(HEAD, shown.map(cellsOf))) call.screen.line(row);
-	if (all > shown.length) call.screen.line(`${all - shown.length} earlier lines: --csv FILE has them all.`);
+	if (all > shown.length) call.screen.line(`${sayCount(all - shown.length, "earlier line")}: --csv FILE has all.`);
 	return undefined;
 }
 

@@ -4,6 +4,7 @@ import { formatDollars } from "#contracts/amount";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { systemClock } from "#host/clock";
 import { crypto } from "#host/crypto";
+import { sayCount } from "./screen.ts";
 import { type Call, type Options, textOf } from "./verb.ts";
 
 /** The two databases. */
@@ -48,7 +49,7 @@ export async function marketMigrate(call: Call): Promise<Problem | undefined> {
 		`Every row is the same on both sides: SHA-256 ${digest}.`,
 		call.screen.tone(
 			"good",
-			`Both ledgers hold: ${transfers} transfers on ${accounts} accounts sum to ${formatDollars(sum)}.`,
+			`Both ledgers hold: ${sayCount(transfers, "transfer")} on ${sayCount(accounts, "account")} sum to ${formatDollars(sum)}.`,
 		),
 		"The keys, the proofs and what was accepted stay in the data folder. Start the market with --database; the old database is as it was.",
 	]);

@@ -18,6 +18,7 @@ import type { Finding } from "#marketplace/inspect/finding";
 import type { Reconciliation } from "#marketplace/inspect/reconcile";
 import { askOwned } from "./door.ts";
 import { type Pages, showLines } from "./lines.ts";
+import { sayCount } from "./screen.ts";
 import { flagsOf } from "./service.ts";
 import { type Call, type Options, textOf } from "./verb.ts";
 
@@ -152,7 +153,7 @@ async function reconciled(
 function linesOf({ screen }: Call, { holds, rails, differences, explained, unexplained }: Told): string[] {
 	const sums = rails.map(
 		({ rail, unit, deposits, payouts, cameIn, wentOut, beyond }) =>
-			`${rail}: ${deposits} deposits brought ${cameIn} ${unit}, ${payouts} payouts took ${wentOut}` +
+			`${rail}: ${sayCount(deposits, "deposit")} brought ${cameIn} ${unit}, ${sayCount(payouts, "payout")} took ${wentOut}` +
 			`${beyond === undefined ? "; what it holds cannot be asked." : `, and ${beyond} are there beyond that.`}`,
 	);
 	const said = differences.map(({ rail, explained: fine, says }) =>
@@ -183,7 +184,8 @@ export async function marketDoctor(call: Call): Promise<Problem | undefined> {
 		askOwned<{ word?: string }>(config.dataPath, "/word", "market", {}),
 	]);
 	const word = isProblem(told) ? undefined : told.word;
-	const { lightningNetwork: _, ...nodes } = config.lightning;
+	// a phoenixd has an address unless told otherwise, and is turned on by its password
+	const { lightningNetwork: _, phoenixdUrl: _address, ...nodes } = config.lightning;
 	const findings = [
 		...(await examine({
 			dataPath: config.dataPath,
@@ -204,10 +206,14 @@ export async function marketDoctor(call: Call): Promise<Problem | undefined> {
 		screen.line(
 			`${screen.tone(state === "ok" ? "good" : "bad", state.padEnd(4))}  ${what}: ${says}${mend && state !== "ok" ? ` ${mend}` : ""}`,
 		);
-	const bad = findings.filter(({ state }) => state === "bad").length;
-	const said = { well: bad === 0, findings };
-	if (bad > 0)
-		return { ...said, ...problem("data-corrupt", `Bad: ${bad} of ${findings.length}; each line says what to do.`) };
+	const bad = findings.filter(({ state }) => state === "bad");
+	const said = { well: bad.length === 0, findings };
+	if (bad.length > 0) {
+		// whoever could not be reached may be next time, which is no damage
+		const code = bad.every(({ isAway }) => isAway) ? "unavailable" : "data-corrupt";
+		const says = `Bad: ${bad.length} of ${findings.length}; each line says what to do.`;
+		return { ...said, ...problem(code, says, { spent: "no" }) };
+	}
 	screen.answer(said, []);
 	return undefined;
 }

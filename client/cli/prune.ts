@@ -6,6 +6,7 @@ import { systemClock } from "#host/clock";
 import { crypto } from "#host/crypto";
 import { problemOfDatabase } from "#host/database";
 import { settingsOf } from "./owner.ts";
+import { sayCount } from "./screen.ts";
 import { type Call, type Options, textOf } from "./verb.ts";
 
 /** Its own options; `--to` is a backup's too. */
@@ -42,7 +43,7 @@ export async function marketPrune(call: Call): Promise<Problem | undefined> {
 		call.screen.answer({ folder, transfers, entries, files, upTo }, [
 			transfers === 0
 				? `Nothing is older than ${days} days beyond what was pruned before (up to transfer ${upTo}). Nothing was changed.`
-				: `${transfers} transfers are in ${files.length} new files in ${folder}, and ${entries} entries of theirs are gone from the ledger, which is pruned up to transfer ${upTo}.`,
+				: `${sayCount(files.length, "new file")} in ${folder} now ${files.length === 1 ? "has" : "have"} ${sayCount(transfers, "transfer")}, of which ${sayCount(entries, "entry", "entries")} went from the ledger: it is pruned up to transfer ${upTo}.`,
 			"Keep the archive with the backups: farelay audit --archive FOLDER proves both from the first transfer on.",
 		]);
 		return undefined;

@@ -55,6 +55,11 @@ function nextOf(problem: Problem): string {
 	return waitS > 0 ? `Try again in ${waitS} s.` : "Try again.";
 }
 
+/** So many of something, in words: "1 line", "2 lines". */
+export function sayCount(n: number | bigint, one: string, many = `${one}s`): string {
+	return `${n} ${Number(n) === 1 ? one : many}`;
+}
+
 /** A problem in one line. */
 export function sayProblem(problem: Problem): string {
 	return `${problem.problem}: ${problem.detail} ${moneyOf(problem)} ${nextOf(problem)}`;

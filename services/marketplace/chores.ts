@@ -54,8 +54,11 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 					await run();
 					health.report(name, undefined);
 				} catch (error) {
-					health.report(name, problemOfDatabase(error)?.problem ?? "internal");
-					log.error({ err: error, chore: name }, "a chore failed; it is tried again at its next time");
+					const known = error instanceof BookFailure ? error.problem : problemOfDatabase(error);
+					health.report(name, known?.problem ?? "internal");
+					// a machine that is away says so each time: where the call came from tells nobody anything
+					const why = known ? { problem: known.problem, says: known.detail } : { err: error };
+					log.error({ ...why, chore: name }, "a chore failed; it is tried again at its next time");
 				} finally {
 					running = undefined;
 				}

@@ -45,7 +45,7 @@ const benches = new Map(
 );
 
 /** Not of the page: they tell about the measuring, or about a choice that was made. */
-const APART = new Set(["bare-forward", "verify"]);
+const APART = new Set(["bare-forward", "prune", "verify"]);
 
 /** Time enough for a machine that is busy with other things to build every peer. */
 const BUILD_MS_MAX = 1_800_000;

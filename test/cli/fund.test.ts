@@ -55,6 +55,14 @@ suite("farelay fund", () => {
 		assert.match(ran.err, /choose one: farelay fund 1 --rail NAME/);
 		const listed = await place.done(["fund", "1", "--list"], at("ada"));
 		assert.equal((listed.rails as object[]).length, 2);
+		const unsaid = await place.run(["fund", "--list"], at("ada"));
+		assert.equal(unsaid.code, 0, unsaid.out + unsaid.err);
+		assert.match(unsaid.out, /^To bring \$5\.00:\n.*\nscripted +5025\.126 sat/);
+		const monthly = await place.run(["fund", "1", "--home", "o'hara & co", "--market", market.url]);
+		assert.ok(
+			monthly.err.includes(`farelay fund 1 --rail NAME --home 'o'\\''hara & co' --market ${market.url}.`),
+			monthly.err,
+		);
 		assert.equal(rail.orders.size, 0, "nothing was begun");
 	});
 

@@ -34,6 +34,25 @@ suite("farelay market statement, reconcile and doctor", () => {
 		assert.equal(json.said.at(-1)?.well, true);
 	});
 
+	test("whom it could not reach is no damage: it ends with 3, and says unavailable", async () => {
+		const away = await owner(["doctor", "--json"], { FARELAY_PUBLIC_URL: "http://127.0.0.1:1" });
+		assert.deepEqual([away.code, away.said.at(-1)?.problem, away.said.at(-1)?.well], [3, "unavailable", false]);
+		const data = place.path("market");
+		const settings = {
+			FARELAY_PHOENIXD_PASSWORD: "none",
+			FARELAY_RATE_SOURCES: ["kraken", "bitstamp", "gemini"].map((name) => `${name}=http://127.0.0.1:1`).join(),
+		};
+		const rates = await place.run(["market", "doctor", "--data", data], { env: settings });
+		assert.match(rates.out, /bad +rate: is not known/);
+		assert.doesNotMatch(rates.out.replace(/bad +rate.*/, ""), /^bad/m);
+		assert.equal(rates.code, 3, rates.out + rates.err);
+		assert.match(rates.err, /^unavailable: Bad: 1 of/m);
+		// and nothing is bad where nothing needs a rate
+		const { FARELAY_RATE_SOURCES } = settings;
+		const unneeded = await place.run(["market", "doctor", "--data", data], { env: { FARELAY_RATE_SOURCES } });
+		assert.deepEqual([unneeded.code, /warn +rate: is not known/.test(unneeded.out)], [0, true], unneeded.out);
+	});
+
 	test("its door is its owner's alone", async () => {
 		assert.equal((await stat(place.path("market", "operator.sock"))).mode & 0o777, 0o600);
 	});
@@ -101,10 +120,7 @@ suite("farelay market reconcile and doctor on a box", () => {
 	test("what its node put into its channels is nobody's balance, and no difference that somebody must accept", async () => {
 		const found = await place.run(["market", "reconcile", ...data()]);
 		assert.equal(found.code, 0, found.out + found.err);
-		assert.match(
-			found.out,
-			/lightning-regtest: 1 deposits brought \d+ msat, 1 payouts took \d+, and 0 are there beyond/,
-		);
+		assert.match(found.out, /lightning-regtest: 1 deposit brought \d+ msat, 1 payout took \d+, and 0 are there beyond/);
 		assert.match(found.out, /explained +lightning-regtest: 15680000000 msat of what it holds were there before/);
 	});
 

@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, suite, test } from "node:test";
 import { promisify } from "node:util";
 import type { Verb } from "#cli/verb";
 import { parseDollars } from "#contracts/amount";
+import { MARKET_SETTINGS } from "#marketplace/config";
 import { MAIN, Place, type Program } from "#test/support/process";
 import { until } from "#test/support/sdk";
 
@@ -216,6 +219,30 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 		assert.equal(ill.said[0]?.spent, "no");
 	});
 
+	test("doctor: a market that answers and says itself that its ledger is away is not called well", async () => {
+		const health = { ok: false, state: "up", troubles: { ledger: "unavailable", mark: "unavailable" } };
+		const front = createServer(async (request, response) => {
+			if (request.url === "/health") return void response.writeHead(503).end(JSON.stringify(health));
+			if (request.url?.startsWith("/trpc/market.relays")) return void response.writeHead(503).end("{}");
+			const answer = await fetch(`${market.url}${request.url}`);
+			response.writeHead(answer.status, { "content-type": "application/json" }).end(await answer.text());
+		});
+		await new Promise<void>((done) => front.listen(0, "127.0.0.1", done));
+		try {
+			const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
+			const ill = await place.run(["doctor"], { home: "alice", market: url });
+			assert.equal(ill.code, 3, ill.out + ill.err);
+			assert.match(
+				ill.out,
+				/ill {3}the market: \S+ answers, and says that it is not well: ledger \(unavailable\), mark \(unavailable\)\./,
+			);
+			assert.match(ill.out, /ill {3}relays: /);
+		} finally {
+			front.closeAllConnections();
+			front.close();
+		}
+	});
+
 	test("account --export and --restore: the line is the account, money and all", async () => {
 		const { line, account } = await by("alice", "account", "--export");
 		await writeFile(place.path("line.txt"), `${line}\n`);
@@ -240,6 +267,13 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 			const { code, out } = await place.run([name, "--help"]);
 			assert.equal(code, 0);
 			assert.ok(out.startsWith(`farelay ${name}`), out);
+		}
+		const { verb: runsMarket } = (await import("#cli/verb/market")) as { verb: Verb };
+		const help = runsMarket.usage.join("\n");
+		for (const name of Object.keys(MARKET_SETTINGS)) {
+			const dashed = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+			const variable = `FARELAY_${dashed.replaceAll("-", "_").toUpperCase()}_FILE`;
+			assert.ok(help.includes(`--${dashed} `) || help.includes(variable), `nothing is said of ${name}`);
 		}
 		assert.ok(!place.written.join("").includes("\x1b"), "no escape codes in a pipe");
 		// the same call with colours asked for shows that the line above looks at something

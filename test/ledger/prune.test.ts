@@ -279,6 +279,19 @@ describe("the archive", () => {
 		assert(changed > 600, `${changed} bytes`);
 	});
 
+	it("holds whatever its size: a file of many chunks has each line once", async () => {
+		const [book, folder] = [openMemoryBook(), newName()];
+		const many = Array.from({ length: 1_500 }, (_, n) => pay(`long-${n}`, ADA, OLU, 1n, 2));
+		await book.apply([{ transfer: deposit("d1", ADA, 1_500n) }]);
+		for (let first = 0; first < many.length; first += 300) await book.apply(many.slice(first, first + 300));
+		await prune(book, folder, 9, 2_000);
+		const [file = ""] = readdirSync(folder);
+		const text = readFileSync(join(folder, file), "utf8");
+		assert(text.length > 3 * 65_536, `${text.length} bytes`);
+		assert.equal(text.trimEnd().split("\n").length, 1_503);
+		assert.deepEqual((await book.audit([], folder)).findings, []);
+	});
+
 	it("is of one ledger: another one's files stay as they are, and nothing of the other is taken out", async () => {
 		const [book, other, folder] = [openMemoryBook(), openMemoryBook(), newName()];
 		await history(book, 4);

@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path";
 import { settingsOf } from "#cli/owner";
+import { sayCount } from "#cli/screen";
 import { textOf, type Verb } from "#cli/verb";
 import { formatDollars } from "#contracts/amount";
 import { isProblem, problem } from "#contracts/problem";
@@ -34,7 +35,7 @@ export const verb: Verb = {
 		const { holds, transfers, prunedTo, entries, accounts, tabs, sum, findings, findingsTotal } = report;
 		const said = { holds, transfers, prunedTo, entries, accounts, tabs, sum, findings, findingsTotal };
 		const lines = [
-			`${transfers} transfers with ${entries} entries on ${accounts} accounts and ${tabs} tabs.`,
+			`${sayCount(transfers, "transfer")} with ${sayCount(entries, "entry", "entries")} on ${sayCount(accounts, "account")} and ${sayCount(tabs, "tab")}.`,
 			`All entries sum to ${formatDollars(sum)}${sum === 0n ? ", as they must." : "."}`,
 			...(prunedTo > 0
 				? [

@@ -6,7 +6,7 @@ import { openPerson, type Person } from "#cli/person";
 import type { Call, Verb } from "#cli/verb";
 import { toHex } from "#contracts/bytes";
 import { SUBPROTOCOL } from "#contracts/frame";
-import { isProblem, problem } from "#contracts/problem";
+import { isProblem, plainDetail, problem } from "#contracts/problem";
 import type { Relay } from "#sdk/card";
 
 /** One thing that was looked at. `mend` says what to do where it is not well. */
@@ -56,11 +56,13 @@ async function lookAtMarket(person: Person): Promise<Finding[]> {
 		.then((response) => response.json() as Promise<{ nowMs: number }>)
 		.catch(() => undefined);
 	const offMs = answer ? Date.now() - answer.nowMs : 0;
+	const troubles = await troublesOf(person.marketUrl);
 	return [
 		{
 			what: "the market",
-			well: true,
-			says: `${person.marketUrl} answers, and its keys are good. Its root key: ${toHex(terms.market)}`,
+			well: troubles === undefined,
+			says: `${person.marketUrl} answers, and ${troubles ? `says that it is not well: ${troubles}.` : "its keys are good."} Its root key: ${toHex(terms.market)}`,
+			mend: "Its owner sees why by farelay market doctor; try again later.",
 		},
 		{
 			what: "the clock",
@@ -69,6 +71,20 @@ async function lookAtMarket(person: Person): Promise<Finding[]> {
 			mend: "Set this machine's clock, or let it set itself.",
 		},
 	];
+}
+
+/** What troubles a market by its own word: it can answer, and its database be away. Undefined where nothing does. */
+async function troublesOf(marketUrl: string): Promise<string | undefined> {
+	try {
+		const response = await fetch(new URL("/health", marketUrl), { signal: AbortSignal.timeout(ANSWER_MS) });
+		const { ok, state, troubles } = (await response.json()) as { ok?: unknown; state?: unknown; troubles?: unknown };
+		if (ok !== false) return undefined;
+		if (state === "draining") return "it is stopping";
+		const told = Object.entries(troubles ?? {}).map(([part, code]) => `${part} (${code})`);
+		return plainDetail(told.join(", ")) || "it does not say why";
+	} catch {
+		return undefined;
+	}
 }
 
 /** Whether a WebSocket with our subprotocol opens. */
@@ -88,7 +104,8 @@ function reaches(relay: Relay): Promise<boolean> {
 
 async function lookAtRelays(person: Person): Promise<Finding[]> {
 	const offers = await person.client.market.relays();
-	if (isProblem(offers)) return [];
+	if (isProblem(offers))
+		return [{ what: "relays", well: false, says: offers.detail, mend: "The market lists them; try again later." }];
 	if (offers.length === 0)
 		return [{ what: "relays", well: false, says: "None is listed now.", mend: "farelay relay runs one here." }];
 	return Promise.all(

@@ -5,11 +5,14 @@ import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
 import { openPerson } from "#cli/person";
 import { qrLines } from "#cli/qr";
 import { type Call, textOf, type Verb } from "#cli/verb";
-import { type Amount, parseDollars } from "#contracts/amount";
+import { type Amount, amount as amountOf, formatDollars, parseDollars } from "#contracts/amount";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Client } from "#sdk/client";
 import { FarelayError } from "#sdk/error";
 import type { Funding, FundingRail } from "#sdk/funding";
+
+/** What ways to pay are shown for where nobody says how much: the least that a card is worth its fee for. */
+const LISTED = amountOf(5_000_000_000n);
 
 export const verb: Verb = {
 	summary: "puts money on your account, by Lightning, card or play money, whatever the market has open",
@@ -21,7 +24,7 @@ export const verb: Verb = {
 		"farelay fund --history                          every payment with its id, what came of it and what went back",
 		"",
 		"  --rail NAME      how to pay; without it play money is taken where there is some, or the only way that there is",
-		"  --list           shows the ways to pay and what each costs, and begins nothing",
+		"  --list           shows the ways to pay and what each costs (for $5 unless DOLLARS is given), and begins nothing",
 		"  --id ID          names this payment: asking again by it begins nothing new and goes on waiting (a new one unless given)",
 		"  --no-wait        says how to pay and does not wait until it has come",
 		...HOME_USAGE,
@@ -49,10 +52,22 @@ export const verb: Verb = {
 			if (!(error instanceof FarelayError)) throw error;
 			const { problem: refused } = error;
 			if (refused.problem !== "rail-closed" || call.screen.json || !call.words[0]) return refused;
-			return { ...refused, detail: `${refused.detail} farelay fund ${call.words[0]} --list shows the ways.` };
+			return { ...refused, detail: `${refused.detail} ${again(call, "--list")} shows the ways.` };
 		}
 	},
 };
+
+/** The same call again, with more, for the same account at the same market. */
+function again(call: Call, ...more: string[]): string {
+	const said = ["home", "market"].flatMap((name) => {
+		const value = textOf(call, name);
+		return value === undefined
+			? []
+			: [`--${name}`, /^[\w./:@%+=,-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`];
+	});
+	const monthly = call.options.monthly === true ? ["--monthly"] : [];
+	return ["farelay fund", call.words[0] ?? "", ...monthly, ...more, ...said].join(" ");
+}
 
 type Asked = (client: Client) => Promise<Problem | undefined>;
 
@@ -71,6 +86,7 @@ function readAsked(call: Call): Asked | Problem {
 		if (amount) return problem("usage", `"${dollars}" says nothing here. farelay fund --help says how.`);
 		return stop === undefined ? (client) => showHistory(call, client) : (client) => end(call, client, stop);
 	}
+	if (!amount && list) return (client) => fund(call, client, LISTED);
 	if (!amount) return problem("usage", "Say how much, in dollars: farelay fund 5, or farelay fund 0.25.");
 	return (client) => fund(call, client, amount);
 }
@@ -80,15 +96,16 @@ async function fund(call: Call, client: Client, amount: Amount): Promise<Problem
 	if (named !== undefined && !call.options.list) return await pay(call, client, amount, named);
 	const rails = await client.deposits.rails(amount, call.options.monthly === true);
 	if (call.options.list) {
-		call.screen.answer({ amount, rails }, railLines(rails));
+		call.screen.answer({ amount, rails }, [`To bring ${formatDollars(amount)}:`, ...railLines(rails)]);
 		return undefined;
 	}
 	const chosen = choose(rails);
 	if (chosen !== undefined) return await pay(call, client, amount, chosen);
 	for (const line of railLines(rails)) call.screen.line(line);
-	const again = `farelay fund ${call.words[0]}${call.options.monthly ? " --monthly" : ""} --rail NAME`;
 	const none = call.options.monthly ? "Nothing can be paid every month here." : "There is no way to pay that here.";
-	const says = rails.some(({ quote }) => quote) ? `There are several ways to pay; choose one: ${again}.` : none;
+	const says = rails.some(({ quote }) => quote)
+		? `There are several ways to pay; choose one: ${again(call, "--rail NAME")}.`
+		: none;
 	// beside the problem, so that a program sees what to choose from
 	return { ...problem("usage", says), ...{ rails } };
 }
@@ -104,7 +121,7 @@ async function pay(call: Call, client: Client, amount: Amount, rail: string): Pr
 	const monthly = call.options.monthly === true;
 	const id = textOf(call, "id") ?? client.deposits.newId();
 	const begun = await client.deposits.start({ rail, amount, id, monthly });
-	const again = `farelay fund ${call.words[0]}${monthly ? " --monthly" : ""} --rail ${rail} --id ${id}`;
+	const goOn = again(call, "--rail", rail, "--id", id);
 	if (begun.pay && begun.state === "waiting") {
 		const lines = payLines(begun, begun.pay);
 		if (call.options["no-wait"]) {
@@ -113,14 +130,14 @@ async function pay(call: Call, client: Client, amount: Amount, rail: string): Pr
 		}
 		for (const line of lines) screen.line(line);
 		showCode(call, begun.pay);
-		screen.line(`Waiting until ${monthly ? "it is agreed to" : "it has come"}. If you stop here: ${again} goes on.`);
+		screen.line(`Waiting until ${monthly ? "it is agreed to" : "it has come"}. If you stop here: ${goOn} goes on.`);
 	}
 	const deposit = begun.state === "waiting" ? await client.deposits.settled(id, stop) : begun;
 	if (deposit.state === "monthly" && deposit.monthly) {
 		screen.answer({ ...deposit, amount }, [monthlyLine(id, deposit, deposit.monthly)]);
 		return undefined;
 	}
-	if (deposit.state !== "credited") return { ...notCome(deposit, again, stop.aborted), ...{ id, deposit } };
+	if (deposit.state !== "credited") return { ...notCome(deposit, goOn, stop.aborted), ...{ id, deposit } };
 	const balance = await client.balance();
 	const said = { id, amount, rail, credited: deposit.credited ?? null, fee: deposit.fee ?? null, balance };
 	screen.answer(said, [cameLine(deposit, balance)]);
@@ -128,9 +145,9 @@ async function pay(call: Call, client: Client, amount: Amount, rail: string): Pr
 }
 
 /** Why nothing is on the balance, and what becomes of money that is on its way. */
-function notCome(deposit: Funding, again: string, stopped: boolean): Problem {
+function notCome(deposit: Funding, goOn: string, stopped: boolean): Problem {
 	if (stopped && deposit.state === "waiting")
-		return problem("unpaid", `Nothing has come yet. ${again} goes on waiting.`, { spent: "unknown" });
+		return problem("unpaid", `Nothing has come yet. ${goOn} goes on waiting.`, { spent: "unknown" });
 	const late = "What was paid all the same is credited when it arrives, at the rate of that moment.";
 	return problem("unpaid", `${deposit.says ?? "It was not paid in time."} ${late}`, { spent: "no" });
 }

@@ -3,7 +3,7 @@
 import { resolve } from "node:path";
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
 import { openPerson } from "#cli/person";
-import { type Progress, type Screen, sayBytes, sayProblem } from "#cli/screen";
+import { type Progress, type Screen, sayBytes, sayCount, sayProblem } from "#cli/screen";
 import { textOf, type Verb } from "#cli/verb";
 import { toHex } from "#contracts/bytes";
 import { isCardName } from "#contracts/card";
@@ -66,7 +66,7 @@ function handlers(screen: Screen, into: Into, counted: () => void, troubled: (wh
 		report({ droppedTtl, droppedQuota }) {
 			if (droppedTtl + droppedQuota > 0)
 				screen.line(
-					`${droppedTtl} messages were dropped because nobody read them in time, ${droppedQuota} because the mailbox was full.`,
+					`${sayCount(droppedTtl, "message")} ${droppedTtl === 1 ? "was" : "were"} dropped because nobody read them in time, ${droppedQuota} because the mailbox was full.`,
 				);
 		},
 		problem: troubled,

@@ -2,6 +2,7 @@
 
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
 import { openPerson } from "#cli/person";
+import { sayCount } from "#cli/screen";
 import { type Call, textOf, type Verb } from "#cli/verb";
 import { type Amount, amount, formatDollars, parseDollars } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
@@ -120,7 +121,7 @@ function priceLines(
 	const who = relay === undefined ? "A relay" : `The cheapest relay (${relay.slice(0, 8)})`;
 	const lines = [
 		"",
-		`${who} asks ${formatDollars(ask)} for ${mb} MB, kept for ${days} days. With the market's fee of ${formatDollars(full.marketFee)} and`,
+		`${who} asks ${formatDollars(ask)} for ${mb} MB, kept for ${sayCount(days, "day")}. With the market's fee of ${formatDollars(full.marketFee)} and`,
 		`the solidarity fee of ${formatDollars(full.solidarityFee)} that is ${formatDollars(full.total)}, the full price.`,
 		"",
 	];

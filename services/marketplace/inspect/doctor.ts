@@ -95,7 +95,7 @@ async function lookAtRoot({ root, market }: KeysSeen, path: string, clock: Clock
 	return {
 		what: "root",
 		state: "warn",
-		says: `${name} is ${days} days old and is no offline root: whoever takes this machine has the market for good.`,
+		says: `${name} is ${daysText(days)} old and is no offline root: whoever takes this machine has the market for good.`,
 		mend: "Take it offline (farelay market keys root --from); for play money it does not matter.",
 	};
 }
@@ -105,13 +105,13 @@ function lookAtOnline({ newest, root }: KeysSeen, nowMs: number): Finding {
 	const next = root ? "Start the market: it makes one." : "farelay market keys request, and have the root sign it.";
 	if (!newest) return { what, state: "bad", says: "there is no online key.", mend: next };
 	const { fromMs, untilMs, endedAtMs } = newest;
-	const online = `the online key is ${Math.floor((nowMs - fromMs) / DAY_MS)} days old`;
+	const online = `the online key is ${daysText(Math.floor((nowMs - fromMs) / DAY_MS))} old`;
 	if (endedAtMs !== undefined && nowMs >= endedAtMs)
 		return { what, state: "bad", says: `${online} and was ended by the root.`, mend: next };
 	const leftMs = untilMs - nowMs;
 	if (leftMs <= 0 || fromMs > nowMs)
 		return { what, state: "bad", says: `${online} and is not valid now.`, mend: `Look at the clock. ${next}` };
-	const says = `${online} and has ${Math.floor(leftMs / DAY_MS)} days left.`;
+	const says = `${online} and has ${daysText(Math.floor(leftMs / DAY_MS))} left.`;
 	if (leftMs >= RENEW_MS) return { what, state: "ok", says };
 	const mend = root ? "A market that runs renews it before; see that it does." : next;
 	return { what, state: "warn", says, mend };
@@ -124,7 +124,8 @@ async function lookAtLedger({ database, clock }: Patient): Promise<Finding[]> {
 			file.problem === "unavailable" || file.problem === "usage"
 				? "Look at the server and at --database."
 				: "Restore it from a backup.";
-		return [{ what: "database", state: "bad", says: file.detail, mend }];
+		const away = file.problem === "unavailable" && { isAway: true as const };
+		return [{ what: "database", state: "bad", says: file.detail, mend, ...away }];
 	}
 	try {
 		const broken = await file.check();
@@ -215,6 +216,7 @@ async function lookAtRates({ sources, clock, needsRate }: Patient): Promise<Find
 			state,
 			says: `is not known: ${agreed}.`,
 			mend: "Bitcoin payments are not quoted until three sources agree.",
+			isAway: true,
 		},
 	];
 }
@@ -262,10 +264,14 @@ async function lookAtAddress({ publicUrl, word, fetch, clock }: Patient): Promis
 		];
 	} catch (error) {
 		const why = stop.signal.aborted ? "does not answer in time" : `cannot be reached (${causeOf(error)})`;
-		return [runs, { what, state: "bad", says: `${publicUrl} ${why}.`, mend }];
+		return [runs, { what, state: "bad", says: `${publicUrl} ${why}.`, mend, isAway: true }];
 	} finally {
 		cancel();
 	}
+}
+
+function daysText(days: number): string {
+	return days === 1 ? "1 day" : `${days} days`;
 }
 
 function causeOf(error: unknown): string {

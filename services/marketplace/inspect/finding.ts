@@ -11,6 +11,8 @@ export type Finding = {
 	readonly says: string;
 	/** what to do about it */
 	readonly mend?: string;
+	/** nothing here is broken: somebody who was asked could not be reached, and may be next time */
+	readonly isAway?: true;
 };
 
 /** A rail that says nothing for so long does not work. */
@@ -27,7 +29,8 @@ export async function checkRails(rails: readonly Rail[], clock: Clock): Promise<
 			const wrong = await inTime(rail, clock);
 			const what = `rail ${rail.name}`;
 			if (!wrong) return { what, state: "ok", says: "works." };
-			return { what, state: "bad", says: wrong.detail, mend: "Payments by it wait until it works again." };
+			const away = wrong.problem === "unavailable" && { isAway: true as const };
+			return { what, state: "bad", says: wrong.detail, mend: "Payments by it wait until it works again.", ...away };
 		}),
 	);
 }
