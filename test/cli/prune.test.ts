@@ -54,7 +54,10 @@ suite("farelay market prune", () => {
 	test("takes what is old out of a stopped one, and the audit proves both", async () => {
 		const done = await prune();
 		assert.equal(done.code, 0, done.out + done.err);
-		assert.match(done.out, /^1 new file in \S+archive now has 2 transfers, of which 2 entries went .* up to transfer 2\./);
+		assert.match(
+			done.out,
+			/^1 new file in \S+archive now has 2 transfers, of which 2 entries went .* up to transfer 2\./,
+		);
 		assert.match((await prune()).out, /Nothing is older than 400 days/);
 		const alone = await run("audit");
 		assert.match(alone.out, /pruned up to transfer 2; --archive FOLDER/);
