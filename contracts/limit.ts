@@ -67,6 +67,8 @@ export const LIMIT = {
 	capNanosMax: 1_000_000_000_000_000n,
 	/** The longest life of a grant paid at full price. */
 	grantMsMax: 7 * DAY,
+	/** The longest life of one that the commons or a pool pays for: what it reserves is nobody else's meanwhile. Clients ask for it always, so that relays cannot tell. */
+	fundGrantMsMax: DAY,
 	/** The time from a grant's end to its redemption deadline. */
 	redeemGraceMs: DAY,
 	/** A relay takes nothing more this long before a grant ends, so that clocks may differ. */

@@ -4,6 +4,7 @@
  */
 
 import { type Amount, amount, NANOS_PER_DOLLAR } from "./amount.ts";
+import { type Split, split } from "./bill.ts";
 import table from "./economies.json" with { type: "json" };
 import { LIMIT } from "./limit.ts";
 import { type Bill, bill, type FeeRates } from "./tab.ts";
@@ -100,15 +101,6 @@ export function payerPpm(need: Amount, tariff: Tariff, fees: FeeRates): number |
 	if (need * PPM >= asked(fees.marketPpm + fees.solidarityPpm)) return undefined;
 	const reduced = asked(fees.marketPpm);
 	return need * PPM >= reduced ? Number(PPM) : Number((need * PPM * PPM) / reduced);
-}
-
-/** Who pays what of a bill that two share. */
-export type Split = { readonly payer: Amount; readonly rest: Amount };
-
-/** Splits an amount: the payer's part is rounded down, the rest is whoever else's. */
-export function split(total: Amount, ppm: number): Split {
-	const payer = amount((total * BigInt(ppm)) / PPM);
-	return { payer, rest: amount(total - payer) };
 }
 
 /** What an amount of traffic costs whom at the need price and at the full price. */

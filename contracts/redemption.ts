@@ -3,7 +3,7 @@
  * receipts; and the relay's own usage statement (PROTOCOL.md, "Redemption").
  */
 
-import { type Amount, amount, isAmount, parseAmount } from "./amount.ts";
+import { amount, isAmount, parseAmount } from "./amount.ts";
 import { fromHex, join, Reader, same, toHex, Writer } from "./bytes.ts";
 import type { Terms } from "./grant.ts";
 import {
@@ -149,7 +149,7 @@ export function readRedeemAnswer(json: unknown, count: number): RedeemAnswer | P
 	return { results };
 }
 
-/** What the market says it has paid on a tab so far, all cumulative. */
+/** What the market says it has paid on a tab so far, all cumulative. Who paid it, and which fees, is the payer's matter (`bill.ts`). */
 export type Receipt = {
 	readonly market: Uint8Array;
 	readonly keyId: Uint8Array;
@@ -158,14 +158,12 @@ export type Receipt = {
 	readonly operator: Uint8Array;
 	/** Traffic paid for and its price: all of it went to the operator. */
 	readonly paid: Totals;
-	readonly marketFee: Amount;
-	readonly solidarityFee: Amount;
 	readonly atMs: number;
 	readonly bytes: Uint8Array;
 };
 
-/** `market 32 · key id 8 · tab 16 · relay 32 · operator 32 · bytes, byte-seconds, nanos, market fee, solidarity fee, at u64 each · signature 64`. */
-export const RECEIPT_BYTES = 32 + 8 + 16 + 32 + 32 + 6 * 8 + 64;
+/** `market 32 · key id 8 · tab 16 · relay 32 · operator 32 · bytes, byte-seconds, nanos, at u64 each · signature 64`. */
+export const RECEIPT_BYTES = 32 + 8 + 16 + 32 + 32 + 4 * 8 + 64;
 
 /** Signs a receipt with the market's online key. */
 export function signReceipt(crypto: Crypto, receipt: Omit<Receipt, "bytes" | "keyId">, online: KeyPair): Receipt {
@@ -179,8 +177,6 @@ export function signReceipt(crypto: Crypto, receipt: Omit<Receipt, "bytes" | "ke
 		.u64(receipt.paid.bytes)
 		.u64(receipt.paid.byteSeconds)
 		.u64(receipt.paid.nanos)
-		.u64(receipt.marketFee)
-		.u64(receipt.solidarityFee)
 		.u64(receipt.atMs)
 		.finish();
 	return { ...receipt, keyId: id, bytes: join(body, signFor(crypto, "receipt", body, online.secretKey)) };
@@ -195,28 +191,16 @@ export function readReceipt(crypto: Crypto, bytes: Uint8Array, keys: readonly Ma
 	const relay = reader.take(KEY_BYTES);
 	const operator = reader.take(KEY_BYTES);
 	const traffic = { bytes: reader.u64(), byteSeconds: reader.u64() };
-	const money = [reader.u64(), reader.u64(), reader.u64()] as const;
+	const nanos = reader.u64();
 	const atMs = reader.count();
 	const signature = reader.take(SIGNATURE_BYTES);
-	if (!reader.done || !money.every(isAmount)) return problem("malformed", "The receipt's bytes are not a receipt.");
+	if (!reader.done || !isAmount(nanos)) return problem("malformed", "The receipt's bytes are not a receipt.");
 	const key = marketKeyOf(crypto, keys, id, atMs);
 	if (!key || !same(key.market, market))
 		return problem("grant-unknown-market", "The receipt names a key that is not the market's.");
 	if (!verifyFor(crypto, "receipt", bytes.subarray(0, RECEIPT_BYTES - SIGNATURE_BYTES), signature, key.key))
 		return problem("signature-bad", "The market did not sign this receipt.");
-	const [nanos, marketFee, solidarityFee] = [amount(money[0]), amount(money[1]), amount(money[2])];
-	return {
-		market,
-		keyId: id,
-		tab,
-		relay,
-		operator,
-		paid: { ...traffic, nanos },
-		marketFee,
-		solidarityFee,
-		atMs,
-		bytes: bytes.slice(),
-	};
+	return { market, keyId: id, tab, relay, operator, paid: { ...traffic, nanos }, atMs, bytes: bytes.slice() };
 }
 
 /** A relay's own count of a tab, signed: the other half of a dispute file. `final` says that it takes no more on this tab. */

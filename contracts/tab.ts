@@ -8,6 +8,7 @@ import { Writer } from "./bytes.ts";
 import { type Crypto, KEY_BYTES, type KeyPair, signFor, TAB_BYTES, verifyFor } from "./identity.ts";
 import { LIMIT } from "./limit.ts";
 import { isTariff, type Tariff } from "./tariff.ts";
+import { areTranches, putTranches, type Tranche } from "./tranche.ts";
 
 /** An account's order to open a tab. `tab` is chosen by the account, so that asking again opens nothing twice. */
 export type OpenOrder = {
@@ -21,13 +22,15 @@ export type OpenOrder = {
 	readonly fees: FeeRates;
 	/** How long the grant shall live, in milliseconds. */
 	readonly lifeMs: number;
+	/** Who pays for which part of the cap. */
+	readonly tranches: readonly Tranche[];
 };
 
 /** The two fees on top of the operator's ask, in parts per million of it. */
 export type FeeRates = { readonly marketPpm: number; readonly solidarityPpm: number };
 
 function openBody(order: OpenOrder): Uint8Array {
-	return new Writer()
+	const writer = new Writer()
 		.put(order.market, KEY_BYTES)
 		.put(order.account, KEY_BYTES)
 		.put(order.tab, TAB_BYTES)
@@ -38,8 +41,8 @@ function openBody(order: OpenOrder): Uint8Array {
 		.u64(order.tariff.storePerMbDay)
 		.u32(order.fees.marketPpm)
 		.u32(order.fees.solidarityPpm)
-		.u64(order.lifeMs)
-		.finish();
+		.u64(order.lifeMs);
+	return putTranches(writer, order.tranches).finish();
 }
 
 /** Signs an order to open with the account's key. */
@@ -65,7 +68,8 @@ export function isOpenOrder(order: OpenOrder): boolean {
 		isRate(fees.solidarityPpm) &&
 		Number.isSafeInteger(lifeMs) &&
 		lifeMs > 0 &&
-		lifeMs <= LIMIT.grantMsMax
+		lifeMs <= LIMIT.grantMsMax &&
+		areTranches(order.tranches, cap)
 	);
 }
 
@@ -103,7 +107,7 @@ export type Bill = {
 	readonly total: Amount;
 };
 
-/** The bill of a cumulative ask. A tab reserves the bill of its cap, so every bill within it is covered. */
+/** The bill of a cumulative ask. What a tab comes to by its tranches is in `bill.ts`. */
 export function bill(ask: Amount, fees: FeeRates): Bill {
 	const marketFee = portion(ask, fees.marketPpm);
 	const solidarityFee = portion(ask, fees.solidarityPpm);

@@ -4,7 +4,7 @@
  */
 
 import { type Amount, amount, isAmount, isRate } from "./amount.ts";
-import { same, type Writer } from "./bytes.ts";
+import { type Reader, same, type Writer } from "./bytes.ts";
 
 /** A part of a tab's cap and who pays for it. */
 export type Tranche = {
@@ -96,4 +96,19 @@ export function partsOf(ask: Amount, tranches: readonly Tranche[]): Amount[] {
 		left -= part;
 		return amount(part);
 	});
+}
+
+/** Reads what {@link putTranches} wrote; undefined for what no signed order ends with. */
+export function takeTranches(reader: Reader): Tranche[] | undefined {
+	const count = reader.u8();
+	if (count > TRANCHES_MAX) return undefined;
+	const tranches: Tranche[] = [];
+	for (let i = 0; i < count; i++) {
+		const fund = ORDER[reader.u8() - 1];
+		const pool = reader.take(POOL_BYTES);
+		const [cap, payerPpm] = [reader.u64(), reader.u32()];
+		if (!fund || !isAmount(cap) || (fund === "pool") === same(pool, NO_POOL)) return undefined;
+		tranches.push({ fund, ...(fund === "pool" && { pool }), cap, payerPpm });
+	}
+	return tranches;
 }

@@ -3,6 +3,7 @@
  * whoever uses the SDK needs none of the market's own types; the door's compiler check holds it to the router (PROTOCOL.md, "The marketplace's HTTP").
  */
 
+import type { ReasonCode } from "#contracts/reason";
 import type { StatementLineJson } from "#contracts/statement";
 import type { AskApi, DeskApi } from "./cases.ts";
 
@@ -20,6 +21,12 @@ export type Hex = string;
 export type TariffJson = { sendPerMb: Nanos; storePerMbDay: Nanos };
 /** The market's and the solidarity fee, in parts per million. */
 export type FeesJson = { marketPpm: number; solidarityPpm: number };
+
+/** A part of a tab's cap and who pays for it: `payerPpm` of its bill its account, the rest the fund. */
+export type TrancheJson = { fund: "own" | "commons" | "pool"; pool?: Hex; cap: Nanos; payerPpm: number };
+
+/** Why a fund pays, or pays no more than it does: `code` is of a closed list (`reason.json`). */
+export type ReasonJson = { code: ReasonCode; fund?: string; untilMs?: number };
 
 /** A relay on show. */
 export type RelayJson = {
@@ -47,18 +54,32 @@ export type TabJson = {
 	cap: Nanos;
 	tariff: TariffJson;
 	fees: FeesJson;
+	/** Who pays for which part of the cap. */
+	tranches: TrancheJson[];
 	issuedAtMs: number;
 	expiresAtMs: number;
 	redeemByMs: number;
 	grant: Hex;
-	/** What opening it took from the balance, and what of that is still held. */
+	/** What opening it took from the balance (the account's own part), and what of that is still held. */
 	reserved: Nanos;
 	held: Nanos;
 	/** Redeemed so far. */
-	paid: { bytes: string; byteSeconds: string; nanos: Nanos; marketFee: Nanos; solidarityFee: Nanos };
+	paid: {
+		bytes: string;
+		byteSeconds: string;
+		nanos: Nanos;
+		marketFee: Nanos;
+		solidarityFee: Nanos;
+		/** Who paid it all. */
+		payer: Nanos;
+		commons: Nanos;
+		pools: Nanos;
+	};
 	/** What went back, once closed. */
 	returned: Nanos | null;
 	receipt: Hex | null;
+	/** What was billed and to whom, signed by the market. */
+	bill: Hex;
 };
 
 /** What it costs on a rail to have so much on the balance. `units` and `fee` are what the rail counts in, as decimal strings. */
@@ -168,6 +189,11 @@ export type MarketApi = {
 		proof: Query<void, { key: Hex; commitment: Hex; proofs: Hex[] }>;
 	};
 	tab: {
+		/** Who would pay for a tab of this cap, opened now. */
+		quote: Query<
+			{ relay: Hex; cap: Nanos; tariff: TariffJson },
+			{ tranches: TrancheJson[]; lifeMsMax: number; reasons: readonly ReasonJson[] }
+		>;
 		open: Mutation<
 			{
 				tab: Hex;
@@ -177,6 +203,7 @@ export type MarketApi = {
 				tariff: TariffJson;
 				fees: FeesJson;
 				lifeMs: number;
+				tranches: TrancheJson[];
 				signature: Hex;
 			},
 			TabJson

@@ -13,9 +13,10 @@ import { isRelayUrl } from "#contracts/listing";
 import { readMarketInfo } from "#contracts/market";
 import { isProblem, type Problem, problem, problemOfJson } from "#contracts/problem";
 import { type Receipt, readReceipt } from "#contracts/redemption";
+import type { Tranche } from "#contracts/tranche";
 import { writeVoucher } from "#contracts/voucher";
 import type { AppRouter } from "#marketplace/api/router";
-import type { MarketApi } from "./api.ts";
+import type { MarketApi, TrancheJson } from "./api.ts";
 import type { Device } from "./device.ts";
 import type { Identity } from "./identity.ts";
 import type { Market, MarketTerms, RelayOffer } from "./market.ts";
@@ -151,6 +152,7 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 				tariff: { sendPerMb: formatAmount(sendPerMb), storePerMbDay: formatAmount(storePerMbDay) },
 				fees: { ...order.fees },
 				lifeMs: order.lifeMs,
+				tranches: order.tranches.map(trancheJson),
 				signature: toHex(signature),
 			};
 			const answer = await ask(() => api.tab.open.mutate(input));
@@ -192,6 +194,10 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 		const market = await lookFor(bytes.subarray(KEY_BYTES, KEY_BYTES + KEY_ID_BYTES));
 		return isProblem(market) ? market : readReceipt(device.crypto, bytes, market.terms.keys);
 	}
+}
+
+function trancheJson({ fund, pool, cap, payerPpm }: Tranche): TrancheJson {
+	return { fund, ...(pool && { pool: toHex(pool) }), cap: formatAmount(cap), payerPpm };
 }
 
 function money(text: string): Amount | Problem {

@@ -4,6 +4,7 @@ import { TAB_BYTES } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem } from "#contracts/problem";
 import { type FeeRates, type OpenOrder, signOpen } from "#contracts/tab";
+import { ownTranche } from "#contracts/tranche";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import type { Identity } from "./identity.ts";
@@ -42,7 +43,8 @@ export async function openTab(
 		cap,
 		tariff,
 		fees,
-		lifeMs: LIMIT.grantMsMax,
+		lifeMs: LIMIT.fundGrantMsMax,
+		tranches: [ownTranche(cap)],
 	};
 	const grant = await market.open(order, signOpen(crypto, order, identity.account));
 	if (isProblem(grant)) return grant;

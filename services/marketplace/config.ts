@@ -12,6 +12,7 @@ import { NETWORKS } from "./rail/bolt11.ts";
 import { type LightningConfig, NO_LIGHTNING } from "./rail/lightning.ts";
 import type { StripeOptions } from "./rail/stripe-client.ts";
 import type { RateConfig } from "./rate/open.ts";
+import { DEFENCES, RULES, type Rules, withoutDefences } from "./sponsor/rules.ts";
 
 /** The settings by name: `publicUrl` is `--public-url`, `FARELAY_PUBLIC_URL`, `"publicUrl"`. */
 export const MARKET_SETTINGS = {
@@ -35,6 +36,8 @@ export const MARKET_SETTINGS = {
 	/** fees on top of what operators ask, in parts per million */
 	marketPpm: whole(20_000, 0, 1_000_000),
 	solidarityPpm: whole(20_000, 0, 100_000),
+	/** defences against whoever drains funds that are turned off, with commas between (sponsor/rules.ts); all are on */
+	defencesOff: text(),
 	/** the highest cap of a tab, in dollars */
 	cap: text("100"),
 	/** accounts that may open nothing, until the desk decides otherwise: public keys in hex with commas between */
@@ -97,6 +100,8 @@ export type MarketplaceConfig = {
 	readonly play: boolean;
 	readonly privateRelays: boolean;
 	readonly fees: FeeRates;
+	/** by which funds pay for people */
+	readonly rules: Rules;
 	readonly capMax: Amount;
 	readonly frozen: readonly string[];
 	readonly desk: readonly string[];
@@ -136,6 +141,7 @@ export function playConfig(dataPath: string): MarketplaceConfig {
 		play: true,
 		privateRelays: true,
 		fees: { marketPpm: 20_000, solidarityPpm: 20_000 },
+		rules: RULES,
 		capMax: parseDollars("100") as Amount,
 		frozen: [],
 		desk: [],
@@ -167,6 +173,10 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 	if (isProblem(frozen)) return frozen;
 	const desk = keysOf("FARELAY_DESK", values.desk);
 	if (isProblem(desk)) return desk;
+	const off = (values.defencesOff ?? "").split(",").filter((name) => name !== "");
+	const rules = withoutDefences(RULES, off);
+	if (!rules)
+		return problem("usage", `FARELAY_DEFENCES_OFF takes names of these, with commas between: ${DEFENCES.join(", ")}.`);
 	if (values.fixedRate !== undefined && !values.play)
 		return problem("usage", "A fixed rate is for play money: with real money it would be wrong within minutes.");
 	const risk = parseDollars(values.risk);
@@ -184,6 +194,7 @@ export function readConfig(sources: Omit<Sources, "section">): MarketplaceConfig
 		play: values.play,
 		privateRelays: values.privateRelays || values.play,
 		fees: { marketPpm: values.marketPpm, solidarityPpm: values.solidarityPpm },
+		rules,
 		capMax,
 		frozen,
 		desk,

@@ -40,6 +40,8 @@ import type { Rail } from "./rail/rail.ts";
 import { openRates } from "./rate/open.ts";
 import type { Rates } from "./rate/rate.ts";
 import { makeServer } from "./server.ts";
+import { type Sources, sourcesOf } from "./sponsor/sources.ts";
+import { Turns } from "./sponsor/turns.ts";
 import { openStores, type Stores } from "./stores.ts";
 import { sweep } from "./tab/sweep.ts";
 import { makeOblivious } from "./token/oblivious.ts";
@@ -56,6 +58,8 @@ export type MarketplaceDeps = Partial<Stores> & {
 	readonly rates?: Rates;
 	/** how invoices are read and Lightning addresses asked, for the box and for tests; the market closes it */
 	readonly lightning?: Lightning;
+	/** what is known of people, funds and relays, instead of what the market's rooms know: for tests */
+	readonly sources?: Partial<Sources>;
 	/** told when a database's thread dies by a bug: nothing more can be done, and the program should end */
 	readonly onDeath?: (why: Error) => void;
 };
@@ -160,6 +164,9 @@ async function start(
 		journal,
 		metrics: makeMetrics(async () => (await listings.all(clock.nowMs())).length),
 		fees: config.fees,
+		rules: config.rules,
+		sources: { ...sourcesOf({ book, listings, frozen }), ...deps.sources },
+		turns: new Turns(),
 		capMax: config.capMax,
 		frozen,
 		desk: config.desk,

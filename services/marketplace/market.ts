@@ -1,6 +1,7 @@
 /** What the market's rooms are handed: its parts, its terms, and how they sign. Put together in `main.ts`. */
 
 import type { Amount } from "#contracts/amount";
+import { type Billed, type SignedBill, signBill } from "#contracts/bill";
 import { type Grant, signGrant, type Terms } from "#contracts/grant";
 import type { Crypto } from "#contracts/identity";
 import { type Problem, problem } from "#contracts/problem";
@@ -24,6 +25,9 @@ import type { Payouts } from "./payout/payouts.ts";
 import type { Proofs } from "./proof/proofs.ts";
 import type { Rail } from "./rail/rail.ts";
 import type { Rates } from "./rate/rate.ts";
+import type { Rules } from "./sponsor/rules.ts";
+import type { Sources } from "./sponsor/sources.ts";
+import type { Turns } from "./sponsor/turns.ts";
 import type { SignReceipt } from "./tab/redeem.ts";
 import type { Oblivious } from "./token/oblivious.ts";
 
@@ -48,6 +52,12 @@ export type Market = {
 	readonly metrics: Metrics;
 	readonly health: Health;
 	readonly fees: FeeRates;
+	/** by which rules funds pay for people */
+	readonly rules: Rules;
+	/** what the rooms of people, funds and relays know for that */
+	readonly sources: Sources;
+	/** one tab after the other on each fund */
+	readonly turns: Turns;
 	/** the highest cap of a tab */
 	readonly capMax: Amount;
 	/** accounts that may open nothing */
@@ -70,11 +80,13 @@ export type Market = {
 export function signers(market: Pick<Market, "crypto" | "keys" | "clock">): {
 	readonly grant: (terms: Terms) => Grant;
 	readonly receipt: SignReceipt;
+	readonly bill: (billed: Billed) => SignedBill;
 } {
 	const online = () => market.keys.online(market.clock.nowMs());
 	return {
 		grant: (terms) => signGrant(market.crypto, terms, online()),
 		receipt: (receipt) => signReceipt(market.crypto, receipt, online()),
+		bill: (billed) => signBill(market.crypto, billed, online()),
 	};
 }
 

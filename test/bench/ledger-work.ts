@@ -9,6 +9,7 @@ import { signGrant } from "#contracts/grant";
 import { isProblem } from "#contracts/problem";
 import { signReceipt } from "#contracts/redemption";
 import { bill } from "#contracts/tab";
+import { ownTranche } from "#contracts/tranche";
 import { NO_TOTALS } from "#contracts/voucher";
 import { crypto as native } from "#host/crypto";
 import type { Change } from "#marketplace/ledger/book";
@@ -62,6 +63,8 @@ function newTab({ relays }: Town, i: number): Tab {
 		state: "open",
 		grant: signGrant(crypto, terms, online),
 		fees: FEES,
+		tranches: [ownTranche(CAP)],
+		counted: undefined,
 		reserved: bill(CAP, FEES).total,
 		paid: NO_TOTALS,
 		receipt: undefined,

@@ -11,6 +11,7 @@ import { type Grant, signGrant } from "#contracts/grant";
 import type { KeyPair } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import { bill } from "#contracts/tab";
+import { ownTranche } from "#contracts/tranche";
 import { NO_TOTALS } from "#contracts/voucher";
 import { systemClock } from "#host/clock";
 import { openDatabase } from "#host/database";
@@ -115,7 +116,15 @@ function newTab(market: Uint8Array, { key, operator }: TestRelay, online: KeyPai
 	const [tab, account, reserved] = [toHex(id), toHex(crypto.random(32)), bill(CAP, FEES).total];
 	const row = writeTab({
 		...{ version: 0, tab, account, relay: toHex(key.publicKey), operator: operator.id, state: "open", grant },
-		...{ fees: FEES, reserved, paid: NO_TOTALS, receipt: undefined, returned: undefined },
+		...{
+			fees: FEES,
+			tranches: [ownTranche(grant.cap)],
+			counted: undefined,
+			reserved,
+			paid: NO_TOTALS,
+			receipt: undefined,
+			returned: undefined,
+		},
 		...{ fresh: amount(0n), late: amount(0n) },
 	});
 	const paid = [{ account: payerAccount(account), nanos: reserved }];

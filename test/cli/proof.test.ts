@@ -18,6 +18,7 @@ import { type CheckedLink, checkChain, checkLink, linkJson, readLink } from "#co
 import { type Commitment, type Facts, signCommitment } from "#contracts/commitment";
 import { isProblem, type Problem } from "#contracts/problem";
 import { type OpenOrder, signOpen } from "#contracts/tab";
+import { ownTranche } from "#contracts/tranche";
 import { openKeys } from "#marketplace/keys/keys";
 import { pruneLedger } from "#marketplace/ledger/prune";
 import { openSqliteBook } from "#marketplace/ledger/sqlite";
@@ -188,6 +189,7 @@ suite("farelay prove and farelay verify", () => {
 			tariff: TARIFF,
 			fees: FEES,
 			lifeMs: DAY_MS,
+			tranches: [ownTranche(amount(1_000_000n))],
 		};
 		fine(await client.market.open(order, signOpen(crypto, order, client.identity.account)));
 		await nextDay();

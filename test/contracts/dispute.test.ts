@@ -1,7 +1,6 @@
 /** PROTOCOL.md, "Dispute file": who owes whom, and nothing at all once a character is changed. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { amount } from "#contracts/amount";
 import { type DisputeParts, readDispute, type Verdict, verdictLines, writeDispute } from "#contracts/dispute";
 import { signGrant } from "#contracts/grant";
 import { signMarketKey } from "#contracts/market";
@@ -25,11 +24,7 @@ const usageOf = (bytes: bigint, byteSeconds: bigint, final = true) =>
 
 function receiptOf(bytes: bigint, byteSeconds: bigint) {
 	const nanos = must(price(w.tariff, { bytes, byteSeconds }));
-	const receipt = signReceipt(
-		crypto,
-		{ ...w.receipt, paid: { bytes, byteSeconds, nanos }, marketFee: amount(0n), solidarityFee: amount(0n) },
-		w.nextOnline,
-	);
+	const receipt = signReceipt(crypto, { ...w.receipt, paid: { bytes, byteSeconds, nanos } }, w.nextOnline);
 	return { bytes: receipt.bytes, key: w.nextMarketKey.bytes };
 }
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
 import { amount, formatDollars, NANOS_PER_DOLLAR } from "#contracts/amount";
+import { split } from "#contracts/bill";
 import { LIMIT } from "#contracts/limit";
 import {
 	ECONOMIES,
@@ -12,7 +13,6 @@ import {
 	needPerMb,
 	needPrice,
 	payerPpm,
-	split,
 	TWO_PERCENT,
 } from "#contracts/need";
 import { bill } from "#contracts/tab";

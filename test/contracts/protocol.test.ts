@@ -54,7 +54,7 @@ test("the lengths in PROTOCOL.md are the contracts'", () => {
 		assert.match(document, new RegExp(`^ {4}${name} +=.* ${bytes} bytes$`, "m"));
 	assert.match(document, /^ {4}published = .* 1,177 bytes$/m);
 	assert.equal(PUBLISHED_BYTES, 1_177);
-	assert.match(document, new RegExp(`solidarity fee money · at time · signature +${RECEIPT_BYTES} bytes$`, "m"));
+	assert.match(document, new RegExp(`nanos money · at time · signature +${RECEIPT_BYTES} bytes$`, "m"));
 	assert.ok(document.includes(`\n| ${GRANT_BYTES} | end | |\n`));
 	assert.ok(
 		document.includes(

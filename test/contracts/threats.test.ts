@@ -28,6 +28,7 @@ import { isProblem, type Problem, problem, problemOfJson } from "#contracts/prob
 import { readBatch, readReceipt, readRedeemAnswer, readUsage, signBatch, signUsage } from "#contracts/redemption";
 import { bill, isOpenOrder, type OpenOrder, signClose, signOpen, verifyClose, verifyOpen } from "#contracts/tab";
 import { price, traffic, within } from "#contracts/tariff";
+import { ownTranche } from "#contracts/tranche";
 import { advances, NO_TOTALS, readVoucher, signVoucher, verifyVoucher, writeVoucher } from "#contracts/voucher";
 import { crypto } from "#host/crypto";
 import { flip, must, NOW_MS, patch, u64, world } from "#test/contracts/world";
@@ -404,8 +405,9 @@ test("threat 18: an order with an odd field is refused before its bytes are made
 	assert.ok(isOpenOrder(w.order));
 	const order = (change: object) => ({ ...w.order, ...change }) as OpenOrder;
 	const good = [
-		order({ cap: amount(0n) }),
-		order({ cap: amount(LIMIT.capNanosMax) }),
+		order({ cap: amount(LIMIT.capNanosMax), tranches: [ownTranche(amount(LIMIT.capNanosMax))] }),
+		order({ tranches: [ownTranche(w.order.cap)] }),
+		order({ tranches: [{ fund: "commons", cap: w.order.cap, payerPpm: 0 }] }),
 		order({ fees: { marketPpm: 0, solidarityPpm: 1_000_000 } }),
 		order({ lifeMs: 1 }),
 		order({ lifeMs: LIMIT.grantMsMax }),
@@ -418,6 +420,7 @@ test("threat 18: an order with an odd field is refused before its bytes are made
 		]),
 		order({ tab: new Uint8Array(15) }),
 		order({ tab: Array(16).fill(0) }),
+		order({ cap: amount(0n), tranches: [ownTranche(amount(0n))] }),
 		order({ cap: -1n }),
 		order({ cap: LIMIT.capNanosMax + 1n }),
 		order({ cap: 1 }),
@@ -431,6 +434,7 @@ test("threat 18: an order with an odd field is refused before its bytes are made
 			order({ fees: { marketPpm: 0, solidarityPpm: rate } }),
 		]),
 		...[0, -1, 0.5, NaN, LIMIT.grantMsMax + 1, 2 ** 53, "1"].map((lifeMs) => order({ lifeMs })),
+		...oddTranches().map((tranches) => order({ tranches })),
 	];
 	const signature = signOpen(crypto, w.order, w.account);
 	for (const one of bad) {
@@ -438,6 +442,46 @@ test("threat 18: an order with an odd field is refused before its bytes are made
 		assert.equal(verifyOpen(crypto, one, signature), false);
 	}
 });
+
+/** Tranches that no tab has: each sums to the cap, or would but for what is odd about it. */
+function oddTranches(): unknown[] {
+	const own = ownTranche(w.order.cap);
+	const half = amount(w.order.cap / 2n);
+	const pool = { fund: "pool", pool: new Uint8Array(16).fill(1), cap: half, payerPpm: 0 };
+	const commons = { fund: "commons", cap: half, payerPpm: 5 };
+	return [
+		...[undefined, null, "own", {}, []],
+		[ownTranche(half)],
+		[ownTranche(amount(w.order.cap + 1n))],
+		[ownTranche(half), ownTranche(half)],
+		[commons, commons],
+		[commons, pool],
+		[ownTranche(half), commons],
+		[pool, pool],
+		[{ ...pool, pool: new Uint8Array(15) }, commons],
+		[{ ...pool, pool: new Uint8Array(16) }, commons],
+		[{ ...pool, pool: "01".repeat(16) }, commons],
+		[{ fund: "pool", cap: w.order.cap, payerPpm: 0 }],
+		[{ ...own, pool: pool.pool }],
+		[{ ...own, payerPpm: 999_999 }],
+		[{ ...own, fund: "mine" }],
+		[{ ...own, cap: Number(own.cap) }],
+		[
+			{ ...own, cap: -1n },
+			{ ...commons, cap: own.cap + 1n },
+		],
+		[{ ...commons, cap: 0n }, own],
+		...[-1, 0.5, 1_000_001, Number.NaN, "1"].map((payerPpm) => [
+			{ ...commons, payerPpm },
+			{ ...own, cap: half },
+		]),
+		Array.from({ length: 5 }, (_, i) => ({
+			...pool,
+			pool: new Uint8Array(16).fill(i + 1),
+			cap: amount(w.order.cap / 5n),
+		})),
+	];
+}
 
 test("threat 18: the bill of the highest cap with both fees at their most is still an amount", () => {
 	const most = bill(amount(LIMIT.capNanosMax), { marketPpm: 1_000_000, solidarityPpm: 1_000_000 });

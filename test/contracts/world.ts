@@ -2,6 +2,7 @@
  * The people and machines of the contracts' tests and vectors: fixed seeds, fixed times, nothing by chance.
  */
 import { amount } from "#contracts/amount";
+import { signBill } from "#contracts/bill";
 import { join, toHex } from "#contracts/bytes";
 import { signGrant, type Terms } from "#contracts/grant";
 import { type Crypto, signFor } from "#contracts/identity";
@@ -105,8 +106,6 @@ export function world(crypto: Crypto) {
 			relay: relay.publicKey,
 			operator: operator.publicKey,
 			paid: { bytes: paid.bytes, byteSeconds: paid.byteSeconds, nanos: paid.nanos },
-			marketFee: amount(10_140n),
-			solidarityFee: amount(10_140n),
 			atMs: NOW_MS + 2 * HOUR_MS,
 		},
 		nextOnline,
@@ -138,7 +137,21 @@ export function world(crypto: Crypto) {
 		tariff,
 		fees: { marketPpm: 20_000, solidarityPpm: 20_000 },
 		lifeMs: 7 * DAY_MS,
+		tranches: [
+			{ fund: "pool", pool: new Uint8Array(16).fill(0x99), cap: amount(4_000_000n), payerPpm: 0 },
+			{ fund: "commons", cap: amount(3_000_000n), payerPpm: 250_000 },
+			{ fund: "own", cap: amount(3_000_000n), payerPpm: 1_000_000 },
+		],
 	};
+	const bill = signBill(
+		crypto,
+		{
+			...{ market: root.publicKey, tab, account: account.publicKey, relay: relay.publicKey, tariff },
+			...{ fees: order.fees, tranches: order.tranches, atMs: NOW_MS + 2 * HOUR_MS },
+			carried: { bytes: 16_000_001n, byteSeconds: 16_000_001n * 1_209_600n },
+		},
+		nextOnline,
+	);
 	const dispute = {
 		grantKey: marketKey.bytes,
 		grant: grant.bytes,
@@ -172,6 +185,7 @@ export function world(crypto: Crypto) {
 		used,
 		usage,
 		receipt,
+		bill,
 		offer,
 		listing,
 		order,

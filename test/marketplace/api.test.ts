@@ -109,6 +109,7 @@ describe("the market's door", () => {
 				tariff: { sendPerMb: "1", storePerMbDay: "1" },
 				fees: order.fees,
 				lifeMs: 1,
+				tranches: [{ fund: "own", cap: "1", payerPpm: 1_000_000 }],
 				signature: "00".repeat(64),
 				...change,
 			} as never);

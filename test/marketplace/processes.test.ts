@@ -11,6 +11,7 @@ import { signOpen } from "#contracts/tab";
 import { systemClock } from "#host/clock";
 import { openLog, openSilentLog } from "#host/log";
 import { openPostgres } from "#host/postgres";
+import { showTranches } from "#marketplace/api/input";
 import { openMemoryBoard } from "#marketplace/board/memory";
 import { openPostgresBoard } from "#marketplace/board/postgres";
 import { playConfig } from "#marketplace/config";
@@ -94,6 +95,7 @@ for (const [engine, open] of Object.entries(ENGINES))
 			tariff: { sendPerMb: order.tariff.sendPerMb.toString(), storePerMbDay: order.tariff.storePerMbDay.toString() },
 			fees: order.fees,
 			lifeMs: order.lifeMs,
+			tranches: showTranches(order.tranches),
 			signature: toHex(signOpen(crypto, order, alice.account)),
 		});
 

@@ -14,6 +14,7 @@ import { isProblem } from "#contracts/problem";
 import { signUsage } from "#contracts/redemption";
 import { bill, type OpenOrder, signClose, signOpen } from "#contracts/tab";
 import { NO_TRAFFIC, price, type Traffic, within } from "#contracts/tariff";
+import { ownTranche } from "#contracts/tranche";
 import { signVoucher } from "#contracts/voucher";
 import { makeHealth } from "#host/health";
 import { openSilentLog } from "#host/log";
@@ -29,6 +30,9 @@ import { openSqliteBook } from "#marketplace/ledger/sqlite";
 import { makeListings } from "#marketplace/listing/listings";
 import type { Market } from "#marketplace/market";
 import { makeMetrics } from "#marketplace/metrics";
+import { RULES } from "#marketplace/sponsor/rules";
+import { sourcesOf } from "#marketplace/sponsor/sources";
+import { Turns } from "#marketplace/sponsor/turns";
 import { redeemBatch } from "#marketplace/tab/batch";
 import { checkTabs } from "#marketplace/tab/check";
 import { sweep } from "#marketplace/tab/sweep";
@@ -97,6 +101,7 @@ describe("tabs", () => {
 		async up(again = false): Promise<void> {
 			const book = await this.openBook(again);
 			const board = openMemoryBoard();
+			const listings = makeListings({ crypto, clock: this.clock, board, market: keys.market, privateRelays: true });
 			this.market = {
 				crypto,
 				clock: this.clock,
@@ -105,12 +110,15 @@ describe("tabs", () => {
 				keys,
 				oblivious: makeOblivious(new Uint8Array(32), keys.market),
 				board,
-				listings: makeListings({ crypto, clock: this.clock, board, market: keys.market, privateRelays: true }),
+				listings,
 				cards,
 				outages: { all: () => [], see: () => {}, mark: async () => {} },
 				metrics,
 				health: makeHealth(),
 				fees: FEES,
+				rules: RULES,
+				sources: sourcesOf({ book, listings, frozen: new Set() }),
+				turns: new Turns(),
 				capMax: amount(1_000_000n),
 				frozen: new Set(),
 				desk: [],
@@ -177,6 +185,7 @@ describe("tabs", () => {
 					tariff: TARIFF,
 					fees: FEES,
 					lifeMs: DAY_MS,
+					tranches: [ownTranche(amount(cap))],
 				},
 			};
 			const signature = signOpen(crypto, order, this.payer);

@@ -5,6 +5,7 @@ import { LIMIT } from "#contracts/limit";
 import { isProblem } from "#contracts/problem";
 import { signOpen } from "#contracts/tab";
 import { price } from "#contracts/tariff";
+import { ownTranche } from "#contracts/tranche";
 import { crypto } from "#host/crypto";
 import { keys, payload, RawClient, until } from "#test/support/rawclient";
 import { until as eventually } from "#test/support/sdk";
@@ -49,6 +50,7 @@ suite("threat 24: a voucher stands behind the sends that need it", () => {
 			tariff: town.offer.tariff,
 			fees: terms.fees,
 			lifeMs: LIMIT.grantMsMax,
+			tranches: [ownTranche(amount(10_000_000n))],
 		};
 		const grant = await alice.market.open(order, signOpen(crypto, order, alice.identity.account));
 		assert.ok(!isProblem(grant));

@@ -9,6 +9,7 @@ import { toHex } from "#contracts/bytes";
 import { signGrant } from "#contracts/grant";
 import { isProblem, problem } from "#contracts/problem";
 import { bill } from "#contracts/tab";
+import { ownTranche } from "#contracts/tranche";
 import { NO_TOTALS } from "#contracts/voucher";
 import { openSilentLog } from "#host/log";
 import { releaseLate } from "#marketplace/funding/late";
@@ -291,6 +292,8 @@ async function openTabWith(book: Book, clock: HeldClock, n: number): Promise<voi
 		state: "open",
 		grant,
 		fees: FEES,
+		tranches: [ownTranche(grant.cap)],
+		counted: undefined,
 		reserved,
 		paid: NO_TOTALS,
 		receipt: undefined,

@@ -165,8 +165,6 @@ export class FakeMarket {
 				relay,
 				operator: relay,
 				paid,
-				marketFee: amount(0n),
-				solidarityFee: amount(0n),
 				atMs: Date.now(),
 			},
 			by,

@@ -14,10 +14,12 @@ import { isProblem, type Problem } from "#contracts/problem";
 import { type Claim, type RedeemAnswer, signBatch, signUsage } from "#contracts/redemption";
 import { type OpenOrder, signClose, signOpen } from "#contracts/tab";
 import type { Tariff, Traffic } from "#contracts/tariff";
+import { ownTranche } from "#contracts/tranche";
 import { signVoucher, type Voucher, writeVoucher } from "#contracts/voucher";
 import type { Clock } from "#host/clock";
 import { crypto } from "#host/crypto";
 import { type Log, openSilentLog } from "#host/log";
+import { showTranches } from "#marketplace/api/input";
 import type { AppRouter } from "#marketplace/api/router";
 import { type MarketplaceConfig, playConfig } from "#marketplace/config";
 import type { AuditReport } from "#marketplace/ledger/audit";
@@ -34,6 +36,8 @@ export { crypto };
 export const TARIFF: Tariff = { sendPerMb: amount(500_000n), storePerMbDay: amount(1_000n) };
 export const FEES = { marketPpm: 20_000, solidarityPpm: 20_000 };
 export const DAY_MS = 86_400_000;
+/** The cap of a tab, unless somebody chooses another. */
+const CAP = amount(1_000_000n);
 
 /** The answer, which must be no refusal. */
 export function fine<T>(answer: T | Problem): T {
@@ -179,10 +183,11 @@ export class Person {
 			market: this.where.market,
 			account: this.account.publicKey,
 			session,
-			cap: amount(1_000_000n),
+			cap: CAP,
 			tariff: TARIFF,
 			fees: FEES,
 			lifeMs: DAY_MS,
+			tranches: [ownTranche(choice.cap ?? CAP)],
 			...choice,
 			tab,
 		};
@@ -199,6 +204,7 @@ export class Person {
 				storePerMbDay: order.tariff.storePerMbDay.toString(),
 			},
 			fees: order.fees,
+			tranches: showTranches(order.tranches),
 			lifeMs: order.lifeMs,
 			signature: toHex(signature),
 		});

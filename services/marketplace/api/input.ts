@@ -1,10 +1,12 @@
 /** What comes in and goes out over tRPC: hex for bytes, decimal text for money, both through the contracts' one door. */
 
 import { z } from "zod";
-import { type Amount, formatAmount, parseAmount } from "#contracts/amount";
+import { type Amount, amount, formatAmount, parseAmount } from "#contracts/amount";
+import type { SignedBill } from "#contracts/bill";
 import { fromHex, toHex } from "#contracts/bytes";
 import { isTariff } from "#contracts/tariff";
-import { billed, held, type Tab } from "#marketplace/tab/tab";
+import { POOL_BYTES, TRANCHES_MAX, type Tranche } from "#contracts/tranche";
+import { reservedOf, type Tab } from "#marketplace/tab/tab";
 
 /** Lower-case hex of so many bytes, as bytes. */
 export function hex(length: number) {
@@ -35,6 +37,32 @@ export const fees = z.strictObject({
 	solidarityPpm: z.int().min(0).max(1_000_000),
 });
 
+/** Who pays for which part of a cap; whether they are ones that a tab may have is asked with the order. */
+export const tranches = z
+	.array(
+		z
+			.strictObject({
+				fund: z.enum(["own", "commons", "pool"]),
+				pool: hex(POOL_BYTES).optional(),
+				cap: money,
+				payerPpm: z.int().min(0).max(1_000_000),
+			})
+			// without a pool rather than with none: both would be read alike
+			.transform(({ pool, ...rest }): Tranche => (pool ? { ...rest, pool } : rest)),
+	)
+	.min(1)
+	.max(TRANCHES_MAX);
+
+/** Tranches as JSON has them. */
+export function showTranches(all: readonly Tranche[]) {
+	return all.map(({ fund, pool, cap, payerPpm }) => ({
+		fund,
+		...(pool && { pool: toHex(pool) }),
+		cap: formatAmount(cap),
+		payerPpm,
+	}));
+}
+
 /** Entries on one page. */
 export const pageLimit = z.int().min(1).max(200).default(50);
 
@@ -48,9 +76,10 @@ export const idPage = z.strictObject({
 });
 
 /** A tab as its account sees it: keys, ids and signed bytes in hex, money and byte counts as decimal strings, times in Unix milliseconds. */
-export function showTab(tab: Tab, redeemByMs: number) {
+export function showTab(tab: Tab, redeemByMs: number, bill: SignedBill) {
 	const { grant, paid } = tab;
-	const { ask, marketFee, solidarityFee } = billed(tab);
+	const { ask, marketFee, solidarityFee, payer, commons, pools } = bill.bill;
+	const reserved = reservedOf(tab);
 	return {
 		tab: tab.tab,
 		state: tab.state,
@@ -68,10 +97,12 @@ export function showTab(tab: Tab, redeemByMs: number) {
 		/** until when the relay may redeem: the grant's own deadline, later by what the market was away */
 		redeemByMs,
 		grant: toHex(grant.bytes),
-		/** what `open` took from the balance: the cap and both fees on it */
-		reserved: formatAmount(tab.reserved),
-		/** still reserved now */
-		held: formatAmount(held(tab)),
+		/** who pays for which part of the cap */
+		tranches: showTranches(tab.tranches),
+		/** what `open` took from the balance: the account's part of the bill of the cap */
+		reserved: formatAmount(reserved.payer),
+		/** still reserved of it now */
+		held: formatAmount(amount(tab.state === "closed" ? 0n : reserved.payer - payer)),
 		/** redeemed so far, cumulative */
 		paid: {
 			bytes: paid.bytes.toString(),
@@ -79,9 +110,15 @@ export function showTab(tab: Tab, redeemByMs: number) {
 			nanos: formatAmount(ask),
 			marketFee: formatAmount(marketFee),
 			solidarityFee: formatAmount(solidarityFee),
+			/** who paid it: the account, the commons, pools */
+			payer: formatAmount(payer),
+			commons: formatAmount(commons),
+			pools: formatAmount(pools),
 		},
 		/** what went back, once closed */
 		returned: tab.returned === undefined ? null : formatAmount(tab.returned),
 		receipt: tab.receipt ?? null,
+		/** the same signed by the market, for the account alone: a relay's receipt says nothing of who paid */
+		bill: toHex(bill.bytes),
 	};
 }

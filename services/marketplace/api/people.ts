@@ -5,21 +5,28 @@ import { amount, formatAmount } from "#contracts/amount";
 import { fromHex, toHex } from "#contracts/bytes";
 import { linkJson } from "#contracts/chain";
 import { KEY_BYTES, SIGNATURE_BYTES, TAB_BYTES } from "#contracts/identity";
+import { LIMIT } from "#contracts/limit";
+import { problem } from "#contracts/problem";
 import { USAGE_BYTES } from "#contracts/redemption";
 import { statementJson } from "#contracts/statement";
 import { writeLeafProof } from "#contracts/sumtree";
 import { POOL_BYTES } from "#contracts/tranche";
 import { VOUCHER_BYTES } from "#contracts/voucher";
 import { freshAccount, owedAccount, payerAccount } from "#marketplace/ledger/chart";
-import type { Market } from "#marketplace/market";
+import { type Market, signers } from "#marketplace/market";
 import { poolsOf } from "#marketplace/pool/pools";
+import { quoteOf } from "#marketplace/sponsor/sponsor";
 import { linesOf } from "#marketplace/statement";
-import { readTab, type Tab } from "#marketplace/tab/tab";
+import { billToSign, readTab, type Tab } from "#marketplace/tab/tab";
 import { closeTab, liveTabsOf, openTab, redeemByMs } from "#marketplace/tab/tabs";
-import { fees, hex, idPage, money, pageLimit, showTab, tariff } from "./input.ts";
-import { accept, router, signed } from "./trpc.ts";
+import { fees, hex, idPage, money, pageLimit, showTab, showTranches, tariff, tranches } from "./input.ts";
+import { accept, refusal, router, signed } from "./trpc.ts";
 
-const show = (market: Market, tab: Tab) => showTab(tab, redeemByMs(market, tab));
+/** A tab with its bill as it is now, signed for its account. */
+function show(market: Market, tab: Tab) {
+	const bill = signers(market).bill(billToSign(tab, market.clock.nowMs()));
+	return showTab(tab, redeemByMs(market, tab), bill);
+}
 
 const page = z.strictObject({ after: z.int().min(0).default(0), limit: pageLimit }).prefault({});
 
@@ -63,9 +70,12 @@ const openInput = z.strictObject({
 	cap: money,
 	tariff,
 	fees,
+	tranches,
 	lifeMs: z.int(),
 	signature: hex(SIGNATURE_BYTES),
 });
+
+const quoteInput = z.strictObject({ relay: hex(KEY_BYTES), cap: money, tariff });
 
 const closeInput = z.strictObject({
 	tab: hex(TAB_BYTES),
@@ -78,6 +88,20 @@ const closeInput = z.strictObject({
 const tabsPage = idPage.extend({ live: z.boolean().default(false) }).prefault({});
 
 export const tab = router({
+	/** Who would pay for a tab of this cap now: the tranches to sign, and why; nothing is reserved. A lower cap has the first part of the same. */
+	quote: signed.input(quoteInput).query(async ({ ctx, input }) => {
+		const { market, account: caller } = ctx;
+		const nowMs = market.clock.nowMs();
+		const [offer] = await market.listings.of(input.relay, nowMs);
+		if (!offer) throw refusal(problem("not-found", "The relay is not listed here now."));
+		const planned = await quoteOf(market, caller, offer, input, nowMs);
+		return {
+			tranches: showTranches(planned.tranches),
+			lifeMsMax: planned.uses.length > 0 ? LIMIT.fundGrantMsMax : LIMIT.grantMsMax,
+			reasons: planned.reasons,
+		};
+	}),
+
 	/** Reserves the bill of the cap and signs the grant; the same order again answers the same tab. */
 	open: signed.input(openInput).mutation(async ({ ctx, input }) => {
 		const { signature, ...terms } = input;

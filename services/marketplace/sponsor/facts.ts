@@ -87,3 +87,17 @@ export type RelayFacts = {
 	/** how much fund money may still be opened here; undefined: not limited */
 	readonly room: bigint | undefined;
 };
+
+/** Bytes of quota that a tranche takes: of the month's, of the little a day for texts, and of the little a month elsewhere (which is among the others). */
+export type Use = { readonly quota: bigint; readonly texts: bigint; readonly elsewhere: bigint };
+
+/** What funds' counters need to know of a tab when it ends (burn.ts). */
+export type Counted = {
+	/** the operators that the tab's counts as one with */
+	readonly group: string;
+	readonly isNewOperator: boolean;
+	/** the person's country was their own word */
+	readonly isSaid: boolean;
+	/** of each fund's tranche, in their order */
+	readonly uses: readonly Use[];
+};

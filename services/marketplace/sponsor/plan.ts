@@ -9,11 +9,18 @@ import type { Reason, ReasonCode } from "#contracts/reason";
 import type { FeeRates } from "#contracts/tab";
 import type { Tariff } from "#contracts/tariff";
 import { ownTranche, TRANCHES_MAX, type Tranche } from "#contracts/tranche";
-import type { Facts, FundFacts, PassFacts, PersonFacts } from "./facts.ts";
-import { quotaAsk, type Rules } from "./rules.ts";
+import type { Facts, FundFacts, PassFacts, PersonFacts, RelayFacts, Use } from "./facts.ts";
+import { quotaAsk, quotaBytesOf, type Rules } from "./rules.ts";
 
-/** What is decided. */
-export type Plan = { readonly tranches: readonly Tranche[]; readonly reasons: readonly Reason[] };
+/** What is decided; `uses` is of each fund's tranche, in their order. */
+export type Plan = {
+	readonly tranches: readonly Tranche[];
+	readonly uses: readonly Use[];
+	readonly reasons: readonly Reason[];
+};
+
+/** What is left for this tab while its tranches are cut: nanos of room at the relay, bytes elsewhere, bytes for texts. */
+type Left = { room: bigint; elsewhere: bigint; texts: bigint };
 
 const PPM = 1_000_000n;
 const DAY_MS = 86_400_000;
@@ -29,9 +36,7 @@ type Limit = { nanos: bigint; code: ReasonCode };
 
 /** Decides who pays for a tab of this cap at this tariff. */
 export function plan(asked: { readonly cap: bigint; readonly tariff: Tariff }, facts: Facts, rules: Rules): Plan {
-	const tranches: Tranche[] = [];
-	const reasons: Reason[] = [];
-	let left = asked.cap;
+	const out: Out = { tranches: [], uses: [], reasons: [] };
 	const { person, relay } = facts;
 	const shut = person.frozen
 		? "frozen"
@@ -40,30 +45,48 @@ export function plan(asked: { readonly cap: bigint; readonly tariff: Tariff }, f
 			: relay.isPaused
 				? "relay-paused"
 				: undefined;
-	if (shut) reasons.push({ code: shut });
+	let left = asked.cap;
+	if (shut) out.reasons.push({ code: shut });
 	else {
-		let room = roomOf(asked.tariff, facts, rules);
+		const rest = leftOf(person, relay, rules);
 		for (const pool of facts.pools) {
-			if (left === 0n || tranches.length === POOL_TRANCHES_MAX) break;
+			if (left === 0n || out.tranches.length === POOL_TRANCHES_MAX) break;
 			const pass = person.passes.find((one) => one.pool === pool.fund);
-			if (!pass || !pool.pool) continue;
-			const part = poolPart(left, asked.tariff, facts, rules, pool, pass, room, reasons);
-			if (part === 0n) continue;
-			tranches.push({ fund: "pool", pool: pool.pool, cap: amount(part), payerPpm: 0 });
-			room -= withFee(part, facts.fees);
-			left -= part;
+			if (pass && pool.pool) left -= poolPart(left, asked.tariff, facts, rules, pool, pass, rest, out);
 		}
-		if (left > 0n) left = commonsPart(left, asked.tariff, facts, rules, room, tranches, reasons);
+		if (left > 0n) left -= commonsPart(left, asked.tariff, facts, rules, rest, out);
 	}
-	if (left > 0n) tranches.push(ownTranche(amount(left)));
-	return { tranches, reasons };
+	if (left > 0n) out.tranches.push(ownTranche(amount(left)));
+	return out;
+}
+
+type Out = { readonly tranches: Tranche[]; readonly uses: Use[]; readonly reasons: Reason[] };
+
+function leftOf(person: PersonFacts, relay: RelayFacts, rules: Rules): Left {
+	return {
+		room: relay.room === undefined ? UNLIMITED : least0(relay.room),
+		elsewhere: least0(rules.elsewhereBytes - person.elsewhereUsed),
+		texts: least0(rules.textBytesADay - person.textUsed),
+	};
 }
 
 /** Fund money that may be opened at this relay for this person: its room, and what the person may use elsewhere. */
-function roomOf(tariff: Tariff, { relay, person, fees }: Facts, rules: Rules): bigint {
-	if (relay.room === undefined) return UNLIMITED;
-	const elsewhere = withFee(quotaAsk(tariff, least0(rules.elsewhereBytes - person.elsewhereUsed)), fees);
-	return least0(relay.room) + elsewhere;
+function roomOf({ room, elsewhere }: Left, tariff: Tariff, fees: FeeRates): bigint {
+	return room === UNLIMITED ? UNLIMITED : room + withFee(quotaAsk(tariff, elsewhere), fees);
+}
+
+/** What a tranche uses up, taken from what is left: the month's quota before texts, room before elsewhere. */
+function use(ask: bigint, nanos: bigint, quota: bigint, left: Left, tariff: Tariff, fees: FeeRates): Use {
+	const bytes = quotaBytesOf(tariff, ask);
+	const ofQuota = bytes < quota ? bytes : quota;
+	const texts = bytes - ofQuota;
+	left.texts = least0(left.texts - texts);
+	if (left.room === UNLIMITED) return { quota: ofQuota, texts, elsewhere: 0n };
+	const beyond = least0(nanos - left.room);
+	left.room = least0(left.room - nanos);
+	const elsewhere = beyond === 0n ? 0n : quotaBytesOf(tariff, (beyond * PPM) / (PPM + BigInt(fees.marketPpm)));
+	left.elsewhere = least0(left.elsewhere - elsewhere);
+	return { quota: ofQuota, texts, elsewhere };
 }
 
 function poolPart(
@@ -73,10 +96,10 @@ function poolPart(
 	rules: Rules,
 	pool: FundFacts,
 	pass: PassFacts,
-	room: bigint,
-	reasons: Reason[],
+	rest: Left,
+	{ tranches, uses, reasons }: Out,
 ): bigint {
-	const { nowMs, person } = facts;
+	const { nowMs, person, fees } = facts;
 	const said = pool.rules;
 	const refused = refusedBy(nowMs, pool, pass, person);
 	if (refused) {
@@ -84,20 +107,22 @@ function poolPart(
 		return 0n;
 	}
 	const monthBytes = said && said.monthBytes < pass.monthBytes ? said.monthBytes : pass.monthBytes;
-	const bytes = rules.defences.quota
-		? quotaLeft(monthBytes, pass.usedMonth, pool, pass.isVouched, person, rules)
-		: UNLIMITED;
+	const quota = rules.defences.quota ? quotaLeft(monthBytes, pass.usedMonth, pool) : UNLIMITED;
+	const bytes = pass.isVouched && rest.texts > quota ? rest.texts : quota;
 	const dayBytes = said ? least0(said.dayBytes - pass.usedDay) : bytes;
-	const limit = fundLimit(facts, rules, pool, room);
+	const limit = fundLimit(facts, rules, pool, roomOf(rest, tariff, fees));
 	lower(limit, least0(pool.dayLimit - pool.burnedToday), "fund-day");
-	const part = take(left, tariff, asksOf(limit.nanos, facts.fees, 0), bytes < dayBytes ? bytes : dayBytes);
+	const part = take(left, tariff, asksOf(limit.nanos, fees, 0), bytes < dayBytes ? bytes : dayBytes);
 	if (part.isShort) {
 		const isDay = part.byBytes && dayBytes < bytes;
 		const code = isDay ? "day-used" : part.byBytes ? quotaCode(monthBytes, pass.usedMonth, pool) : limit.code;
 		reasons.push(reasonOf(code, pool, nowMs));
 	}
-	if (part.ask > 0n) reasons.push({ code: "pool-pays", fund: pool.fund });
-	if (part.ask > 0n && pool.state === "ending") reasons.push(reasonOf("fund-ending", pool, nowMs));
+	if (part.ask === 0n || !pool.pool) return 0n;
+	reasons.push({ code: "pool-pays", fund: pool.fund });
+	if (pool.state === "ending") reasons.push(reasonOf("fund-ending", pool, nowMs));
+	tranches.push({ fund: "pool", pool: pool.pool, cap: amount(part.ask), payerPpm: 0 });
+	uses.push(use(part.ask, withFee(part.ask, fees), quota, rest, tariff, fees));
 	return part.ask;
 }
 
@@ -114,67 +139,57 @@ function refusedBy(nowMs: number, pool: FundFacts, pass: PassFacts, person: Pers
 	return undefined;
 }
 
-/** What the commons pay at the need price: adds their tranche, answers what of the cap is left after it. */
+/** What the commons pay for at the need price: adds their tranche, answers its cap. */
 function commonsPart(
 	left: bigint,
 	tariff: Tariff,
 	facts: Facts,
 	rules: Rules,
-	room: bigint,
-	tranches: Tranche[],
-	reasons: Reason[],
+	rest: Left,
+	{ tranches, uses, reasons }: Out,
 ): bigint {
-	const { person, commons, nowMs } = facts;
+	const { person, commons, nowMs, fees } = facts;
 	const isKnown = person.evidence !== "none" || !rules.defences.evidence;
 	const economy = isKnown && person.country ? ECONOMIES.get(person.country) : undefined;
 	if (!economy || commons.state !== "open") {
 		reasons.push({ code: economy ? "fund-paused" : "no-country" });
-		return left;
+		return 0n;
 	}
-	const ppm = payerPpm(needPerMb(economy, rules.need), tariff, facts.fees);
+	const ppm = payerPpm(needPerMb(economy, rules.need), tariff, fees);
 	if (ppm === undefined) {
 		reasons.push(AFFORDABLE);
-		return left;
+		return 0n;
 	}
 	const isSaid = person.evidence !== "strong" && rules.defences.evidence;
 	const monthBytes = isSaid ? rules.saidQuotaBytes : rules.quotaBytes;
 	const isVouched = person.passes.some((pass) => pass.isVouched && nowMs < pass.validUntilMs);
-	const bytes = rules.defences.quota
-		? quotaLeft(monthBytes, person.commonsUsed, commons, isVouched, person, rules)
-		: UNLIMITED;
-	const limit = fundLimit(facts, rules, commons, room);
+	const quota = rules.defences.quota ? quotaLeft(monthBytes, person.commonsUsed, commons) : UNLIMITED;
+	const bytes = isVouched && rest.texts > quota ? rest.texts : quota;
+	const limit = fundLimit(facts, rules, commons, roomOf(rest, tariff, fees));
 	// texts of people who are vouched for go on for as long as the commons have anything
 	const isText = isVouched && person.commonsUsed >= monthBytes;
 	if (!isText) lower(limit, least0(commons.dayLimit - commons.burnedToday), "fund-day");
 	if (isSaid && rules.defences["said-share"])
 		lower(limit, share(commons.dayLimit, rules.saidSharePpm, commons.saidToday), "said-share");
-	const part = take(left, tariff, asksOf(limit.nanos, facts.fees, ppm), bytes);
+	const part = take(left, tariff, asksOf(limit.nanos, fees, ppm), bytes);
 	if (part.isShort)
 		reasons.push(
 			reasonOf(part.byBytes ? quotaCode(monthBytes, person.commonsUsed, commons) : limit.code, commons, nowMs),
 		);
-	if (part.ask === 0n) return left;
+	if (part.ask === 0n) return 0n;
 	reasons.push(NEED_PRICE);
 	tranches.push({ fund: "commons", cap: amount(part.ask), payerPpm: ppm });
-	return left - part.ask;
+	const total = withFee(part.ask, fees);
+	uses.push(use(part.ask, total - (total * BigInt(ppm)) / PPM, quota, rest, tariff, fees));
+	return part.ask;
 }
 
 const AFFORDABLE: Reason = { code: "affordable", fund: "commons" };
 const NEED_PRICE: Reason = { code: "need-price", fund: "commons" };
 
-/** Bytes of quota that a person has left of a fund: less while it is thin, and a little a day for texts of those who are vouched for. */
-function quotaLeft(
-	monthBytes: bigint,
-	used: bigint,
-	fund: FundFacts,
-	isVouched: boolean,
-	person: PersonFacts,
-	rules: Rules,
-): bigint {
-	const left = least0((monthBytes * BigInt(fund.quotaPpm)) / PPM - used);
-	if (!isVouched) return left;
-	const texts = rules.textBytesADay - person.textUsed;
-	return texts > left ? texts : left;
+/** Bytes of a month's quota that a person has left of a fund: less while it is thin. */
+function quotaLeft(monthBytes: bigint, used: bigint, fund: FundFacts): bigint {
+	return least0((monthBytes * BigInt(fund.quotaPpm)) / PPM - used);
 }
 
 /** Why somebody's quota is no larger. */

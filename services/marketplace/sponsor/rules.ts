@@ -87,6 +87,12 @@ export const RULES: Rules = {
 	defences: ALL_DEFENCES,
 };
 
+/** The rules with some defences turned off; undefined where one has no such name. */
+export function withoutDefences(rules: Rules, off: readonly string[]): Rules | undefined {
+	if (!off.every((name) => DEFENCES.includes(name as Defence))) return undefined;
+	return { ...rules, defences: { ...rules.defences, ...Object.fromEntries(off.map((name) => [name, false])) } };
+}
+
 const BYTES_PER_MB = 1_000_000n;
 const DAYS = BigInt(LIMIT.poolTtlDaysMax);
 

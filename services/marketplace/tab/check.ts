@@ -1,10 +1,9 @@
 /** What must hold of every tab at any moment, for an audit (threats 2 and 5): proved from the ledger's entries and the rows alone. */
 
-import { bill } from "#contracts/tab";
 import type { Check } from "#marketplace/ledger/audit";
 import { holdAccount, waitingAccount } from "#marketplace/ledger/chart";
 import { sharesOf } from "./fresh.ts";
-import { billed, held, readTab, type Tab } from "./tab.ts";
+import { billed, held, readTab, reservedOf, type Tab } from "./tab.ts";
 
 /** Says what is wrong with any tab. */
 export const checkTabs: Check = async function* (facts) {
@@ -37,11 +36,12 @@ export const checkTabs: Check = async function* (facts) {
 function* faultsOf(tab: Tab, balance: bigint): Iterable<string> {
 	if (tab.paid.nanos > tab.grant.cap)
 		yield `Tab ${tab.tab} paid ${tab.paid.nanos} nano-dollars, more than its cap of ${tab.grant.cap}.`;
-	if (tab.reserved !== bill(tab.grant.cap, tab.fees).total)
+	if (tab.reserved !== reservedOf(tab).total)
 		yield `Tab ${tab.tab} reserved ${tab.reserved} nano-dollars, which is not the bill of its cap.`;
 	const left = tab.reserved - billed(tab).total;
-	if (tab.state === "closed" && tab.returned !== left)
-		yield `Tab ${tab.tab} returned ${tab.returned} nano-dollars of the ${left} that were left.`;
+	const own = reservedOf(tab).payer - billed(tab).payer;
+	if (tab.state === "closed" && tab.returned !== own)
+		yield `Tab ${tab.tab} returned ${tab.returned} nano-dollars of the ${own} of its account's that were left.`;
 	const wanted = left < 0n ? 0n : held(tab);
 	if (balance !== wanted)
 		yield `Tab ${tab.tab} should hold ${wanted} nano-dollars, but ${balance} stand on its account.`;

@@ -10,11 +10,11 @@ import { type Claim, readUsage } from "#contracts/redemption";
 import { verifyClose } from "#contracts/tab";
 import { NO_TRAFFIC, within } from "#contracts/tariff";
 import { readVoucher, verifyVoucher } from "#contracts/voucher";
-import type { Change } from "#marketplace/ledger/book";
+import type { Change, RowChange } from "#marketplace/ledger/book";
 import { freshAccount, holdAccount, payerAccount } from "#marketplace/ledger/chart";
 import { giveBack } from "#marketplace/ledger/post";
 import { returnsOf } from "./fresh.ts";
-import { held, type Tab, writeTab } from "./tab.ts";
+import { accountOfFund, billed, reservedOf, type Tab, writeTab } from "./tab.ts";
 
 /** An account's order to close. `final`: the relay's final usage statement, and the voucher for exactly its totals (none for a total of nothing). */
 export type CloseOrder = {
@@ -59,20 +59,30 @@ export function readFinal(
 	return { tab: tab.grant.tab, voucher, used: usage.used };
 }
 
-/** The change that returns what is left and ends the tab. Its id is the tab's, so that nothing returns twice. */
-export function decideReturn(tab: Tab, nowMs: number): { readonly change: Change; readonly tab: Tab } {
-	const returned = held(tab);
+/** The change that returns what is left to whoever it was reserved from, and ends the tab. Its id is the tab's, so that nothing returns twice. */
+export function decideReturn(
+	tab: Tab,
+	nowMs: number,
+	counters: readonly RowChange[] = [],
+): { readonly change: Change; readonly tab: Tab } {
+	const had = reservedOf(tab);
+	const spent = billed(tab);
 	const { cleared, fresh, billedFresh } = returnsOf(tab);
-	const closed: Tab = { ...tab, state: "closed", returned: amount(returned), fresh: billedFresh };
+	const closed: Tab = { ...tab, state: "closed", returned: amount(had.payer - spent.payer), fresh: billedFresh };
 	const transfer = giveBack(
 		{ id: `return:${tab.tab}`, cause: `Returned from tab ${tab.tab}`, atMs: nowMs },
 		holdAccount(tab.tab),
 		[
 			{ account: payerAccount(tab.account), nanos: cleared },
 			{ account: freshAccount(tab.account), nanos: fresh },
+			// what of each fund's was not spent is that fund's again
+			...had.parts.map((part, i) => ({
+				account: accountOfFund(part.tranche) ?? payerAccount(tab.account),
+				nanos: amount(part.rest - (spent.parts[i]?.rest ?? 0n)),
+			})),
 		],
 	);
-	return { change: { transfer, rows: [writeTab(closed)] }, tab: closed };
+	return { change: { transfer, rows: [writeTab(closed), ...counters] }, tab: closed };
 }
 
 /** The change that marks a tab as unwanted; its money waits for the deadline. */

@@ -2,12 +2,12 @@
  * Fresh money on a tab: what a card brought that its owner can still take back (money.md, "Cards come back"). Cleared money is reserved first, and used first
  * inside a tab: so operators wait for as little as can be, and what is left of money that is taken back is still there to be taken.
  *
- * All follows from cumulative totals: of the ask, the operator has earned what the cleared part of the tab covers, and the rest waits. How often a tab is
- * redeemed changes nothing, and nothing is rounded.
+ * All follows from cumulative totals: of the ask, the operator has earned what funds and the cleared part of the payer's own cover, and the rest waits. How often a
+ * tab is redeemed changes nothing. Money of funds is never fresh: what a card brought counts in a pool once it has cleared (pool/).
  */
 
-import { type Amount, amount } from "#contracts/amount";
-import { billed, type Tab } from "./tab.ts";
+import { type Amount, amount, portion } from "#contracts/amount";
+import { billed, reservedOf, type Tab } from "./tab.ts";
 
 /** A tab's ask so far as its operator has it. */
 export type Shares = { readonly earned: Amount; readonly waiting: Amount };
@@ -24,24 +24,29 @@ export function drawFrom(
 
 /** What of the ask so far is earned and what waits. */
 export function sharesOf(tab: Tab): Shares {
-	const { ask, total } = billed(tab);
-	const cleared = (tab.state === "closed" ? total : tab.reserved) - tab.fresh;
-	const earned = least(ask, cleared) - tab.late;
+	const bill = billed(tab);
+	const { ask, payer } = bill;
+	const cleared = (tab.state === "closed" ? payer : reservedOf(tab).payer) - tab.fresh;
+	// what of the ask the payer's money is for: rises with the ask, by no more than it does
+	let own = 0n;
+	for (const part of bill.parts) own += portion(part.ask, part.tranche.payerPpm);
+	const earned = least(ask, ask - own + cleared) - tab.late;
 	return { earned: amount(earned), waiting: amount(ask - earned) };
 }
 
-/** What goes back to which purse when the rest of a tab is returned, and how much of what was billed stays fresh. */
+/** What goes back to which of the payer's purses when the rest of a tab is returned, and how much of what was billed stays fresh. */
 export function returnsOf(tab: Tab): {
 	readonly cleared: Amount;
 	readonly fresh: Amount;
 	readonly billedFresh: Amount;
 } {
-	const { total } = billed(tab);
-	const over = total - (tab.reserved - tab.fresh);
+	const { payer } = billed(tab);
+	const reserved = reservedOf(tab).payer;
+	const over = payer - (reserved - tab.fresh);
 	const billedFresh = over > 0n ? over : 0n;
 	const fresh = tab.fresh - billedFresh;
 	return {
-		cleared: amount(tab.reserved - total - fresh),
+		cleared: amount(reserved - payer - fresh),
 		fresh: amount(fresh),
 		billedFresh: amount(billedFresh),
 	};

@@ -4,19 +4,22 @@
  */
 
 import { type Amount, formatDollars, NOTHING } from "#contracts/amount";
+import { billOf, type TabBill } from "#contracts/bill";
 import { same, toHex } from "#contracts/bytes";
 import type { Grant, Terms } from "#contracts/grant";
 import type { Crypto } from "#contracts/identity";
 import { LIMIT } from "#contracts/limit";
 import type { Offer } from "#contracts/listing";
 import { type Problem, problem } from "#contracts/problem";
-import { bill, type FeeRates, type OpenOrder, verifyOpen } from "#contracts/tab";
+import { type FeeRates, type OpenOrder, verifyOpen } from "#contracts/tab";
+import { sameTranches } from "#contracts/tranche";
 import { NO_TOTALS } from "#contracts/voucher";
 import type { Change, Most } from "#marketplace/ledger/book";
 import { freshAccount, holdAccount, payerAccount } from "#marketplace/ledger/chart";
 import { reserve } from "#marketplace/ledger/post";
+import type { Sponsored } from "#marketplace/sponsor/sponsor";
 import { drawFrom } from "./fresh.ts";
-import { type Tab, writeTab } from "./tab.ts";
+import { accountOfFund, fundOf, type Tab, writeTab } from "./tab.ts";
 
 /** Tabs that one account may have at once: a tab for each of many relays, a few in renewal, on a few devices. */
 export const OPEN_TABS_MAX = 64;
@@ -39,6 +42,8 @@ export type OpenFacts = {
 	readonly owed: bigint;
 	/** the highest cap */
 	readonly capMax: Amount;
+	/** who pays as it is decided now, and what is counted of that; undefined where the order asks nothing of funds */
+	readonly sponsored: Sponsored | undefined;
 };
 
 /** Whether an order is the one that a tab was opened by: then it is answered by what was granted. */
@@ -53,7 +58,8 @@ export function isOrderOf(tab: Tab, order: OpenOrder): boolean {
 		grant.tariff.storePerMbDay === order.tariff.storePerMbDay &&
 		fees.marketPpm === order.fees.marketPpm &&
 		fees.solidarityPpm === order.fees.solidarityPpm &&
-		grant.expiresAtMs - grant.issuedAtMs === order.lifeMs
+		grant.expiresAtMs - grant.issuedAtMs === order.lifeMs &&
+		sameTranches(tab.tranches, order.tranches)
 	);
 }
 
@@ -71,6 +77,8 @@ export function refuseOrder(
 		return problem("unauthorized", "This account is frozen: it can open no tabs. Why, and an answer: farelay ask.");
 	if (order.lifeMs <= 0 || order.lifeMs > LIMIT.grantMsMax)
 		return problem("malformed", "A grant lives at most seven days.");
+	if (facts.sponsored && order.lifeMs > LIMIT.fundGrantMsMax)
+		return problem("malformed", "A grant on money of the commons or of a pool lives at most a day.");
 	if (order.cap === NOTHING) return problem("malformed", "A tab needs a cap above nothing.");
 	if (order.cap > facts.capMax)
 		return problem("malformed", `A tab's cap is at most ${formatDollars(facts.capMax)} here.`);
@@ -82,6 +90,8 @@ export function refuseOrder(
 	if (!offerOf(order, facts)) return problem("conflict", "The relay asks another price now; look again and sign that.");
 	if (!verifyOpen(crypto, order, signature))
 		return problem("signature-bad", "The account did not sign this order to open a tab.");
+	if (facts.sponsored && !sameTranches(facts.sponsored.tranches, order.tranches))
+		return problem("conflict", "Who pays for what is decided otherwise now; look again and sign that.");
 	return undefined;
 }
 
@@ -104,13 +114,13 @@ export function decideOpen(
 	const { market, tab: id, session, relay, cap, tariff, lifeMs } = order;
 	const expiresAtMs = facts.nowMs + lifeMs;
 	const times = { issuedAtMs: facts.nowMs, expiresAtMs, redeemByMs: expiresAtMs + LIMIT.redeemGraceMs };
-	const reserved = bill(cap, order.fees).total;
+	const bill = billOf(cap, order.tranches, order.fees);
 	if (facts.owed > 0n)
 		return problem(
 			"balance-short",
 			`A payment of this account was taken back, and it owes ${formatDollars(facts.owed)}: tabs can be opened again once that is paid.`,
 		);
-	const drawn = drawFrom(reserved, facts.purses);
+	const drawn = drawFrom(bill.payer, facts.purses);
 	if (!drawn) return problem("balance-short");
 	const tab: Tab = {
 		version: 0,
@@ -122,7 +132,9 @@ export function decideOpen(
 		state: "open",
 		grant: sign({ market, tab: id, session, relay, cap, tariff, ...times }),
 		fees: order.fees,
-		reserved,
+		tranches: order.tranches,
+		counted: facts.sponsored?.counted,
+		reserved: bill.total,
 		paid: NO_TOTALS,
 		receipt: undefined,
 		returned: undefined,
@@ -130,12 +142,32 @@ export function decideOpen(
 		late: NOTHING,
 	};
 	const transfer = reserve(
-		{ id: `open:${tab.tab}`, cause: `Reserved for tab ${tab.tab} at relay ${tab.relay}`, atMs: facts.nowMs },
+		{
+			id: `open:${tab.tab}`,
+			cause: `Reserved for tab ${tab.tab} at relay ${tab.relay}${saysFunds(bill)}`,
+			atMs: facts.nowMs,
+		},
 		[
 			{ account: payerAccount(tab.account), nanos: drawn.cleared },
 			{ account: freshAccount(tab.account), nanos: drawn.fresh },
+			...bill.parts.flatMap(({ tranche, rest }) => {
+				const account = accountOfFund(tranche);
+				return account ? [{ account, nanos: rest }] : [];
+			}),
 		],
 		holdAccount(tab.tab),
 	);
-	return { change: { transfer, rows: [{ ...writeTab(tab), most: ROOM }] }, tab };
+	const counters = facts.sponsored?.count(tab) ?? [];
+	return { change: { transfer, rows: [{ ...writeTab(tab), most: ROOM }, ...counters] }, tab };
+}
+
+/** What of a tab's money is not its account's, for statements. */
+function saysFunds({ parts }: TabBill): string {
+	const funds = parts.filter(({ tranche }) => tranche.fund !== "own");
+	const each = funds.map(({ tranche, rest }) =>
+		tranche.fund === "pool"
+			? `${formatDollars(rest)} by pool ${fundOf(tranche)}`
+			: `${formatDollars(rest)} by the commons`,
+	);
+	return each.length > 0 ? `, ${each.join(" and ")}` : "";
 }

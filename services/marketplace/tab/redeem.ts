@@ -8,7 +8,6 @@ import { fromHex, toHex } from "#contracts/bytes";
 import type { Crypto } from "#contracts/identity";
 import { type Problem, problem } from "#contracts/problem";
 import type { Claim, Receipt } from "#contracts/redemption";
-import { bill } from "#contracts/tab";
 import { price, within } from "#contracts/tariff";
 import { type Totals, verifyVoucher } from "#contracts/voucher";
 import type { Change } from "#marketplace/ledger/book";
@@ -58,8 +57,8 @@ export function decideRedeem(
 
 function pay(tab: Tab, paid: Totals, nowMs: number, sign: SignReceipt): Redeemed {
 	const before = billed(tab);
-	const after = bill(paid.nanos, tab.fees);
 	const next: Tab = { ...tab, paid };
+	const after = billed(next);
 	const receipt = toHex(signed(next, nowMs, sign).bytes);
 	const [had, has] = [sharesOf(tab), sharesOf(next)];
 	const transfer = post(
@@ -91,6 +90,5 @@ function signed(tab: Tab, nowMs: number, sign: SignReceipt): Receipt {
 	const { market, tab: id, relay } = tab.grant;
 	const operator = fromHex(tab.operator);
 	if (!operator) throw new Error("a tab's operator is no key");
-	const { marketFee, solidarityFee } = billed(tab);
-	return sign({ market, tab: id, relay, operator, paid: tab.paid, marketFee, solidarityFee, atMs: nowMs });
+	return sign({ market, tab: id, relay, operator, paid: tab.paid, atMs: nowMs });
 }

@@ -4,13 +4,17 @@
  */
 
 import { type Amount, amount, formatAmount, parseAmount } from "#contracts/amount";
+import { type Billed, billOf, type TabBill } from "#contracts/bill";
 import { fromHex, toHex } from "#contracts/bytes";
 import { type Grant, readGrant } from "#contracts/grant";
 import { isProblem, problem } from "#contracts/problem";
-import { type Bill, bill, type FeeRates } from "#contracts/tab";
+import type { FeeRates } from "#contracts/tab";
 import { price } from "#contracts/tariff";
+import { areTranches, ownTranche, POOL_BYTES, type Tranche } from "#contracts/tranche";
 import type { Totals } from "#contracts/voucher";
 import { BookFailure, type RowChange, type TabRow } from "#marketplace/ledger/book";
+import { COMMONS, poolAccount } from "#marketplace/ledger/chart";
+import type { Counted, Use } from "#marketplace/sponsor/facts";
 
 /** `open`: spends; `closing`: its account wants no more, its relay may still redeem; `closed`: nothing is reserved any more. */
 export type TabState = "open" | "closing" | "closed";
@@ -27,7 +31,11 @@ export type Tab = {
 	readonly state: TabState;
 	readonly grant: Grant;
 	readonly fees: FeeRates;
-	/** the bill of the cap: what `open` took */
+	/** who pays for which part of the cap */
+	readonly tranches: readonly Tranche[];
+	/** what was counted for the funds among them, to be given back by what is not spent; undefined where there are none */
+	readonly counted: Counted | undefined;
+	/** the bill of the cap: what `open` took, of everybody together */
 	readonly reserved: Amount;
 	/** what was redeemed, cumulative */
 	readonly paid: Totals;
@@ -54,6 +62,9 @@ type Value = {
 	readonly returned?: string | undefined;
 	readonly fresh?: string | undefined;
 	readonly late?: string | undefined;
+	/** fund (`own`, `commons` or a pool's id), cap, payer's part; left out where all is the payer's own */
+	readonly tranches?: readonly (readonly [string, string, number])[] | undefined;
+	readonly counted?: (Omit<Counted, "uses"> & { readonly uses: readonly (readonly string[])[] }) | undefined;
 };
 
 const STATES: readonly string[] = ["open", "closing", "closed"] satisfies TabState[];
@@ -69,6 +80,8 @@ export function readTab(row: TabRow): Tab {
 	const late = parseAmount(value.late ?? "0");
 	if (fresh === undefined || late === undefined) throw corrupt(row.tab);
 	if (!grant || isProblem(grant) || reserved === undefined || !STATES.includes(row.state)) throw corrupt(row.tab);
+	const tranches = readTranches(value, grant.cap);
+	if (!tranches) throw corrupt(row.tab);
 	const traffic = { bytes: BigInt(value.bytes), byteSeconds: BigInt(value.byteSeconds) };
 	const nanos = price(grant.tariff, traffic);
 	if (nanos === undefined || toHex(grant.tab) !== row.tab || toHex(grant.relay) !== row.relay) throw corrupt(row.tab);
@@ -81,6 +94,8 @@ export function readTab(row: TabRow): Tab {
 		state: row.state as TabState,
 		grant,
 		fees: { marketPpm: value.marketPpm, solidarityPpm: value.solidarityPpm },
+		tranches,
+		counted: value.counted && { ...value.counted, uses: value.counted.uses.map(readUse) },
 		reserved,
 		paid: { ...traffic, nanos },
 		receipt: value.receipt,
@@ -88,6 +103,31 @@ export function readTab(row: TabRow): Tab {
 		fresh,
 		late,
 	};
+}
+
+function readTranches({ tranches }: Value, cap: Amount): readonly Tranche[] | undefined {
+	if (!tranches) return [ownTranche(cap)];
+	const read = tranches.map(([fund, nanos, payerPpm]): Tranche => {
+		const part = { cap: parseAmount(nanos) ?? amount(0n), payerPpm };
+		if (fund === "own" || fund === "commons") return { fund, ...part };
+		return { fund: "pool", pool: fromHex(fund, POOL_BYTES) ?? new Uint8Array(0), ...part };
+	});
+	return areTranches(read, cap) ? read : undefined;
+}
+
+function readUse([quota = "0", texts = "0", elsewhere = "0"]: readonly string[]): Use {
+	return { quota: BigInt(quota), texts: BigInt(texts), elsewhere: BigInt(elsewhere) };
+}
+
+/** A tranche's fund as it is called: `own`, `commons`, or the pool's id in hex. */
+export function fundOf({ fund, pool }: Tranche): string {
+	return pool ? toHex(pool) : fund;
+}
+
+/** Where a fund's money that is not reserved stands; undefined for the payer's own. */
+export function accountOfFund(tranche: Tranche): string | undefined {
+	if (tranche.fund === "own") return undefined;
+	return tranche.fund === "commons" ? COMMONS : poolAccount(fundOf(tranche));
 }
 
 function corrupt(tab: string): BookFailure {
@@ -108,6 +148,10 @@ export function writeTab(tab: Tab): RowChange {
 		returned: tab.returned === undefined ? undefined : formatAmount(tab.returned),
 		...(tab.fresh > 0n && { fresh: formatAmount(tab.fresh) }),
 		...(tab.late > 0n && { late: formatAmount(tab.late) }),
+		...((tab.tranches.length > 1 || tab.tranches[0]?.fund !== "own") && {
+			tranches: tab.tranches.map((one) => [fundOf(one), formatAmount(one.cap), one.payerPpm] as const),
+		}),
+		...(tab.counted && { counted: { ...tab.counted, uses: tab.counted.uses.map(writeUse) } }),
 	};
 	return {
 		table: "tabs",
@@ -123,9 +167,26 @@ export function writeTab(tab: Tab): RowChange {
 	};
 }
 
-/** What the account has been billed on a tab so far. */
-export function billed(tab: Tab): Bill {
-	return bill(tab.paid.nanos, tab.fees);
+function writeUse({ quota, texts, elsewhere }: Use): readonly string[] {
+	return [quota.toString(), texts.toString(), elsewhere.toString()];
+}
+
+/** What was billed on a tab so far, and to whom. */
+export function billed(tab: Pick<Tab, "paid" | "tranches" | "fees">): TabBill {
+	return billOf(tab.paid.nanos, tab.tranches, tab.fees);
+}
+
+/** The bill of the cap: what each was asked to reserve. */
+export function reservedOf(tab: Pick<Tab, "grant" | "tranches" | "fees">): TabBill {
+	return billOf(tab.grant.cap, tab.tranches, tab.fees);
+}
+
+/** A tab's bill so far as its payer gets it signed. */
+export function billToSign(tab: Tab, atMs: number): Billed {
+	const { market, tab: id, relay, tariff } = tab.grant;
+	const account = fromHex(tab.account);
+	if (!account) throw new Error("a tab's account is no key");
+	return { market, tab: id, account, relay, tariff, fees: tab.fees, tranches: tab.tranches, carried: tab.paid, atMs };
 }
 
 /** What is still reserved on a tab that is not closed: what its hold must have. */

@@ -7,6 +7,7 @@ import type { Change, Refusal } from "#marketplace/ledger/book";
 import { freshAccount, owedAccount, payerAccount } from "#marketplace/ledger/chart";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal, signers } from "#marketplace/market";
 import { extend } from "#marketplace/outage";
+import { fundsOf, returnedOf, sponsorOf } from "#marketplace/sponsor/sponsor";
 import { type CloseOrder, decideClosing, decideReturn, readFinal, refuseClose } from "./close.ts";
 import { decideOpen, isOrderOf, OPEN_TABS_MAX } from "./open.ts";
 import { decideRedeem } from "./redeem.ts";
@@ -48,6 +49,10 @@ const beaten = (): Problem => problemOfRefusal("stale", "");
 
 /** Opens a tab, or answers the tab that the same order opened before. */
 export async function openTab(market: Market, order: OpenOrder, signature: Uint8Array): Promise<Tab | Problem> {
+	return market.turns.take(fundsOf(order.tranches ?? []), () => openInTurn(market, order, signature));
+}
+
+async function openInTurn(market: Market, order: OpenOrder, signature: Uint8Array): Promise<Tab | Problem> {
 	const id = toHex(order.tab);
 	const account = toHex(order.account);
 	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -60,10 +65,12 @@ export async function openTab(market: Market, order: OpenOrder, signature: Uint8
 			freshAccount(account),
 			owedAccount(account),
 		]);
+		const offers = await market.listings.of(order.relay, nowMs);
 		const facts = {
 			nowMs,
 			fees: market.fees,
-			offers: await market.listings.of(order.relay, nowMs),
+			offers,
+			sponsored: await sponsorOf(market, order, offers[0], nowMs),
 			frozen: await market.frozen.has(account),
 			purses: { cleared, fresh },
 			owed: -owed,
@@ -111,11 +118,15 @@ function stepToEnd(market: Market, tab: Tab, order: CloseOrder): Change | "retur
 	return isProblem(redeemed) ? redeemed : redeemed.change;
 }
 
-/** Returns what is left on a tab to who paid it. Whoever calls has made sure that nothing can be redeemed any more. */
+/** Returns what is left on a tab to those who paid for it. Whoever calls has made sure that nothing can be redeemed any more. */
 export async function endTab(market: Market, tab: Tab): Promise<"done" | "again" | Problem> {
-	const applied = await apply(market, decideReturn(tab, market.clock.nowMs()).change);
-	if (applied === "done") market.metrics.closed.inc();
-	return applied;
+	return market.turns.take(fundsOf(tab.tranches), async () => {
+		const nowMs = market.clock.nowMs();
+		const counters = await returnedOf(market, tab, nowMs);
+		const applied = await apply(market, decideReturn(tab, nowMs, counters).change);
+		if (applied === "done") market.metrics.closed.inc();
+		return applied;
+	});
 }
 
 /** An account's tabs that are not closed: at most {@link OPEN_TABS_MAX}, among however many that are. */

@@ -1,5 +1,6 @@
 /** The vectors of what is signed: keys, certificates, grants, vouchers, redemption, orders, listings, hellos, dispute files. */
 import { amount } from "#contracts/amount";
+import { readBill } from "#contracts/bill";
 import { domain, join, toHex } from "#contracts/bytes";
 import { deviceAt, signForget, verifyForget } from "#contracts/device";
 import { type DisputeParts, readDispute, verdictLines, writeDispute } from "#contracts/dispute";
@@ -41,6 +42,7 @@ import {
 	writeClaim,
 } from "#contracts/redemption";
 import { type OpenOrder, signClose, signOpen, verifyClose, verifyOpen } from "#contracts/tab";
+import type { Tranche } from "#contracts/tranche";
 import { readVoucher, verifyVoucher, voucherBody, writeVoucher } from "#contracts/voucher";
 import {
 	DAY_MS,
@@ -388,13 +390,8 @@ export function redemptionVectors(crypto: Crypto): VectorFile {
 	const badReceipt: [string, Uint8Array][] = [
 		...lengths(receipt),
 		["nanos of 2^63", resign(crypto, "receipt", patch(receipt, 136, u64(2n ** 63n)), w.nextOnline.secretKey)],
-		["a market fee of 2^63", resign(crypto, "receipt", patch(receipt, 144, u64(2n ** 63n)), w.nextOnline.secretKey)],
-		[
-			"a solidarity fee of 2^63",
-			resign(crypto, "receipt", patch(receipt, 152, u64(2n ** 63n)), w.nextOnline.secretKey),
-		],
-		["at 2^53", resign(crypto, "receipt", patch(receipt, 160, u64(2n ** 53n)), w.nextOnline.secretKey)],
-		["before its key's life", resign(crypto, "receipt", patch(receipt, 160, u64(NOW_MS - 1)), w.nextOnline.secretKey)],
+		["at 2^53", resign(crypto, "receipt", patch(receipt, 144, u64(2n ** 53n)), w.nextOnline.secretKey)],
+		["before its key's life", resign(crypto, "receipt", patch(receipt, 144, u64(NOW_MS - 1)), w.nextOnline.secretKey)],
 		["another market", resign(crypto, "receipt", patch(receipt, 0, w.other.publicKey), w.nextOnline.secretKey)],
 		[
 			"a key id that nobody has",
@@ -501,6 +498,7 @@ export function tabVectors(crypto: Crypto): VectorFile {
 	const w = world(crypto);
 	const signature = signOpen(crypto, w.order, w.account);
 	const close = signClose(crypto, w.root.publicKey, w.tab, w.account);
+	const [pool, commons, own] = w.order.tranches as [Tranche, Tranche, Tranche];
 	const bad: [string, OpenOrder][] = [
 		["another market", { ...w.order, market: w.other.publicKey }],
 		["another account", { ...w.order, account: w.other.publicKey }],
@@ -513,16 +511,56 @@ export function tabVectors(crypto: Crypto): VectorFile {
 		["another market fee", { ...w.order, fees: { ...w.order.fees, marketPpm: 20_001 } }],
 		["another solidarity fee", { ...w.order, fees: { ...w.order.fees, solidarityPpm: 20_001 } }],
 		["another life", { ...w.order, lifeMs: w.order.lifeMs - 1 }],
+		["a pool that pays a part", { ...w.order, tranches: [{ ...pool, payerPpm: 1 }, commons, own] }],
+		["another pool", { ...w.order, tranches: [{ ...pool, pool: new Uint8Array(16).fill(1) }, commons, own] }],
+		["a pool of no id", { ...w.order, tranches: [{ ...pool, pool: new Uint8Array(16) }, commons, own] }],
+		["the commons before a pool", { ...w.order, tranches: [commons, pool, own] }],
+		[
+			"a pool twice",
+			{
+				...w.order,
+				tranches: [
+					{ ...pool, cap: own.cap },
+					{ ...pool, cap: amount(7_000_000n) },
+				],
+			},
+		],
+		["no tranches", { ...w.order, tranches: [] }],
+		["all its own", { ...w.order, tranches: [{ ...own, cap: w.order.cap }] }],
+	];
+	const { bytes } = w.bill;
+	const again = (at: number, over: Uint8Array) =>
+		resign(crypto, "bill", patch(bytes, at, over), w.nextOnline.secretKey);
+	const badBill: [string, Uint8Array][] = [
+		...lengths(bytes),
+		["an ask of a nano more", again(160, u64(w.bill.bill.ask + 1n))],
+		["a market fee of a nano more", again(168, u64(w.bill.bill.marketFee + 1n))],
+		["a solidarity fee of a nano more", again(176, u64(w.bill.bill.solidarityFee + 1n))],
+		["a payer's part of a nano more", again(184, u64(w.bill.bill.payer + 1n))],
+		["a nano less of the commons", again(192, u64(w.bill.bill.commons - 1n))],
+		["a nano less of pools", again(200, u64(w.bill.bill.pools - 1n))],
+		["traffic over the cap", again(144, u64(2n ** 60n))],
+		["before its key's life", again(208, u64(NOW_MS - 1))],
+		["five tranches", again(216, new Uint8Array([5]))],
+		["a tranche of no kind", again(217, new Uint8Array([4]))],
+		["a pool of no id", again(218, new Uint8Array(16))],
+		["a cap of 2^63", again(234, u64(2n ** 63n))],
+		["another market", again(0, w.other.publicKey)],
+		["signed by another key", resign(crypto, "bill", bytes, w.online.secretKey)],
+		["signed for another purpose", resign(crypto, "receipt", bytes, w.nextOnline.secretKey)],
+		["a bit of the account changed", flip(bytes, 56)],
 	];
 	return {
 		contract: "tab",
 		section: "Tab",
 		accountSecretKey: toHex(w.account.secretKey),
-		open: accepted("a week, two fees of 2 %", {
+		open: accepted("a week, two fees of 2 %, paid by a pool, the commons and the payer", {
 			order: w.order,
 			signature,
 			good: verifyOpen(crypto, w.order, signature),
 		}),
+		bill: accepted("of a pool, the commons and the payer", { ...w.bill }),
+		billRefused: badBill.map(([name, bad]) => refused(name, bad, readBill(crypto, bad, w.keys))),
 		openRefused: bad.map(([name, order]) => refused(name, { order, signature }, verifyOpen(crypto, order, signature))),
 		close: accepted("a tab", { market: w.root.publicKey, account: w.account.publicKey, tab: w.tab, signature: close }),
 		closeRefused: [
