@@ -174,6 +174,13 @@ export type PayoutPlanJson = {
 	ways: { kind: PayoutKind; rail: string }[];
 };
 
+/** A home that was drawn, or why none was. Bytes are decimal strings. */
+export type HomeJson = {
+	home: { relay: Hex; url: string | null; drawnMs: number; againMs: number; spentUntilMs: number | null } | null;
+	why: "drawn" | "has-one" | "not-yet" | "too-soon";
+	received: { megabytes: number; known: string; paying: string };
+};
+
 /** A page's place and length. */
 export type Page<Cursor> = { after?: Cursor | undefined; limit?: number | undefined };
 
@@ -213,6 +220,12 @@ export type MarketApi = {
 			TabJson
 		>;
 		list: Query<(Page<Hex> & { live?: boolean | undefined }) | undefined, { tabs: TabJson[]; next: Hex | null }>;
+	};
+	home: {
+		/** The home that was drawn, and what was signed for there. */
+		get: Query<void, HomeJson>;
+		/** Draws one; answers the one that there is. */
+		draw: Mutation<{ again?: boolean | undefined } | undefined, HomeJson>;
 	};
 	funding: {
 		rails: Query<{ amount: Nanos; monthly?: boolean | undefined }, { rails: RailJson[] }>;

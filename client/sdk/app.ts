@@ -37,6 +37,8 @@ export { blobSource, bytesSink, bytesSource, type FileSink, type FileSource } fr
 export type { Settlement } from "./finish.ts";
 /** Putting money on an account. */
 export type { Deposits, Funding, FundingQuote, FundingRail } from "./funding.ts";
+/** A home that the market drew. */
+export type { Drawn } from "./home.ts";
 /** The devices of an account. */
 export type { MailboxDevice } from "./household.ts";
 /** An account's secret, as a line that somebody wrote down. */

@@ -17,6 +17,7 @@ import { orThrow } from "./error.ts";
 import { type FileSource, sourceOf } from "./file.ts";
 import type { Settlement } from "./finish.ts";
 import { Deposits } from "./funding.ts";
+import type { Drawn } from "./home.ts";
 import { Household, type MailboxDevice } from "./household.ts";
 import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
 import type { Handlers } from "./incoming.ts";
@@ -88,7 +89,7 @@ export class Client {
 		this.market = market as MarketDoor;
 		this.deposits = new Deposits(device, this.market);
 		this.options = options;
-		this.reading = new Reading(device, identity, this.clocks);
+		this.reading = new Reading(device, identity, this.clocks, this.market);
 		this.spending = new Spending(device, options.spendLimit);
 		this.wallet = new Wallet(device, identity, market, this.clocks, this.spending, {
 			lost: (relay, lost: Traffic, total) => options.onLost?.(relay, lost, total),
@@ -152,6 +153,11 @@ export class Client {
 	 */
 	async publishCard(options: CardOptions = {}): Promise<string> {
 		return orThrow(await this.ownCard.publish(options));
+	}
+
+	/** Asks the market for a home, mail to which funds pay for, and moves there unless relays were chosen; `again` for another one. */
+	async home({ again = false }: { readonly again?: boolean } = {}): Promise<Drawn> {
+		return orThrow(await this.ownCard.draw(again));
 	}
 
 	/** Takes the published card back: its link finds nothing any more. Whoever has the card in hand can go on using it. */
@@ -243,7 +249,7 @@ export class Client {
 
 	/** The devices that read one's mailboxes, and when each was last there. */
 	async devices(): Promise<MailboxDevice[]> {
-		return orThrow(await this.household.list(orThrow(await this.ownCard.homes()), this.reading.inboxes));
+		return orThrow(await this.household.list(orThrow(await this.ownCard.homes()).read, this.reading.inboxes));
 	}
 
 	/** Gives a device up, as one that was lost: nothing is kept for it any more. Who has the account's seed can read again all the same. */

@@ -18,6 +18,7 @@ import { writeVoucher } from "#contracts/voucher";
 import type { AppRouter } from "#marketplace/api/router";
 import type { MarketApi, TrancheJson } from "./api.ts";
 import type { Device } from "./device.ts";
+import type { Drawn } from "./home.ts";
 import type { Identity } from "./identity.ts";
 import type { Market, MarketTerms, RelayOffer } from "./market.ts";
 import { getJson, putJson } from "./storage.ts";
@@ -36,6 +37,10 @@ export type MarketDoor = Market & {
 	readonly url: string;
 	/** Unix milliseconds by the market's clock; by this device's where the market cannot be asked. */
 	nowMs(): Promise<number>;
+	/** The market's root key: the one that was pinned, asked for where none was. */
+	root(): Promise<Uint8Array | Problem>;
+	/** Asks for a home; `again` for another one than there is. */
+	draw(again: boolean): Promise<Drawn | Problem>;
 };
 
 /** Opens the door to a market. `root` is its key if known (hex or bytes); otherwise the first answer is pinned in storage. */
@@ -45,6 +50,9 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 
 	const fetchInTime: typeof fetch = (input, init) =>
 		device.fetch(input, { ...init, signal: AbortSignal.timeout(ANSWER_MS) });
+
+	const pinKey = `market/${toHex(device.crypto.hash(text.encode(base)).slice(0, 16))}`;
+	const pinned = async () => root ?? fromHex(await getJson(device.storage, pinKey), KEY_BYTES);
 
 	async function look(): Promise<NonNullable<typeof known> | Problem> {
 		if (known && device.nowMs() < known.untilMs) return known;
@@ -61,11 +69,10 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 		if (refusal) return known ?? refusal;
 		const read = readMarketInfo(device.crypto, json);
 		if (isProblem(read)) return read;
-		const pinKey = `market/${toHex(device.crypto.hash(text.encode(base)).slice(0, 16))}`;
-		const pinned = root ?? fromHex(await getJson(device.storage, pinKey), KEY_BYTES);
-		if (pinned && !same(pinned, read.market))
+		const before = await pinned();
+		if (before && !same(before, read.market))
 			return problem("grant-unknown-market", "This market shows another key than it had before; it is not used.");
-		if (!pinned) await putJson(device.storage, pinKey, read.info.market);
+		if (!before) await putJson(device.storage, pinKey, read.info.market);
 		// kept for whoever wants to see later that the market's past is still the same
 		const name = headsName(read.market);
 		const kept = keepHead(device.crypto, await getJson(device.storage, name), read.info.head, read.market);
@@ -121,6 +128,20 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 		async nowMs() {
 			const market = await look();
 			return device.nowMs() + (isProblem(market) ? 0 : market.aheadMs);
+		},
+		async root() {
+			const market = (await pinned()) ?? (await look());
+			return market instanceof Uint8Array || isProblem(market) ? market : market.terms.market;
+		},
+		async draw(again) {
+			const answer = await ask(() => api.home.draw.mutate({ again }));
+			if (isProblem(answer)) return answer;
+			const { home, why, received } = answer;
+			const key = fromHex(home?.relay, KEY_BYTES);
+			const url = home?.url ?? undefined;
+			const relay = key && url !== undefined && isRelayUrl(url) ? { key, url } : undefined;
+			const { drawnMs, againMs } = home ?? {};
+			return { relay, why, drawnMs, againMs, megabytes: received.megabytes };
 		},
 		async terms() {
 			const market = await look();

@@ -96,13 +96,13 @@ export class Incoming {
 		return mine;
 	}
 
-	/** Deals with one payload; a problem means that it could not be taken now. */
-	take(payload: Uint8Array, mailbox: Uint8Array): Promise<Problem | undefined> {
-		return this.inTurn(() => this.payload(payload, mailbox));
+	/** Deals with one payload; a problem means that it could not be taken now. `opened` is called for what opened and had not come before. */
+	take(payload: Uint8Array, mailbox: Uint8Array, opened = () => {}): Promise<Problem | undefined> {
+		return this.inTurn(() => this.payload(payload, mailbox, opened));
 	}
 
-	private async payload(payload: Uint8Array, mailbox: Uint8Array): Promise<Problem | undefined> {
-		if (payload[0] === PAYLOAD.chunk) return this.chunk(payload);
+	private async payload(payload: Uint8Array, mailbox: Uint8Array, opened: () => void): Promise<Problem | undefined> {
+		if (payload[0] === PAYLOAD.chunk) return this.chunk(payload, opened);
 		const message = open(this.device, payload, mailbox, this.identity);
 		if (isProblem(message)) {
 			this.handlers.problem?.(message);
@@ -113,7 +113,9 @@ export class Incoming {
 			this.handlers.problem?.(problem("seal-broken", "A message is too old to tell whether it came before."));
 			return undefined;
 		}
-		return this.message(message);
+		const refusal = await this.message(message);
+		if (!refusal) opened();
+		return refusal;
 	}
 
 	private async message(message: Message): Promise<Problem | undefined> {
@@ -151,7 +153,7 @@ export class Incoming {
 		return part?.whole ? this.finish(part) : undefined;
 	}
 
-	private async chunk(payload: Uint8Array): Promise<Problem | undefined> {
+	private async chunk(payload: Uint8Array, opened: () => void): Promise<Problem | undefined> {
 		const head = chunkHead(payload);
 		if (!head || this.seen.has(head.stream)) return undefined;
 		const stream = toHex(head.stream);
@@ -160,9 +162,11 @@ export class Incoming {
 			return undefined;
 		}
 		const part = await this.shelf.find(stream);
+		const before = part?.receivedBytes;
 		const refusal = await part?.take(payload);
 		if (refusal) this.handlers.problem?.(refusal);
 		if (!part || refusal) return undefined;
+		if (part.receivedBytes !== before) opened();
 		this.handlers.progress?.(part.file, part.receivedBytes);
 		return part.whole ? this.finish(part) : undefined;
 	}

@@ -2,10 +2,10 @@
 
 import { type Card, cardLink } from "#contracts/card";
 import { isProblem, type Problem } from "#contracts/problem";
-import { makeCard, type Relay } from "./card.ts";
+import { makeCard } from "./card.ts";
 import type { Device } from "./device.ts";
 import type { MarketDoor } from "./door.ts";
-import { homesOf } from "./home.ts";
+import { type Drawn, HomeChoice, type Homes } from "./home.ts";
 import type { Identity } from "./identity.ts";
 import type { CardOptions } from "./options.ts";
 import { Publishing } from "./publishing.ts";
@@ -14,26 +14,39 @@ import type { Clocks } from "./session.ts";
 export class OwnCard {
 	private readonly device: Device;
 	private readonly identity: Identity;
-	private readonly market: MarketDoor;
-	private readonly clocks: Clocks;
+	private readonly choice: HomeChoice;
 	private readonly publishing: Publishing;
 
 	constructor(device: Device, identity: Identity, market: MarketDoor, clocks: Clocks) {
 		this.device = device;
 		this.identity = identity;
-		this.market = market;
-		this.clocks = clocks;
+		this.choice = new HomeChoice(device, identity, market, clocks);
 		this.publishing = new Publishing(device, identity, market);
 	}
 
-	/** The relays with one's mailboxes: those named, those chosen before, or the cheapest. */
-	homes(asked?: readonly Relay[]): Promise<Relay[] | Problem> {
-		return homesOf(this.device, this.identity, this.market, this.clocks, asked);
+	/** The relays with one's mailboxes. Where the market drew another one, the published card follows. */
+	async homes(): Promise<Homes | Problem> {
+		return this.follow(await this.choice.homes());
+	}
+
+	/** Asks the market for a home, or for another one, and moves there. */
+	async draw(again: boolean): Promise<Drawn | Problem> {
+		const answer = await this.choice.draw(again);
+		const homes = isProblem(answer) ? answer : await this.follow(answer.homes);
+		return isProblem(answer) ? answer : isProblem(homes) ? homes : answer.drawn;
+	}
+
+	/** A published card that names the old relays would send people to where nobody reads before long. */
+	private async follow(homes: Homes | Problem): Promise<Homes | Problem> {
+		const follows = !isProblem(homes) && homes.moved && (await this.publishing.name()) !== undefined;
+		const published = follows ? await this.publish({}) : undefined;
+		return isProblem(published) ? published : homes;
 	}
 
 	private async make({ relay, relays, name = "" }: CardOptions): Promise<Card | Problem> {
-		const homes = await this.homes(relays ?? (relay && [relay]));
-		return isProblem(homes) ? homes : makeCard(this.device, this.identity, homes, { name });
+		const asked = relays ?? (relay && [relay]);
+		const homes = asked ? await this.choice.homes(asked) : await this.homes();
+		return isProblem(homes) ? homes : makeCard(this.device, this.identity, homes.card, { name });
 	}
 
 	/** A link that is the card. */

@@ -5,6 +5,7 @@ import type { Stopping } from "#host/stop";
 import { endTurns, TURNS_ROUND_MS } from "./desk/cases.ts";
 import { LATE_ROUND_MS, releaseLate } from "./funding/late.ts";
 import { ROUND_MS as DEPOSITS_MS, type Watch } from "./funding/watch.ts";
+import { SEEN_MS, seeRelays } from "./home/homes.ts";
 import { BookFailure } from "./ledger/book.ts";
 import type { Market } from "./market.ts";
 import { MARK_MS } from "./outage.ts";
@@ -34,6 +35,7 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 		{ name: "late-earnings", everyMs: LATE_ROUND_MS, run: () => releaseLate(market) },
 		{ name: "desk", everyMs: TURNS_ROUND_MS, run: () => endTurns(market) },
 		{ name: "gifts", everyMs: SWEEP_MS, run: () => returnGifts(market) },
+		{ name: "relays-seen", everyMs: SEEN_MS, run: () => seeRelays(market) },
 		{ name: "proof", everyMs: PROOF_MS, run: () => market.proofs.run() },
 		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
 		{ name: "board", everyMs: SWEEP_MS, run: () => board.sweep(clock.nowMs()) },

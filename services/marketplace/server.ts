@@ -19,6 +19,7 @@ import { makeCallers } from "./api/caller.ts";
 import { cardRoutes } from "./api/cards.ts";
 import { commitmentRoutes } from "./api/commitments.ts";
 import { eventRoutes } from "./api/events.ts";
+import { readerRoutes } from "./api/homes.ts";
 import { relayRoutes, sendProblem } from "./api/relays.ts";
 import { appRouter } from "./api/router.ts";
 import { problemOf } from "./api/trpc.ts";
@@ -64,12 +65,13 @@ export function makeServer({ market, config, reach }: Door): Express {
 		if (!mayReadMetrics(request, config)) return sendProblem(response, problem("unauthorized"));
 		response.type(market.metrics.registry.contentType).send(await market.metrics.registry.metrics());
 	});
-	app.use(["/.well-known/farelay.json", "/trpc", "/v1/card", "/v1/commitments"], allowOrigins);
+	app.use(["/.well-known/farelay.json", "/trpc", "/v1/card", "/v1/received", "/v1/commitments"], allowOrigins);
 	app.get("/.well-known/farelay.json", (_request, response) => {
 		response.json(describe(market));
 	});
 	app.use(relayRoutes(market));
 	app.use(cardRoutes(market, config));
+	app.use(readerRoutes(market));
 	app.use(commitmentRoutes(market));
 	app.use(eventRoutes(market));
 	app.use("/trpc", limitBeginnings(config), limitGuesses(config), trpc(market));
@@ -131,6 +133,7 @@ const ROUTES = [
 	"/card",
 	"/v1/card",
 	"/v1/card/read",
+	"/v1/received",
 	"/v1/commitments",
 ];
 

@@ -102,6 +102,7 @@ suite("who may draw", () => {
 	const payer = { ...nothing, paidSince: HOME_RULES.drawPaidNanos };
 	const home = (daysAgo: number): DrawnHome => ({
 		relay: "a",
+		group: "a",
 		drawnMs: NOW_MS - daysAgo * DAY_MS,
 		spentUntilMs: undefined,
 	});

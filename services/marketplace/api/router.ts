@@ -5,6 +5,7 @@ import { ask } from "./ask.ts";
 import { desk } from "./desk.ts";
 import { funding } from "./funding.ts";
 import { gift } from "./gifts.ts";
+import { home } from "./homes.ts";
 import { operator } from "./operators.ts";
 import { code, enroller, pass, tokens } from "./passes.ts";
 import { account, tab } from "./people.ts";
@@ -15,6 +16,7 @@ export const appRouter = router({
 	account,
 	tab,
 	funding,
+	home,
 	operator,
 	pass,
 	code,

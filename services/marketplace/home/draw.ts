@@ -16,6 +16,18 @@ export type Candidate = {
 /** Chance: a whole number from 0 below `parts`, each as likely. */
 export type Chance = (parts: number) => number;
 
+/** Chance from random bytes. Bytes that would make some numbers likelier than others are thrown away. */
+export function chanceOf(random: (length: number) => Uint8Array): Chance {
+	return (parts) => {
+		const most = 2 ** 32 - (2 ** 32 % parts);
+		for (;;) {
+			const [a = 0, b = 0, c = 0, d = 0] = random(4);
+			const drawn = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
+			if (drawn < most) return drawn % parts;
+		}
+	};
+}
+
 /** Parts that a share is drawn in: finer than any share. */
 const PARTS = 1_000_000;
 
@@ -54,6 +66,8 @@ export type Right = {
 /** A home that was drawn. Times are Unix milliseconds. */
 export type DrawnHome = {
 	readonly relay: string;
+	/** whose it was then: {@link Candidate} */
+	readonly group: string;
 	readonly drawnMs: number;
 	/** until when its person's quota is gone, for this home was asked for in place of another */
 	readonly spentUntilMs: number | undefined;

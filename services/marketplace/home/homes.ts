@@ -1,0 +1,193 @@
+/** Carries draws out on the book: one home for each account, drawn once however often and by how many processes it is asked for. */
+
+import { toHex } from "#contracts/bytes";
+import { isPoolEligible } from "#contracts/need";
+import { type Problem, problem } from "#contracts/problem";
+import { type Book, type Change, LIST_MAX, type Most, type RecordRow, type RowChange } from "#marketplace/ledger/book";
+import { ATTEMPTS_MAX, type Market, problemOfRefusal } from "#marketplace/market";
+import { type Candidate, type Chance, type DrawnHome, draw, mayDraw, type NoDraw } from "./draw.ts";
+import { paidOf, quotaBytesOf } from "./right.ts";
+import type { HomeRules } from "./room.ts";
+
+/** How often it is written down which relays there are. */
+export const SEEN_MS = 3_600_000;
+
+const DAY_MS = 86_400_000;
+
+/** A relay that was written down as seen is not written again for so long: a quarter of a day is exact enough for what is counted in weeks. */
+const SEEN_AGAIN_MS = DAY_MS / 4;
+
+/** Who was seen within a day, and was here for a week before, should be there when homes are drawn. A crowd that comes for an hour is not missed. */
+const LATELY_MS = DAY_MS;
+const REGULAR_MS = 7 * DAY_MS;
+
+/** How long an operator is new. */
+const NEW_OPERATOR_MS = 60 * DAY_MS;
+
+/** A relay that was not seen for so long is forgotten: its people have long been drawn another home. */
+const FORGET_MS = 180 * DAY_MS;
+
+/** As many as a market shows; beyond it a new relay counts as seen today, each day. */
+const ROOM: Most = { states: ["seen"], ofAccount: 1, ofAll: 10_000 };
+
+function homeKey(account: string): string {
+	return `home:${account}`;
+}
+
+function seenKey(relay: string): string {
+	return `seen:${relay}`;
+}
+
+function readHome({ value, dueMs }: RecordRow): DrawnHome {
+	const { relay, group, spentUntilMs } = JSON.parse(value) as Omit<DrawnHome, "drawnMs">;
+	return { relay, group, drawnMs: dueMs, spentUntilMs };
+}
+
+function homeRow(account: string, expect: number, home: DrawnHome): RowChange {
+	const { relay, group, drawnMs, spentUntilMs } = home;
+	const value = JSON.stringify({ relay, group, ...(spentUntilMs !== undefined && { spentUntilMs }) });
+	return { table: "homes", expect, row: { key: homeKey(account), account, state: "drawn", dueMs: drawnMs, value } };
+}
+
+/** The home that was drawn for an account. */
+export async function homeOf(book: Pick<Book, "record">, account: string): Promise<DrawnHome | undefined> {
+	const row = await book.record("homes", homeKey(account));
+	return row && readHome(row);
+}
+
+/** A home, or why there is none (yet, again). */
+export type HomeAnswer = { readonly home: DrawnHome | undefined; readonly why: NoDraw | "drawn" };
+
+/** What homes are drawn with. */
+export type HomeParts = Pick<Market, "book" | "clock" | "listings">;
+
+/** Draws an account a home if it may have one; answers the one that there is. `again`: another one than that. */
+export async function drawHome(
+	market: HomeParts,
+	account: string,
+	again: boolean,
+	rules: HomeRules,
+	chance: Chance,
+): Promise<HomeAnswer | Problem> {
+	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+		const nowMs = market.clock.nowMs();
+		const row = await market.book.record("homes", homeKey(account));
+		const home = row && readHome(row);
+		const eligible = await eligibleNow(market, nowMs);
+		const isThere = home === undefined || eligible.some(({ relay }) => relay === home.relay);
+		const right = {
+			quotaBytes: await quotaBytesOf(market, account, nowMs),
+			paidSince: await paidOf(market, account, { nowMs, ...(home && { sinceMs: home.drawnMs }) }),
+		};
+		const unlistedSinceMs = isThere ? undefined : await lastSeen(market.book, home);
+		const may = mayDraw(home, right, { nowMs, again, unlistedSinceMs }, rules);
+		if (may === "not-yet" || may === "has-one" || may === "too-soon") return { home, why: may };
+		const { candidates, regulars } = await candidatesOf(market.book, eligible, nowMs);
+		// whoever could keep others off the show for a while would be drawn by all who ask meanwhile
+		if (new Set(candidates.map(({ group }) => group)).size * 2 < regulars)
+			return problem(
+				"unavailable",
+				"Fewer than half of the operators are listed now; a home is drawn when they are back.",
+			);
+		const others = candidates.filter(({ relay }) => relay !== home?.relay);
+		const relay = draw(others.length > 0 ? others : candidates, chance, rules);
+		const group = candidates.find((one) => one.relay === relay)?.group;
+		if (relay === undefined || group === undefined)
+			return problem("unavailable", "No relay is listed now that a home could be drawn at.");
+		const spentUntilMs = may === "quota" ? nowMs + rules.redrawCostMs : home?.spentUntilMs;
+		const next: DrawnHome = { relay, group, drawnMs: nowMs, spentUntilMs };
+		const [outcome] = await market.book.apply([{ rows: [homeRow(account, row?.version ?? 0, next)] }]);
+		if (outcome === "applied") return { home: next, why: "drawn" };
+		if (typeof outcome === "object" && outcome.refused !== "stale")
+			return problemOfRefusal(outcome.refused, outcome.detail);
+	}
+	return problemOfRefusal("stale", "");
+}
+
+/** When a home's relay was last one that could be drawn; since it was drawn, where nobody has looked yet. */
+async function lastSeen(book: Pick<Book, "record">, { relay, drawnMs }: DrawnHome): Promise<number> {
+	const seen = await book.record("homes", seenKey(relay));
+	return Math.max(seen?.dueMs ?? drawnMs, drawnMs);
+}
+
+/** A relay that asks little enough and takes mail now. */
+type Eligible = { readonly relay: string; readonly operator: string };
+
+async function eligibleNow({ listings }: Pick<Market, "listings">, nowMs: number): Promise<Eligible[]> {
+	const all = await listings.all(nowMs);
+	return all
+		.filter(({ tariff, takes }) => takes && isPoolEligible(tariff))
+		.map(({ relay, operator }) => ({ relay: toHex(relay), operator: toHex(operator) }));
+}
+
+/** What is known of a relay that was eligible: when first and last, and whose it was. */
+type Seen = { readonly version: number; readonly firstMs: number; readonly lastMs: number; readonly operator: string };
+
+async function allSeen(book: Pick<Book, "records">): Promise<Map<string, Seen>> {
+	const seen = new Map<string, Seen>();
+	let after: string | undefined;
+	do {
+		const query = { table: "homes", by: "state", of: "seen", limit: LIST_MAX } as const;
+		const page: RecordRow[] = await book.records({ ...query, ...(after !== undefined && { after }) });
+		for (const { account, version, dueMs, value } of page) {
+			const { firstMs, operator } = JSON.parse(value) as Pick<Seen, "firstMs" | "operator">;
+			seen.set(account, { version, firstMs, operator, lastMs: dueMs });
+		}
+		after = page.length < LIST_MAX ? undefined : page.at(-1)?.key;
+	} while (after !== undefined);
+	return seen;
+}
+
+/** Among whom a home is drawn now, and how many operators are here regularly. */
+async function candidatesOf(
+	book: Pick<Book, "records">,
+	eligible: readonly Eligible[],
+	nowMs: number,
+): Promise<{ readonly candidates: readonly Candidate[]; readonly regulars: number }> {
+	const seen = [...(await allSeen(book)).values()];
+	const since = new Map<string, number>();
+	for (const { operator, firstMs } of seen) since.set(operator, Math.min(firstMs, since.get(operator) ?? firstMs));
+	const candidates = eligible.map(({ relay, operator }) => ({
+		relay,
+		group: operator,
+		isNewOperator: nowMs - (since.get(operator) ?? nowMs) < NEW_OPERATOR_MS,
+	}));
+	const regular = seen.filter(({ firstMs, lastMs }) => nowMs - lastMs < LATELY_MS && lastMs - firstMs >= REGULAR_MS);
+	return { candidates, regulars: new Set(regular.map(({ operator }) => operator)).size };
+}
+
+/** Writes down which relays could be drawn now, and forgets those that are long gone. What somebody else wrote first is as good. */
+export async function seeRelays(market: HomeParts): Promise<void> {
+	const nowMs = market.clock.nowMs();
+	const seen = await allSeen(market.book);
+	const changes: Change[] = [];
+	const write = (relay: string, before: Seen | undefined, state: "seen" | "gone", now: Omit<Seen, "version">) => {
+		const { firstMs, lastMs, operator } = now;
+		const row = {
+			key: seenKey(relay),
+			account: relay,
+			state,
+			dueMs: lastMs,
+			value: JSON.stringify({ firstMs, operator }),
+		};
+		const expect = before?.version ?? 0;
+		changes.push({ rows: [{ table: "homes", expect, row, ...(expect === 0 && { most: ROOM }) }] });
+	};
+	for (const { relay, operator } of await eligibleNow(market, nowMs)) {
+		const before = seen.get(relay) ?? (await goneBefore(market.book, relay));
+		if (before && nowMs - before.lastMs < SEEN_AGAIN_MS) continue;
+		// a relay that changes hands or comes back after long is as new as any
+		const isSame = before?.operator === operator && nowMs - before.lastMs < FORGET_MS;
+		write(relay, before, "seen", { firstMs: isSame ? before.firstMs : nowMs, lastMs: nowMs, operator });
+	}
+	for (const [relay, before] of seen) if (nowMs - before.lastMs >= FORGET_MS) write(relay, before, "gone", before);
+	for (let at = 0; at < changes.length; at += LIST_MAX) await market.book.apply(changes.slice(at, at + LIST_MAX));
+}
+
+/** A relay that was forgotten and is back. */
+async function goneBefore(book: Pick<Book, "record">, relay: string): Promise<Seen | undefined> {
+	const row = await book.record("homes", seenKey(relay));
+	if (!row) return undefined;
+	const { firstMs, operator } = JSON.parse(row.value) as Pick<Seen, "firstMs" | "operator">;
+	return { version: row.version, firstMs, operator, lastMs: row.dueMs };
+}
