@@ -57,7 +57,7 @@ export function draw(candidates: readonly Candidate[], chance: Chance, rules: Ho
 
 /** What gives somebody a draw. */
 export type Right = {
-	/** the quota of its passes that are no gifts, or that its country's evidence gives, in bytes a month */
+	/** the quota of its passes that are no gifts, in bytes a month */
 	readonly quotaBytes: bigint;
 	/** the account's own money that relays have earned since its last draw, in nano-dollars */
 	readonly paidSince: bigint;

@@ -76,7 +76,7 @@ export async function drawHome(
 		const eligible = await eligibleNow(market, nowMs);
 		const isThere = home === undefined || eligible.some(({ relay }) => relay === home.relay);
 		const right = {
-			quotaBytes: await quotaBytesOf(market, account, nowMs),
+			quotaBytes: (await quotaBytesOf(market, account, nowMs)).passes,
 			paidSince: await paidOf(market, account, { nowMs, ...(home && { sinceMs: home.drawnMs }) }),
 		};
 		const unlistedSinceMs = isThere ? undefined : await lastSeen(market.book, home);

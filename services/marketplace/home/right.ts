@@ -2,6 +2,8 @@
 
 import { LIST_MAX, type TabRow } from "#marketplace/ledger/book";
 import type { Market } from "#marketplace/market";
+import { personFactsOf } from "#marketplace/pass/facts";
+import { RULES } from "#marketplace/sponsor/rules";
 import { readTab, type Tab } from "#marketplace/tab/tab";
 
 const DAY_MS = 86_400_000;
@@ -36,7 +38,16 @@ export async function paidOf(
 	return paid;
 }
 
-/** Quota of an account's passes that are nobody's gift, or of its country's strong evidence, in bytes of the month. */
-export async function quotaBytesOf(_market: Pick<Market, "book">, _account: string, _nowMs: number): Promise<bigint> {
-	return 0n;
+/**
+ * What an account may have of funds in a month, in bytes: by passes, and as a reader by them or by strong evidence of its country. Gifts are somebody else's quota and
+ * count there. Evidence alone gives no draw: one card makes as many accounts as somebody likes, and each of them can pay for a little mail first.
+ */
+export async function quotaBytesOf(
+	market: Pick<Market, "book">,
+	account: string,
+	nowMs: number,
+): Promise<{ readonly passes: bigint; readonly reader: bigint }> {
+	const { passes, evidence } = await personFactsOf(market, account, false, nowMs);
+	const sum = passes.reduce((all, { from, monthBytes }) => (from === "gift" ? all : all + monthBytes), 0n);
+	return { passes: sum, reader: evidence === "strong" ? sum + RULES.quotaBytes : sum };
 }

@@ -9,6 +9,8 @@ export type HomeRules = {
 	readonly seedBytes: bigint;
 	/** what room grows by beyond what was signed for: mail that waits to be read, and mail that never is */
 	readonly roomMorePpm: number;
+	/** how much of what passes explain may be made room for by readers who count by what they paid */
+	readonly payingSharePpm: number;
 	/** how many times what somebody paid at other operators' relays they count for as a reader */
 	readonly paidTimes: bigint;
 	/** what gives an account without a pass a draw, in nano-dollars paid of its own since the last one */
@@ -30,6 +32,7 @@ export const HOME_RULES: HomeRules = {
 	// the whole quota of ten people, about half a dollar at the usual price: what an operator could take once a month and be seen
 	seedBytes: 1_000_000_000n,
 	roomMorePpm: 250_000,
+	payingSharePpm: 100_000,
 	paidTimes: 20n,
 	// 5 MB at the usual price
 	drawPaidNanos: 2_500_000n,
@@ -59,15 +62,16 @@ const PPM = 1_000_000n;
 
 /**
  * The bytes that funds may still open. What payers' own money carried explains part of what readers signed for, but first what people signed for who count
- * by what they paid: those create no room, for money that goes round in a circle costs its fees only. What is left of it takes the quarter on top and no
+ * by what they paid: those create hardly any room, for money that goes round in a circle costs its fees only. What is left of it takes the quarter on top and no
  * more: relays that carry much for people who pay must not lose the room for those who cannot.
  */
 export function roomBytes(facts: RoomFacts, rules: HomeRules): bigint {
 	const { known, paying, other, opened, relaysOfOperator } = facts;
 	const more = (known * BigInt(rules.roomMorePpm)) / PPM;
-	const explained = other > paying ? other - paying : 0n;
+	const unexplained = other > paying ? other - paying : 0n;
+	const paid = least(paying > other ? paying - other : 0n, (known * BigInt(rules.payingSharePpm)) / PPM);
 	const seed = rules.seedBytes / (relaysOfOperator > 1 ? BigInt(relaysOfOperator) : 1n);
-	const room = seed + known + (explained < more ? more - explained : 0n) - opened;
+	const room = seed + known + paid + (unexplained < more ? more - unexplained : 0n) - opened;
 	return room > 0n ? room : 0n;
 }
 

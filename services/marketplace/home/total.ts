@@ -2,6 +2,7 @@
 
 import { toHex } from "#contracts/bytes";
 import { type Problem, problem } from "#contracts/problem";
+import { monthOf } from "#contracts/quota";
 import { dayOf, type Received } from "#contracts/received";
 import { countAs, type HomeRules, type ReaderFacts } from "./room.ts";
 
@@ -10,8 +11,8 @@ export type Total = { readonly relay: string; readonly day: number; readonly meg
 
 /** A reader as the market keeps it. */
 export type ReaderRecord = {
-	/** the calendar month that is counted, UTC, and what counts of it so far, in bytes */
-	readonly month: string;
+	/** the calendar month that is counted, and what counts of it so far, in bytes */
+	readonly month: number;
 	readonly known: bigint;
 	readonly paying: bigint;
 	/** newest last */
@@ -19,7 +20,7 @@ export type ReaderRecord = {
 };
 
 /** Somebody who never signed. */
-export const NO_READER: ReaderRecord = { month: "", known: 0n, paying: 0n, totals: [] };
+export const NO_READER: ReaderRecord = { month: 0, known: 0n, paying: 0n, totals: [] };
 
 /** Homes whose totals are remembered: moving twice a year, those of some years. Who comes back to an older one begins anew there, within the same quota. */
 const TOTALS_MAX = 8;
@@ -47,11 +48,6 @@ export type TotalFacts = {
 	/** the highest ask for an MB that funds pay */
 	readonly askPerMbMax: bigint;
 };
-
-/** The calendar month of a moment, UTC, like 2026-11. */
-export function monthOf(atMs: number): string {
-	return new Date(atMs).toISOString().slice(0, 7);
-}
 
 /**
  * Decides on a total whose signature is good. Only the difference to the highest one counts, so a total that is sent again, is older or has fallen
@@ -90,7 +86,7 @@ export function writeReader({ month, known, paying, totals }: ReaderRecord): str
 export function readReader(value: string | undefined): ReaderRecord {
 	if (value === undefined) return NO_READER;
 	const { month, known, paying, totals } = JSON.parse(value) as {
-		month: string;
+		month: number;
 		known: string;
 		paying: string;
 		totals: Total[];

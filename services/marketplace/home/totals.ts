@@ -3,6 +3,7 @@
 import { toHex } from "#contracts/bytes";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem } from "#contracts/problem";
+import { monthOf } from "#contracts/quota";
 import { dayOf, readReceived } from "#contracts/received";
 import type { Book, RecordRow, RowChange } from "#marketplace/ledger/book";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal } from "#marketplace/market";
@@ -10,7 +11,7 @@ import { quotaAsk } from "#marketplace/sponsor/rules";
 import { homeOf } from "./homes.ts";
 import { paidOf, quotaBytesOf } from "./right.ts";
 import { type HomeRules, roomBytes } from "./room.ts";
-import { decideTotal, monthOf, readReader, writeReader } from "./total.ts";
+import { decideTotal, readReader, writeReader } from "./total.ts";
 import { counted, readWindow, sumsOf, writeWindow } from "./window.ts";
 
 /** The dearest MB that funds pay for: kept for as long as they pay. */
@@ -75,7 +76,7 @@ export async function takeTotal(
 				nowMs,
 				home: home?.relay,
 				reader,
-				quotaBytes: await quotaBytesOf(market, account, nowMs),
+				quotaBytes: (await quotaBytesOf(market, account, nowMs)).reader,
 				paidElsewhere: home ? await paidOf(market, account, { nowMs, elsewhereThan: home.group }) : 0n,
 				askPerMbMax: ASK_PER_MB_MAX,
 			},
