@@ -3,6 +3,9 @@
 import { problemOfDatabase } from "#host/database";
 import type { Stopping } from "#host/stop";
 import { endTurns, TURNS_ROUND_MS } from "./desk/cases.ts";
+import { OPERATORS_MS } from "./desk/operators.ts";
+import { releaseFirst } from "./desk/waits.ts";
+import { judgeOperator, WATCH_MS, watchEnrollers } from "./desk/watch.ts";
 import { LATE_ROUND_MS, releaseLate } from "./funding/late.ts";
 import { ROUND_MS as DEPOSITS_MS, type Watch } from "./funding/watch.ts";
 import { SEEN_MS, seeRelays } from "./home/homes.ts";
@@ -33,6 +36,9 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 		{ name: "payouts-planned", everyMs: PAYOUTS_MS, run: () => payPlanned(market) },
 		{ name: "deposits-due", everyMs: DEPOSITS_MS, run: () => watch.round() },
 		{ name: "late-earnings", everyMs: LATE_ROUND_MS, run: () => releaseLate(market) },
+		{ name: "operators", everyMs: OPERATORS_MS, run: () => market.operators.look() },
+		{ name: "first-earnings", everyMs: LATE_ROUND_MS, run: () => payFirst(market) },
+		{ name: "enrollers", everyMs: WATCH_MS, run: () => watchEnrollers(market) },
 		{ name: "desk", everyMs: TURNS_ROUND_MS, run: () => endTurns(market) },
 		{ name: "gifts", everyMs: SWEEP_MS, run: () => returnGifts(market) },
 		{ name: "relays-seen", everyMs: SEEN_MS, run: () => seeRelays(market) },
@@ -77,6 +83,12 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 async function goOn(market: Market): Promise<void> {
 	if (market.restoring.isHeld()) await takeUp(market);
 	await market.payouts.round();
+}
+
+/** Lets go of operators' first earnings from funds, those of whom nothing is found. */
+async function payFirst(market: Market): Promise<void> {
+	const { eligible } = await market.operators.count();
+	await releaseFirst(market, (operator) => judgeOperator(market, operator, eligible));
 }
 
 /** Begins the payouts that operators' schedules want, and goes on with it. */

@@ -21,6 +21,8 @@ import { startChores } from "./chores.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
 import { databaseOf, rememberDatabase } from "./database.ts";
 import { makeFrozen } from "./desk/frozen.ts";
+import { makeOperators } from "./desk/operators.ts";
+import { makeResolve } from "./desk/resolve.ts";
 import { fundRisk } from "./funding/risk.ts";
 import { openWatch } from "./funding/watch.ts";
 import { openInspection } from "./inspect/door.ts";
@@ -148,6 +150,8 @@ async function start(
 		market: keys.market,
 		privateRelays: config.privateRelays,
 	});
+	const resolve = makeResolve(clock);
+	const operators = makeOperators({ book, clock, listings, market: keys.market, resolve });
 	const market: Market = {
 		crypto,
 		clock,
@@ -165,11 +169,12 @@ async function start(
 		metrics: makeMetrics(async () => (await listings.all(clock.nowMs())).length),
 		fees: config.fees,
 		rules: config.rules,
-		sources: { ...sourcesOf({ book, listings, frozen }), ...deps.sources },
+		sources: { ...sourcesOf({ book, operators, frozen }), ...deps.sources },
 		turns: new Turns(),
 		capMax: config.capMax,
 		frozen,
 		desk: config.desk,
+		operators,
 		rails,
 		rates,
 		lightning,

@@ -15,6 +15,7 @@ import type { Restoring } from "./backup/restore.ts";
 import type { Board } from "./board/board.ts";
 import type { Cards } from "./card/cards.ts";
 import type { Frozen } from "./desk/frozen.ts";
+import type { Operators } from "./desk/operators.ts";
 import type { Keys } from "./keys/keys.ts";
 import type { Book, Refusal } from "./ledger/book.ts";
 import type { Listings } from "./listing/listings.ts";
@@ -62,6 +63,8 @@ export type Market = {
 	readonly capMax: Amount;
 	/** accounts that may open nothing */
 	readonly frozen: Frozen;
+	/** operators as funds count them */
+	readonly operators: Operators;
 	/** the market's people, public keys in hex */
 	readonly desk: readonly string[];
 	/** the ways money comes in and goes out, each name once */

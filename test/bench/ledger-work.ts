@@ -71,6 +71,8 @@ function newTab({ relays }: Town, i: number): Tab {
 		returned: undefined,
 		fresh: NOTHING,
 		late: NOTHING,
+		waits: false,
+		forfeited: NOTHING,
 	};
 }
 

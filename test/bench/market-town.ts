@@ -125,7 +125,7 @@ function newTab(market: Uint8Array, { key, operator }: TestRelay, online: KeyPai
 			receipt: undefined,
 			returned: undefined,
 		},
-		...{ fresh: amount(0n), late: amount(0n) },
+		...{ fresh: amount(0n), late: amount(0n), waits: false, forfeited: amount(0n) },
 	});
 	const paid = [{ account: payerAccount(account), nanos: reserved }];
 	const deposit = move(

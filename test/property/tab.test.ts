@@ -102,6 +102,7 @@ describe("tabs", () => {
 			const book = await this.openBook(again);
 			const board = openMemoryBoard();
 			const listings = makeListings({ crypto, clock: this.clock, board, market: keys.market, privateRelays: true });
+			const operators = { of: async () => assert.fail(), look: async () => {}, count: async () => assert.fail() };
 			this.market = {
 				crypto,
 				clock: this.clock,
@@ -117,11 +118,12 @@ describe("tabs", () => {
 				health: makeHealth(),
 				fees: FEES,
 				rules: RULES,
-				sources: sourcesOf({ book, listings, frozen: new Set() }),
+				sources: sourcesOf({ book, operators, frozen: new Set() }),
 				turns: new Turns(),
 				capMax: amount(1_000_000n),
 				frozen: new Set(),
 				desk: [],
+				operators,
 				play: true,
 				rails: [],
 				lightning: new DoubleLightning(),

@@ -300,6 +300,8 @@ async function openTabWith(book: Book, clock: HeldClock, n: number): Promise<voi
 		returned: undefined,
 		fresh: reserved,
 		late: NOTHING,
+		waits: false,
+		forfeited: NOTHING,
 	};
 	const half = bill(amount(DOLLAR), FEES);
 	const bytes = 2_000_000_000n;

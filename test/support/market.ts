@@ -59,7 +59,7 @@ export type TestMarket = RunningMarketplace & {
 
 export async function startTestMarket(
 	change: Partial<MarketplaceConfig> = {},
-	more: Partial<Pick<MarketplaceDeps, "rails" | "rates" | "lightning" | keyof Stores>> & {
+	more: Partial<Pick<MarketplaceDeps, "rails" | "rates" | "lightning" | "sources" | keyof Stores>> & {
 		clock?: HeldClock;
 		log?: Log;
 		folder?: string;

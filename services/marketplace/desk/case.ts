@@ -15,6 +15,7 @@ export const CASE_KINDS = {
 	"by-hand": "The market's people have looked and ask for an answer.",
 	"not-delivered": "Mail that the relay took did not arrive.",
 	"sponsored-worse": "The relay serves those whom a fund pays for worse than others.",
+	paused: "This enroller is paused: it issues no passes. Those that it issued hold.",
 	"people-alike": "The people of this enroller look alike, as invented ones do.",
 	"payers-alike": "The people whose subsidised mail this operator carried look alike, as invented ones do.",
 } as const;
@@ -85,6 +86,11 @@ export function isHolding({ kind, state }: Pick<Case, "kind" | "state">): boolea
 /** Whether funds pay nothing new by an operator while it stands so. */
 export function isPausing(found: Pick<Case, "kind" | "state">): boolean {
 	return isHolding(found) || (HOLDING.has(found.kind) && found.state === "upheld");
+}
+
+/** Whether an enroller is paused by it. */
+export function isOfEnroller(kind: CaseKind): boolean {
+	return kind === "people-alike" || kind === "paused";
 }
 
 /** A new case. */

@@ -4,6 +4,7 @@ import { toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Book, RecordRow, RowChange } from "#marketplace/ledger/book";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal } from "#marketplace/market";
+import { decided, enrollerOf, writeEnroller } from "#marketplace/pass/enroller";
 import {
 	type Beginning,
 	beginCase,
@@ -13,6 +14,7 @@ import {
 	endByItself,
 	isCase,
 	isHolding,
+	isOfEnroller,
 	isPausing,
 	LIVE_STATES,
 	readCase,
@@ -126,11 +128,14 @@ export async function find(
 	return { found: beginCase({ ...beginning, id }, parts.clock.nowMs()), isNew: true };
 }
 
-/** What else changes when a case ends: who was frozen by it is not any more. */
+/** What else changes when a case ends: who was frozen or paused by it is not any more. */
 export async function effectsOf(book: Pick<Book, "record">, ended: Case, nowMs: number): Promise<RowChange[]> {
-	if (ended.kind === "frozen" && ended.state === "lifted")
-		return [await writeFrozen(book, ended.account, false, nowMs)];
-	return [];
+	if (ended.state !== "lifted") return [];
+	if (ended.kind === "frozen") return [await writeFrozen(book, ended.account, false, nowMs)];
+	const enroller = isOfEnroller(ended.kind) ? await enrollerOf({ book }, ended.account) : undefined;
+	if (enroller?.state !== "paused") return [];
+	const approved = decided(enroller, "approved");
+	return isProblem(approved) ? [] : [writeEnroller(approved)];
 }
 
 /** Ends the turns that have ended; how many. What somebody else changed meanwhile is left for the next round. */

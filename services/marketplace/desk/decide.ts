@@ -10,10 +10,12 @@ import { RISK, WORLD_CARD } from "#marketplace/ledger/chart";
 import { move } from "#marketplace/ledger/post";
 import type { Transfer } from "#marketplace/ledger/transfer";
 import { ATTEMPTS_MAX, problemOfRefusal } from "#marketplace/market";
-import { type Case, type CaseKind, end, isOver, say, writeCase } from "./case.ts";
+import { decided, enrollerOf, writeEnroller } from "#marketplace/pass/enroller";
+import { type Case, type CaseKind, end, isOfEnroller, isOver, say, writeCase } from "./case.ts";
 import { caseOf, casesOf, type DeskParts, effectsOf, find } from "./cases.ts";
 import { append, isMade } from "./chain.ts";
 import { writeFrozen } from "./frozen.ts";
+import { writeApart } from "./operators.ts";
 
 /** What a decision comes to. */
 type Effect = {
@@ -66,10 +68,17 @@ async function effectOf(parts: DeskParts, decision: Signed): Promise<Effect | Pr
 		case "uphold":
 		case "lift":
 			return await aboutCase(parts, decision, subject);
+		case "approve":
+			return await approve(parts, decision, subject);
+		case "pause":
+			return await pause(parts, decision, subject);
 		case "risk":
 			return topUp(parts, decision);
-		default:
-			return problem("not-found", `This market knows no way to ${decision.deed} yet.`);
+		case "apart":
+			return {
+				says: `${subject} counts by itself, whatever it shares with other operators.`,
+				rows: [await writeApart(parts.book, subject, parts.clock.nowMs())],
+			};
 	}
 }
 
@@ -98,15 +107,43 @@ async function freeze(parts: DeskParts, decision: Signed, account: string): Prom
 	return { says: `${account} is frozen. ${opened.says}`, rows: [...opened.rows, frozen] };
 }
 
-async function unfreeze(parts: DeskParts, decision: Signed, account: string): Promise<Effect | Problem> {
-	const nowMs = parts.clock.nowMs();
+async function pause(parts: DeskParts, decision: Signed, account: string): Promise<Effect | Problem> {
+	const paused = decided(await enrollerOf(parts, account), "paused", { why: decision.why });
+	if (isProblem(paused)) return paused;
+	const opened = await begin(parts, decision, { account, about: account, kind: "paused" });
+	if (isProblem(opened) || opened.isDone) return opened;
+	return { says: `${account} is paused. ${opened.says}`, rows: [...opened.rows, writeEnroller(paused)] };
+}
+
+async function approve(parts: DeskParts, decision: Signed, account: string): Promise<Effect | Problem> {
+	const approved = decided(await enrollerOf(parts, account), "approved");
+	if (isProblem(approved)) return approved;
+	const rows = await lifted(parts, decision, account, isOfEnroller);
+	if (isProblem(rows)) return rows;
+	return { says: `${account} may give out passes.`, rows: [...rows, writeEnroller(approved)] };
+}
+
+/** The cases of an account that end as lifted by a decision. */
+async function lifted(
+	parts: DeskParts,
+	decision: Signed,
+	account: string,
+	isMeant: (kind: CaseKind) => boolean,
+): Promise<RowChange[] | Problem> {
 	const rows: RowChange[] = [];
 	for (const found of await casesOf(parts.book, account)) {
-		if (found.kind !== "frozen" || (isOver(found) && found.state !== "upheld")) continue;
-		const ended = withWords(found, decision, "lifted", nowMs);
+		if (!isMeant(found.kind) || (isOver(found) && found.state !== "upheld")) continue;
+		const ended = withWords(found, decision, "lifted", parts.clock.nowMs());
 		if (isProblem(ended)) return ended;
 		rows.push(writeCase(ended));
 	}
+	return rows;
+}
+
+async function unfreeze(parts: DeskParts, decision: Signed, account: string): Promise<Effect | Problem> {
+	const nowMs = parts.clock.nowMs();
+	const rows = await lifted(parts, decision, account, (kind) => kind === "frozen");
+	if (isProblem(rows)) return rows;
 	// one that the settings freeze has no case, and is let go of all the same
 	const row = await parts.book.record("findings", `frozen:${account}`);
 	if (rows.length === 0 && row?.state === "free") return { says: `${account} is not frozen.`, rows: [], isDone: true };

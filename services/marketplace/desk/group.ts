@@ -51,7 +51,10 @@ function networkOf(address: string): string | undefined {
 	return groups.join(":");
 }
 
-/** The group of each operator: the first of its operators' keys. Seats of one operator are added up. */
+/**
+ * The group of each operator, named by the first of its operators in the order that they are given in: the oldest first, so that whoever joins a group never gives it
+ * another name, by which nothing would be counted yet. Seats of one operator are added up.
+ */
 export function groupsOf(seats: readonly Seat[]): ReadonlyMap<string, string> {
 	const parents = new Map<string, string>();
 	const find = (name: string): string => {
@@ -71,7 +74,7 @@ export function groupsOf(seats: readonly Seat[]): ReadonlyMap<string, string> {
 		for (const mark of marks) parents.set(find(mark), find(operator));
 	}
 	const firsts = new Map<string, string>();
-	const operators = [...new Set(seats.map(({ operator }) => operator))].sort();
+	const operators = [...new Set(seats.map(({ operator }) => operator))];
 	for (const operator of operators) if (!firsts.has(find(operator))) firsts.set(find(operator), operator);
 	return new Map(operators.map((operator) => [operator, firsts.get(find(operator)) ?? operator]));
 }

@@ -5,7 +5,12 @@ export type ShareRules = {
 	readonly operatorSharePpm: number;
 	readonly pairSharePpm: number;
 	readonly newOperatorsSharePpm: number;
+	/** with fewer operators than this it is two parts of as many each */
+	readonly operatorsFew: number;
 };
+
+/** What follows from them. */
+export type ShareLimits = Omit<ShareRules, "operatorsFew">;
 
 /** How many operators there are to be paid, groups counted as one. */
 export type OperatorCount = {
@@ -21,26 +26,19 @@ const ALL_PPM = 1_000_000;
 export const NEW_OPERATOR_MS = 60 * 86_400_000;
 
 /**
- * The limits now. With fewer than ten operators nobody can have as little as a tenth twice over, so it is two parts of as many each. What operators with sixty days
+ * The limits now. Where there are few operators (ten unless told otherwise) a fifth each would not be all, so it is two parts of as many each. What operators with sixty days
  * behind them could not take even if each took all it may, new ones may: else a young market could spend a tenth of its money.
  */
-export function shareLimits(rules: ShareRules, { eligible, aged }: OperatorCount): ShareRules {
-	const ofFew = Math.floor((2 * ALL_PPM) / Math.max(1, eligible));
-	const operatorSharePpm = Math.min(
-		ALL_PPM,
-		eligible < 10 ? Math.max(rules.operatorSharePpm, ofFew) : rules.operatorSharePpm,
-	);
+export function shareLimits(rules: ShareRules, { eligible, aged }: OperatorCount): ShareLimits {
+	const isFew = eligible > 0 && eligible < rules.operatorsFew;
+	const ofFew = isFew ? Math.floor((2 * ALL_PPM) / eligible) : 0;
+	const operatorSharePpm = Math.min(ALL_PPM, Math.max(rules.operatorSharePpm, ofFew));
 	const left = ALL_PPM - aged * operatorSharePpm;
 	return {
 		operatorSharePpm,
 		pairSharePpm: Math.min(rules.pairSharePpm, operatorSharePpm),
 		newOperatorsSharePpm: Math.max(rules.newOperatorsSharePpm, left),
 	};
-}
-
-/** So much of a budget, in nano-dollars, rounded down. */
-export function shareOf(budget: bigint, ppm: number): bigint {
-	return (budget * BigInt(ppm)) / BigInt(ALL_PPM);
 }
 
 /** Whether an operator is new: nothing of a fund's was opened with it, or only lately. */

@@ -59,7 +59,8 @@ export function readEnroller({ key, version, state, value }: RecordRow): Enrolle
 	return { ...read, why: read.why, account: key, version, state: state as EnrollerState };
 }
 
-function writeEnroller({ account, version, state, ...rest }: Enroller): RowChange {
+/** Writes an enroller over the version that it was read at. */
+export function writeEnroller({ account, version, state, ...rest }: Enroller): RowChange {
 	const row = { key: account, account, state, dueMs: rest.askedAtMs, value: JSON.stringify(rest) };
 	return { table: "enrollers", expect: version, row };
 }
@@ -99,14 +100,26 @@ export function decideEnroller(
 	state: Exclude<EnrollerState, "asked">,
 	{ why, dayMax }: { readonly why?: string; readonly dayMax?: number } = {},
 ): Promise<Enroller | Problem> {
-	return change(market, account, (before) => {
-		if (!before) return problem("not-found", "No such account has applied to be an enroller.");
-		if (state !== "approved" && !why) return problem("malformed", "Say why: whoever it hits reads it, and can answer.");
-		if (why !== undefined && !plain(why, ABOUT_CHARS_MAX)) return problem("malformed", "That is no reason in words.");
-		if (dayMax !== undefined && (!Number.isSafeInteger(dayMax) || dayMax < 1 || dayMax > 10_000))
-			return problem("malformed", "An enroller may look up 1 to 10000 people in a day.");
-		return { ...before, state, why: state === "approved" ? undefined : why, dayMax: dayMax ?? before.dayMax };
-	});
+	return change(market, account, (before) =>
+		decided(before, state, {
+			...(why !== undefined && { why }),
+			...(dayMax !== undefined && { dayMax }),
+		}),
+	);
+}
+
+/** An enroller once that was decided about it. */
+export function decided(
+	before: Enroller | undefined,
+	state: Exclude<EnrollerState, "asked">,
+	{ why, dayMax }: { readonly why?: string; readonly dayMax?: number } = {},
+): Enroller | Problem {
+	if (!before) return problem("not-found", "No such account has applied to be an enroller.");
+	if (state !== "approved" && !why) return problem("malformed", "Say why: whoever it hits reads it, and can answer.");
+	if (why !== undefined && !plain(why, ABOUT_CHARS_MAX)) return problem("malformed", "That is no reason in words.");
+	if (dayMax !== undefined && (!Number.isSafeInteger(dayMax) || dayMax < 1 || dayMax > 10_000))
+		return problem("malformed", "An enroller may look up 1 to 10000 people in a day.");
+	return { ...before, state, why: state === "approved" ? undefined : why, dayMax: dayMax ?? before.dayMax };
 }
 
 /** An enroller that may work now, or the reason why it may not. */

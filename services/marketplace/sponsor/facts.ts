@@ -84,6 +84,8 @@ export type RelayFacts = {
 	readonly isPaused: boolean;
 	readonly isNewOperator: boolean;
 	readonly eligibleOperators: number;
+	/** of these, with sixty days behind them (desk/share.ts); undefined: enough of them */
+	readonly agedOperators?: number | undefined;
 	/** how much fund money may still be opened here; undefined: not limited */
 	readonly room: bigint | undefined;
 };

@@ -9,6 +9,7 @@ import type { Reason, ReasonCode } from "#contracts/reason";
 import type { FeeRates } from "#contracts/tab";
 import type { Tariff } from "#contracts/tariff";
 import { ownTranche, TRANCHES_MAX, type Tranche } from "#contracts/tranche";
+import { shareLimits } from "#marketplace/desk/share";
 import type { Facts, FundFacts, PassFacts, PersonFacts, RelayFacts, Use } from "./facts.ts";
 import { quotaAsk, quotaBytesOf, type Rules } from "./rules.ts";
 
@@ -201,27 +202,25 @@ function quotaCode(monthBytes: bigint, used: bigint, fund: FundFacts): ReasonCod
 function fundLimit({ relay }: Facts, rules: Rules, fund: FundFacts, room: bigint): Limit {
 	const { defences } = rules;
 	const limit: Limit = { nanos: least0(fund.free), code: "fund-empty" };
-	const few = relay.eligibleOperators < rules.operatorsFew && relay.eligibleOperators > 0;
-	const operatorPpm = few
-		? Math.min(1_000_000, Math.floor(2_000_000 / relay.eligibleOperators))
-		: rules.operatorSharePpm;
+	const count = { eligible: relay.eligibleOperators, aged: relay.agedOperators ?? relay.eligibleOperators };
+	const limits = shareLimits(rules, count);
 	if (defences["operator-share"]) {
 		const own = fund.rules?.operatorSharePpm;
-		lower(
-			limit,
-			share(fund.budget30, own !== undefined && own < operatorPpm ? own : operatorPpm, fund.toOperator),
-			"operator-share",
-		);
+		lower(limit, share(fund.budget30, narrower(own, limits.operatorSharePpm), fund.toOperator), "operator-share");
 	}
 	if (defences["pair-share"]) {
 		const own = fund.rules?.pairSharePpm;
-		const ppm = own !== undefined && own < rules.pairSharePpm ? own : rules.pairSharePpm;
-		lower(limit, share(fund.budget30, ppm, fund.toPair), "pair-share");
+		lower(limit, share(fund.budget30, narrower(own, limits.pairSharePpm), fund.toPair), "pair-share");
 	}
 	if (defences["new-operators"] && relay.isNewOperator)
-		lower(limit, share(fund.budget30, rules.newOperatorsSharePpm, fund.toNewOperators), "new-operators");
+		lower(limit, share(fund.budget30, limits.newOperatorsSharePpm, fund.toNewOperators), "new-operators");
 	if (defences.room) lower(limit, least0(room), "no-room");
 	return limit;
+}
+
+/** A sponsor's own limit where it is the narrower one. */
+function narrower(own: number | undefined, ppm: number): number {
+	return own !== undefined && own < ppm ? own : ppm;
 }
 
 function lower(limit: Limit, nanos: bigint, code: ReasonCode): void {

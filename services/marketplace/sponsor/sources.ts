@@ -45,7 +45,7 @@ function poolId(pool: string): Uint8Array {
 }
 
 /** The questions as a market's rooms answer them. */
-export function sourcesOf(market: Pick<Market, "book" | "listings" | "frozen">): Sources {
+export function sourcesOf(market: Pick<Market, "book" | "operators" | "frozen">): Sources {
 	const { book, frozen } = market;
 	return {
 		person: async (account, nowMs) => personFactsOf(market, account, await frozen.has(account), nowMs),
@@ -60,13 +60,11 @@ export function sourcesOf(market: Pick<Market, "book" | "listings" | "frozen">):
 			return { fund: COMMONS, state: "open", free, dayLimit: free / MONTH_DAYS, budget30: free, quotaPpm: 1_000_000 };
 		},
 		relay: async (offer, _opened, nowMs) => {
-			const listed = await market.listings.all(nowMs);
-			const eligible = listed.filter(({ tariff }) => isPoolEligible(tariff));
-			const operator = toHex(offer.operator);
+			const { isPaused, ...operator } = await market.operators.of(offer, nowMs);
 			return {
-				...{ relay: toHex(offer.relay), operator, group: operator, isEligible: isPoolEligible(offer.tariff) },
-				...{ isPaused: false, isNewOperator: false, room: undefined },
-				eligibleOperators: new Set(eligible.map((one) => toHex(one.operator))).size,
+				...operator,
+				...{ relay: toHex(offer.relay), isEligible: isPoolEligible(offer.tariff) },
+				...{ isPaused, room: undefined },
 			};
 		},
 	};

@@ -7,6 +7,8 @@ import type { Reason } from "#contracts/reason";
 import type { OpenOrder } from "#contracts/tab";
 import type { Tariff } from "#contracts/tariff";
 import type { Tranche } from "#contracts/tranche";
+import { firstCent } from "#marketplace/desk/operators";
+import { waitOf } from "#marketplace/desk/waits";
 import type { RowChange } from "#marketplace/ledger/book";
 import { COMMONS } from "#marketplace/ledger/chart";
 import type { Market } from "#marketplace/market";
@@ -98,6 +100,8 @@ export type Sponsored = {
 	readonly tranches: readonly Tranche[];
 	readonly reasons: readonly Reason[];
 	readonly counted: Counted;
+	/** what funds pay of it waits */
+	readonly waits: boolean;
 	/** writes the counters of the tab, on the versions that it was decided on */
 	readonly count: (tab: Tab) => readonly RowChange[];
 };
@@ -117,11 +121,13 @@ export async function sponsorOf(
 		...{ group: relay.group, isNewOperator: relay.isNewOperator, isSaid: person.evidence !== "strong" },
 		uses: planned.uses,
 	};
+	const first = await firstCent(parts.book, relay.operator, nowMs);
 	return {
 		...{ tranches: planned.tranches, reasons: planned.reasons, counted },
+		waits: relay.isNewOperator && parts.rules.defences.waiting,
 		count: (tab) => {
 			countOpened(burns, { ...tab, counted });
-			return burns.changes(nowMs);
+			return [...burns.changes(nowMs), ...first, ...(tab.waits ? [waitOf(tab)] : [])];
 		},
 	};
 }

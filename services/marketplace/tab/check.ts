@@ -18,8 +18,8 @@ export const checkTabs: Check = async function* (facts) {
 			continue;
 		}
 		yield* faultsOf(tab, facts.balanceOf(holdAccount(tab.tab)));
-		// money that no card brought leaves nothing to wait for
-		if (tab.fresh === 0n && tab.late === 0n) continue;
+		// money that no card brought, by an operator that is not new, leaves nothing to wait for
+		if (tab.fresh === 0n && tab.late === 0n && !tab.waits) continue;
 		try {
 			waiting.set(tab.operator, (waiting.get(tab.operator) ?? 0n) + sharesOf(tab).waiting);
 		} catch {

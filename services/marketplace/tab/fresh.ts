@@ -7,6 +7,7 @@
  */
 
 import { type Amount, amount, portion } from "#contracts/amount";
+import type { TabBill } from "#contracts/bill";
 import { billed, reservedOf, type Tab } from "./tab.ts";
 
 /** A tab's ask so far as its operator has it. */
@@ -28,10 +29,15 @@ export function sharesOf(tab: Tab): Shares {
 	const { ask, payer } = bill;
 	const cleared = (tab.state === "closed" ? payer : reservedOf(tab).payer) - tab.fresh;
 	// what of the ask the payer's money is for: rises with the ask, by no more than it does
-	let own = 0n;
-	for (const part of bill.parts) own += portion(part.ask, part.tranche.payerPpm);
-	const earned = least(ask, ask - own + cleared) - tab.late;
-	return { earned: amount(earned), waiting: amount(ask - earned) };
+	const own = ownOf(bill);
+	const ofFunds = tab.waits || tab.forfeited > 0n ? 0n : ask - own;
+	const earned = ofFunds + least(own, cleared) - tab.late;
+	return { earned: amount(earned), waiting: amount(ask - earned - tab.forfeited) };
+}
+
+/** What of an ask its payer's own money is for. */
+export function ownOf({ parts }: TabBill): bigint {
+	return parts.reduce((own, part) => own + portion(part.ask, part.tranche.payerPpm), 0n);
 }
 
 /** What goes back to which of the payer's purses when the rest of a tab is returned, and how much of what was billed stays fresh. */

@@ -140,6 +140,8 @@ export function decideOpen(
 		returned: undefined,
 		fresh: drawn.fresh,
 		late: NOTHING,
+		waits: facts.sponsored?.waits ?? false,
+		forfeited: NOTHING,
 	};
 	const transfer = reserve(
 		{

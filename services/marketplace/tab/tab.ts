@@ -47,6 +47,10 @@ export type Tab = {
 	readonly fresh: Amount;
 	/** what of the operator's waits although it has cleared (money.md, "Cards come back") */
 	readonly late: Amount;
+	/** what funds pay of the ask waits: its operator is new (desk/waits.ts) */
+	readonly waits: boolean;
+	/** what of the ask went back to the funds that had paid it, by a finding that stood */
+	readonly forfeited: Amount;
 };
 
 /** What the row's JSON text holds. */
@@ -62,6 +66,8 @@ type Value = {
 	readonly returned?: string | undefined;
 	readonly fresh?: string | undefined;
 	readonly late?: string | undefined;
+	readonly waits?: boolean | undefined;
+	readonly forfeited?: string | undefined;
 	/** fund (`own`, `commons` or a pool's id), cap, payer's part; left out where all is the payer's own */
 	readonly tranches?: readonly (readonly [string, string, number])[] | undefined;
 	readonly counted?: (Omit<Counted, "uses"> & { readonly uses: readonly (readonly string[])[] }) | undefined;
@@ -78,7 +84,8 @@ export function readTab(row: TabRow): Tab {
 	// left out where there is nothing: most tabs never see a card
 	const fresh = parseAmount(value.fresh ?? "0");
 	const late = parseAmount(value.late ?? "0");
-	if (fresh === undefined || late === undefined) throw corrupt(row.tab);
+	const forfeited = parseAmount(value.forfeited ?? "0");
+	if (fresh === undefined || late === undefined || forfeited === undefined) throw corrupt(row.tab);
 	if (!grant || isProblem(grant) || reserved === undefined || !STATES.includes(row.state)) throw corrupt(row.tab);
 	const tranches = readTranches(value, grant.cap);
 	if (!tranches) throw corrupt(row.tab);
@@ -102,6 +109,8 @@ export function readTab(row: TabRow): Tab {
 		returned: parseAmount(value.returned),
 		fresh,
 		late,
+		waits: value.waits === true,
+		forfeited,
 	};
 }
 
@@ -148,6 +157,8 @@ export function writeTab(tab: Tab): RowChange {
 		returned: tab.returned === undefined ? undefined : formatAmount(tab.returned),
 		...(tab.fresh > 0n && { fresh: formatAmount(tab.fresh) }),
 		...(tab.late > 0n && { late: formatAmount(tab.late) }),
+		...(tab.waits && { waits: true }),
+		...(tab.forfeited > 0n && { forfeited: formatAmount(tab.forfeited) }),
 		...((tab.tranches.length > 1 || tab.tranches[0]?.fund !== "own") && {
 			tranches: tab.tranches.map((one) => [fundOf(one), formatAmount(one.cap), one.payerPpm] as const),
 		}),
