@@ -5,7 +5,7 @@
 
 import type { ReasonCode } from "#contracts/reason";
 import type { StatementLineJson } from "#contracts/statement";
-import type { AskApi, DeskApi } from "./cases.ts";
+import type { AskApi, DeskApi, FindingJson } from "./cases.ts";
 
 /** A question; asking again changes nothing. */
 export type Query<In, Out> = { query(input: In): Promise<Out> };
@@ -243,7 +243,7 @@ export type MarketApi = {
 			{ rail: string; country: string; email: string },
 			{ to: string; ready: boolean; url: string | null }
 		>;
-		earnings: Query<void, { earned: Nanos; waiting: Nanos; leaving: Nanos; paidOut: Nanos }>;
+		earnings: Query<void, { earned: Nanos; waiting: Nanos; leaving: Nanos; paidOut: Nanos; findings: FindingJson[] }>;
 		payout: {
 			show: Query<void, PayoutPlanJson>;
 			set: Mutation<

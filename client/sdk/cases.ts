@@ -25,6 +25,9 @@ export type CaseJson = {
 /** What the market's people see of it: who of them wrote what. */
 export type WholeCaseJson = CaseJson & { by: (Hex | null)[] };
 
+/** A finding about an operator: while it is open or answered, what funds paid waits on; if it is upheld, that goes back. */
+export type FindingJson = { id: Hex; says: string; state: CaseJson["state"]; reasons: string[]; dueMs: number };
+
 /** A decision of the market's people, signed, with the hash of it and all before it. */
 export type DecisionJson = {
 	number: number;

@@ -205,6 +205,31 @@ for (const [engine, open] of Object.entries(ENGINES))
 			assert.equal((await refusedBy(decide("uphold", id))).problem, "conflict");
 		});
 
+		it("an enroller is approved, paused with why, answers, and is approved again", async () => {
+			const bob = new Person(second);
+			await bob.client.enroller.apply.mutate({ name: "A clinic", about: "We know our patients." });
+			const state = async () => (await stores.book.record("enrollers", bob.id))?.state;
+			await decide("approve", bob.id, "We called them.");
+			assert.equal(await state(), "approved");
+			await decide("pause", bob.id, "Forty passes in one minute.");
+			assert.equal(await state(), "paused");
+			const { id, kind } = await only(bob);
+			assert.equal(kind, "paused");
+			await bob.client.ask.answer.mutate({ id, text: "A vaccination day." });
+			await decide("lift", id);
+			assert.equal(await state(), "approved");
+			await decide("pause", bob.id, "Again.");
+			await decide("approve", bob.id, "Again, then.");
+			assert.deepEqual((await bob.client.ask.list.query()).cases.map((one) => one.state), ["lifted", "lifted"]);
+			assert.equal((await refusedBy(decide("approve", alice.id))).problem, "not-found");
+		});
+
+		it("an operator whom the desk sets apart counts by itself", async () => {
+			await decide("apart", alice.id, "Two neighbours in one data centre.");
+			const row = await stores.book.record("findings", `operator:${alice.id}`);
+			assert.equal(JSON.parse(row?.value ?? "{}").isApart, true);
+		});
+
 		it("the same decision again does nothing, also after it was undone, and a found thing is found once", async () => {
 			const freezes = decision("freeze", alice.id, "Once.");
 			assert.equal((await post(freezes)).isNew, true);

@@ -203,6 +203,8 @@ describe("first subsidised earnings", () => {
 		await relay.list({ tariff: TARIFF });
 		const asked = { relay: relay.id, cap: "6000000", tariff: { sendPerMb: "2000000", storePerMbDay: "0" } };
 		const { tranches, reasons } = await ann.client.tab.quote.query(asked);
+		const { findings } = await relay.operator.client.operator.earnings.query();
+		assert.deepEqual(findings.map(({ state }) => state), ["open"]);
 		assert.deepEqual([tranches.map(({ fund }) => fund), reasons.map(({ code }) => code)], [["own"], ["relay-paused"]]);
 	});
 
@@ -219,83 +221,6 @@ describe("first subsidised earnings", () => {
 			grant = await openable();
 		}
 		await use(grant ?? assert.fail("the market brought no other key"));
-		const waits = await purses();
-		assert.equal((waits.earned ?? 0n) + (waits.waiting ?? 0n), 6_000_000n);
-		assert.ok((waits.waiting ?? 0n) > 2_000_000n, "what the pool and the commons paid");
-		assert.ok((waits.earned ?? 0n) > 0n, "what the payer paid does not wait");
-		clock.jump(DAY_MS + FIRST_WAIT_MS - 1);
-		assert.equal(await releaseFirst({ book, clock }), 0);
-		clock.jump(1);
-		assert.equal(await releaseFirst({ book, clock }), 1);
-		assert.equal(await releaseFirst({ book, clock }), 0);
-		assert.deepEqual([(await purses()).earned, (await purses()).waiting], [6_000_000n, 0n]);
-	});
-
-	it("of a tab that still could be used wait on", async () => {
-		const grant = await open();
-		clock.jump(DAY_MS + FIRST_WAIT_MS);
-		assert.equal(await releaseFirst({ book, clock }), 0);
-		await ann.close(grant, { usage: relay.final(grant, carried(0)) });
-		assert.equal(await releaseFirst({ book, clock }), 1);
-	});
-
-	it("threat 21: wait while a finding is open, and go back whole to who paid them when it stands", async () => {
-		const before = await purses();
-		await use(await open());
-		const used = await purses();
-		await found("payers-alike");
-		clock.jump(DAY_MS + FIRST_WAIT_MS);
-		assert.equal(await releaseFirst({ book, clock }), 0);
-		await found("not-delivered", "lifted");
-		assert.equal(await releaseFirst({ book, clock }), 0, "one of two is still open");
-		const open_ = (await find(parts(), { account: relay.operator.id, about: relay.operator.id, kind: "payers-alike" }))
-			.found;
-		await book.apply([{ rows: [writeCase(fine(end(open_, "upheld", clock.nowMs())))] }]);
-		assert.equal(await releaseFirst({ book, clock }), 1);
-		const after = await purses();
-		assert.deepEqual(
-			[after.waiting, after.earned, after.pool, after.commons],
-			[0n, used.earned, before.pool, before.commons],
-		);
-		assert.ok((after.fees ?? 0n) < (used.fees ?? 0n), "the market earns nothing by it");
-		const row = await book.record("pools", POOL);
-		assert.equal(row && readPool(row).flows.came, (before.pool ?? 0n) - (used.pool ?? 0n));
-	});
-
-	it("go to the commons when their pool has ended meanwhile", async () => {
-		const before = await purses();
-		await use(await open());
-		const row = (await book.record("pools", POOL)) ?? assert.fail();
-		await book.apply([{ rows: [writePool({ ...readPool(row), state: "ended" })] }]);
-		await found("by-hand", "upheld");
-		clock.jump(DAY_MS + FIRST_WAIT_MS);
-		await releaseFirst({ book, clock });
-		const after = await purses();
-		assert.equal((after.commons ?? 0n) + (after.pool ?? 0n), (before.commons ?? 0n) + (before.pool ?? 0n));
-		assert.ok((after.commons ?? 0n) > (before.commons ?? 0n));
-	});
-
-	it("are paid where a finding was lifted, and funds pay nothing new where one stands or is open", async () => {
-		await use(await open());
-		await found("sponsored-worse", "lifted");
-		clock.jump(DAY_MS + FIRST_WAIT_MS);
-		assert.equal(await releaseFirst({ book, clock }), 1);
-		assert.equal((await purses()).earned, 6_000_000n);
-		await found("by-hand");
-		await relay.list({ tariff: TARIFF });
-		const asked = { relay: relay.id, cap: "6000000", tariff: { sendPerMb: "2000000", storePerMbDay: "0" } };
-		const { tranches, reasons } = await ann.client.tab.quote.query(asked);
-		assert.deepEqual([tranches.map(({ fund }) => fund), reasons.map(({ code }) => code)], [["own"], ["relay-paused"]]);
-	});
-
-	it("wait no more once the operator has sixty days behind it, nor where the defence is turned off", async () => {
-		await use(await open());
-		clock.jump(NEW_OPERATOR_MS);
-		// its chores run: another key, and another look at its operators
-		await clock.advance(120_000);
-		const limitMs = Date.now() + 10_000;
-		while (!(await fetch(`${market.url}/health`)).ok && Date.now() < limitMs) await clock.advance(10_000);
-		await use(await open());
 		const waits = (await purses()).waiting ?? 0n;
 		clock.jump(DAY_MS + FIRST_WAIT_MS);
 		assert.equal(await releaseFirst({ book, clock }), 1, "of the first tab only");

@@ -6,6 +6,7 @@ import type { Verb } from "#cli/verb";
 import { formatDollars, parseAmount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { isProblem, problem } from "#contracts/problem";
+import type { FindingJson } from "#sdk/cases";
 
 export const verb: Verb = {
 	summary: "shows what your relays earned, what waits, what was paid out",
@@ -22,12 +23,21 @@ export const verb: Verb = {
 		if (earned === undefined || waiting === undefined || leaving === undefined || paidOut === undefined)
 			return problem("malformed", "The market's amounts are none.");
 		const operator = toHex(person.client.identity.account.publicKey);
-		call.screen.answer({ operator, earned, waiting, leaving, paidOut }, [
+		const { findings } = answer;
+		call.screen.answer({ operator, earned, waiting, leaving, paidOut, findings }, [
 			`earned    ${formatDollars(earned)}`,
 			`waiting   ${formatDollars(waiting)}`,
 			...(leaving > 0n ? [`leaving   ${formatDollars(leaving)}`] : []),
 			`paid out  ${formatDollars(paidOut)}`,
+			...findings.flatMap(foundLines),
 		]);
 		return undefined;
 	},
 };
+
+/** What was found, and what it does to what funds paid. */
+function foundLines({ id, says, state, reasons }: FindingJson): string[] {
+	const does = state === "upheld" ? "what funds paid goes back to them" : "what funds paid waits until it is decided";
+	const answer = state === "upheld" ? "farelay ask asks the market's people" : `answer: farelay ask ${id} "..."`;
+	return [`found     ${says} ${does}; ${answer}`, ...reasons.map((reason) => `          ${reason}`)];
+}

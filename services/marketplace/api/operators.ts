@@ -2,6 +2,8 @@
 
 import { z } from "zod";
 import { formatAmount } from "#contracts/amount";
+import { CASE_KINDS, isPausing } from "#marketplace/desk/case";
+import { casesOf } from "#marketplace/desk/cases";
 import { earningsOf } from "#marketplace/payout/earnings";
 import { signUpAt } from "#marketplace/payout/signup";
 import { payout } from "./payouts.ts";
@@ -26,12 +28,16 @@ export const operator = router({
 
 	/** Earned, waiting, leaving and paid out: never added up. */
 	earnings: signed.query(async ({ ctx }) => {
-		const { earned, waiting, leaving, paidOut } = await earningsOf(ctx.market.book, ctx.account);
+		const { book } = ctx.market;
+		const { earned, waiting, leaving, paidOut } = await earningsOf(book, ctx.account);
+		const found = (await casesOf(book, ctx.account)).filter(isPausing);
 		return {
 			earned: formatAmount(earned),
 			waiting: formatAmount(waiting),
 			leaving: formatAmount(leaving),
 			paidOut: formatAmount(paidOut),
+			/** findings by which what funds paid waits on or goes back: each can be answered (`ask.answer`) */
+			findings: found.map(({ id, kind, state, reasons, dueMs }) => ({ id, says: CASE_KINDS[kind], state, reasons: [...reasons], dueMs })),
 		};
 	}),
 });
