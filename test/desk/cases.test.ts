@@ -207,7 +207,7 @@ for (const [engine, open] of Object.entries(ENGINES))
 
 		it("an enroller is approved, paused with why, answers, and is approved again", async () => {
 			const bob = new Person(second);
-			await bob.client.enroller.apply.mutate({ name: "A clinic", about: "We know our patients." });
+			await bob.client.enroller.ask.mutate({ name: "A clinic", about: "We know our patients." });
 			const state = async () => (await stores.book.record("enrollers", bob.id))?.state;
 			await decide("approve", bob.id, "We called them.");
 			assert.equal(await state(), "approved");
@@ -220,7 +220,10 @@ for (const [engine, open] of Object.entries(ENGINES))
 			assert.equal(await state(), "approved");
 			await decide("pause", bob.id, "Again.");
 			await decide("approve", bob.id, "Again, then.");
-			assert.deepEqual((await bob.client.ask.list.query()).cases.map((one) => one.state), ["lifted", "lifted"]);
+			assert.deepEqual(
+				(await bob.client.ask.list.query()).cases.map((one) => one.state),
+				["lifted", "lifted"],
+			);
 			assert.equal((await refusedBy(decide("approve", alice.id))).problem, "not-found");
 		});
 

@@ -204,7 +204,10 @@ describe("first subsidised earnings", () => {
 		const asked = { relay: relay.id, cap: "6000000", tariff: { sendPerMb: "2000000", storePerMbDay: "0" } };
 		const { tranches, reasons } = await ann.client.tab.quote.query(asked);
 		const { findings } = await relay.operator.client.operator.earnings.query();
-		assert.deepEqual(findings.map(({ state }) => state), ["open"]);
+		assert.deepEqual(
+			findings.map(({ state }) => state),
+			["open"],
+		);
 		assert.deepEqual([tranches.map(({ fund }) => fund), reasons.map(({ code }) => code)], [["own"], ["relay-paused"]]);
 	});
 

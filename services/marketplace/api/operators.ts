@@ -37,7 +37,13 @@ export const operator = router({
 			leaving: formatAmount(leaving),
 			paidOut: formatAmount(paidOut),
 			/** findings by which what funds paid waits on or goes back: each can be answered (`ask.answer`) */
-			findings: found.map(({ id, kind, state, reasons, dueMs }) => ({ id, says: CASE_KINDS[kind], state, reasons: [...reasons], dueMs })),
+			findings: found.map(({ id, kind, state, reasons, dueMs }) => ({
+				id,
+				says: CASE_KINDS[kind],
+				state,
+				reasons: [...reasons],
+				dueMs,
+			})),
 		};
 	}),
 });
