@@ -52,7 +52,7 @@ describe("a tab", () => {
 		const voucher = alice.voucher(grant, used);
 		assert.equal(movedBy((await relay.redeem({ tab: grant.tab, voucher, used: carried(1_000_000) }))[0]), 500_000n);
 		const earned = await relay.operator.client.operator.earnings.query();
-		assert.deepEqual(earned, { earned: "500000", waiting: "0", leaving: "0", paidOut: "0" });
+		assert.deepEqual(earned, { earned: "500000", waiting: "0", leaving: "0", paidOut: "0", findings: [] });
 
 		const closed = await alice.close(grant, { usage: relay.final(grant, used), voucher });
 		const spent = bill(amount(501_000n), FEES).total;

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Amount, amount, NOTHING } from "#contracts/amount";
+import type { Grant } from "#contracts/grant";
 import { bill } from "#contracts/tab";
+import { ownTranche } from "#contracts/tranche";
 import { clearedBy, drawFrom, returnsOf, sharesOf } from "#marketplace/tab/fresh";
 import type { Tab } from "#marketplace/tab/tab";
 
@@ -16,7 +18,9 @@ type Coin = "cleared" | "fresh";
 function tabOf(cap: bigint, fresh: Amount): Tab {
 	const reserved = bill(amount(cap), FEES).total;
 	const paid = { bytes: 0n, byteSeconds: 0n, nanos: NOTHING };
-	return { state: "open", fees: FEES, reserved, paid, fresh, late: NOTHING } as Partial<Tab> as Tab;
+	const whole = { tranches: [ownTranche(amount(cap))], grant: { cap: amount(cap) } as Grant };
+	const none = { late: NOTHING, waits: false, forfeited: NOTHING };
+	return { state: "open", fees: FEES, reserved, paid, fresh, ...whole, ...none } as Partial<Tab> as Tab;
 }
 
 const step = fc.oneof(

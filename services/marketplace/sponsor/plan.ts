@@ -43,7 +43,7 @@ export function plan(asked: { readonly cap: bigint; readonly tariff: Tariff }, f
 		? "frozen"
 		: !relay.isEligible
 			? "asks-too-much"
-			: relay.isPaused
+			: relay.isPaused && rules.defences.watching
 				? "relay-paused"
 				: undefined;
 	let left = asked.cap;
