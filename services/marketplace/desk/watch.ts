@@ -125,7 +125,11 @@ function sharesOf(traces: readonly Trace[]): ReadonlyMap<string, number> {
 			sums.set(group, (sums.get(group) ?? 0n) + nanos);
 			all += nanos;
 		}
-	return new Map([...sums].map(([group, nanos]) => [group, Number((nanos * 1_000_000n) / all)]));
+	const ppmOf = (part: bigint): number => {
+		const ppm = (part * 1_000_000n) / all;
+		return Number(ppm);
+	};
+	return new Map([...sums].map(([group, nanos]) => [group, ppmOf(nanos)]));
 }
 
 /** What the market has of one person in the newest month, of what funds paid. */
