@@ -77,7 +77,7 @@ export class Dispatch {
 		if (ready.length === 0) return answers;
 		const cost = sumOf(ready.flatMap(({ costs }) => [...costs.values()]));
 		options.priced?.(cost);
-		const refusal = await this.spending.take(cost.total);
+		const refusal = await this.spending.take(cost.payer);
 		if (refusal) {
 			for (const { letters } of ready) for (const letter of letters) answers.set(letter, refusal);
 			return answers;
@@ -135,7 +135,7 @@ export class Dispatch {
 			return { id: letter.id, tick: answer === "kept" ? "sent" : "passed", cost: costs.get(letter) as Cost };
 		}
 		const unspent = leftCost(rates, letter);
-		if (!isProblem(unspent)) await this.spending.giveBack(unspent.total);
+		if (!isProblem(unspent)) await this.spending.giveBack(unspent.payer);
 		// What can succeed later stays; the rest would only be refused again.
 		if (!answer.retry && !letter.file) await dropLetter(this.device, letter.id);
 		return answer;
@@ -143,7 +143,8 @@ export class Dispatch {
 
 	private async carry(todo: Priced, progress: (moreBytes: number) => void): Promise<(letter: Letter) => Answer> {
 		const { relay, rates, costs, letters, source } = todo;
-		const plan: Plan = { ask: sumOf([...costs.values()]).ask, rates };
+		const { ask, payer } = sumOf([...costs.values()]);
+		const plan: Plan = { ask, rates, payer };
 		const sender = await this.wallet.sender(relay, plan);
 		if (isProblem(sender)) return () => sender;
 		const files = source ? letters.filter(isFileLetter) : [];
@@ -203,6 +204,12 @@ export function sumOf(costs: readonly Cost[]): Cost {
 		sealedBytes: costs.reduce((sum, { sealedBytes }) => sum + sealedBytes, 0n),
 		ask: add(...costs.map(({ ask }) => ask)),
 		total: add(...costs.map(({ total }) => total)),
+		payer: add(...costs.map(({ payer }) => payer)),
+		commons: add(...costs.map(({ commons }) => commons)),
+		pools: add(...costs.map(({ pools }) => pools)),
+		reasons: costs
+			.flatMap(({ reasons }) => reasons)
+			.filter((one, i, all) => all.findIndex(({ code, fund }) => code === one.code && fund === one.fund) === i),
 	};
 }
 
@@ -215,8 +222,8 @@ function parcelOf(letter: Letter, payload: Uint8Array) {
 }
 
 /** What is still to be sent of a letter costs. */
-function leftCost({ tariff, fees }: Rates, letter: Letter): Cost | Problem {
-	return costOf(tariff, fees, traffic(leftBytes(letter), letter.ttlS));
+function leftCost(rates: Rates, letter: Letter): Cost | Problem {
+	return costOf(rates, traffic(leftBytes(letter), letter.ttlS));
 }
 
 /** Sealed bytes of a letter that are still to be sent. */

@@ -4,7 +4,8 @@
  */
 
 import { createTRPCClient, httpLink, TRPCClientError } from "@trpc/client";
-import { type Amount, formatAmount, parseAmount } from "#contracts/amount";
+import { type Amount, formatAmount, NOTHING, parseAmount } from "#contracts/amount";
+import { readBill, type SignedBill } from "#contracts/bill";
 import { fromHex, same, toHex } from "#contracts/bytes";
 import { type Grant, readGrant } from "#contracts/grant";
 import { headsName, keepHead } from "#contracts/heads";
@@ -12,8 +13,9 @@ import { KEY_BYTES, KEY_ID_BYTES, keyId } from "#contracts/identity";
 import { isRelayUrl } from "#contracts/listing";
 import { readMarketInfo } from "#contracts/market";
 import { isProblem, type Problem, problem, problemOfJson } from "#contracts/problem";
+import { REASONS } from "#contracts/reason";
 import { type Receipt, readReceipt } from "#contracts/redemption";
-import type { Tranche } from "#contracts/tranche";
+import { areTranches, POOL_BYTES, type Tranche } from "#contracts/tranche";
 import { writeVoucher } from "#contracts/voucher";
 import type { AppRouter } from "#marketplace/api/router";
 import type { MarketApi, TrancheJson } from "./api.ts";
@@ -163,6 +165,19 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 			const answer = await ask(() => api.account.balance.query());
 			return isProblem(answer) ? answer : money(answer.balance);
 		},
+		async quote(relay, cap, tariff) {
+			const { sendPerMb, storePerMbDay } = tariff;
+			const asked = { sendPerMb: formatAmount(sendPerMb), storePerMbDay: formatAmount(storePerMbDay) };
+			const input = { relay: toHex(relay), cap: formatAmount(cap), tariff: asked };
+			const answer = await ask(() => api.tab.quote.query(input));
+			if (isProblem(answer)) return answer;
+			const tranches = tranchesOf(answer.tranches);
+			// only codes of the list are shown to anybody
+			const reasons = answer.reasons.filter(({ code }) => Object.hasOwn(REASONS, code));
+			return areTranches(tranches, cap)
+				? { tranches, reasons }
+				: problem("malformed", "The market's tranches are none.");
+		},
 		async open(order, signature) {
 			const { sendPerMb, storePerMbDay } = order.tariff;
 			const input = {
@@ -196,7 +211,9 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 			const returned = answer.returned === null ? undefined : money(answer.returned);
 			const receipt = answer.receipt === null ? undefined : await checkReceipt(answer.receipt);
 			if (isProblem(returned)) return returned;
-			return isProblem(receipt) ? receipt : { returned, receipt };
+			if (isProblem(receipt)) return receipt;
+			const bill = await checkBill(answer.bill);
+			return isProblem(bill) ? bill : { returned, receipt, bill };
 		},
 		async tabs() {
 			const answer = await ask(() => api.tab.list.query({ live: true }));
@@ -205,10 +222,18 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 			if (isProblem(market)) return market;
 			return answer.tabs.flatMap((row) => {
 				const grant = row.state === "open" ? grantOf(row.grant) : undefined;
-				return grant && same(grant.market, market.terms.market) ? [{ grant, fees: row.fees }] : [];
+				return grant && same(grant.market, market.terms.market)
+					? [{ grant, fees: row.fees, tranches: tranchesOf(row.tranches) }]
+					: [];
 			});
 		},
 	};
+
+	async function checkBill(hex: string): Promise<SignedBill | Problem> {
+		const bytes = fromHex(hex) ?? new Uint8Array(0);
+		const market = await lookFor(bytes.subarray(KEY_BYTES, KEY_BYTES + KEY_ID_BYTES));
+		return isProblem(market) ? market : readBill(device.crypto, bytes, market.terms.keys);
+	}
 
 	async function checkReceipt(hex: string): Promise<Receipt | Problem> {
 		const bytes = fromHex(hex) ?? new Uint8Array(0);
@@ -219,6 +244,14 @@ export function marketDoor(device: Device, identity: Identity, url: string, root
 
 function trancheJson({ fund, pool, cap, payerPpm }: Tranche): TrancheJson {
 	return { fund, ...(pool && { pool: toHex(pool) }), cap: formatAmount(cap), payerPpm };
+}
+
+/** Tranches from JSON; one that is none makes them none that a tab may have. */
+function tranchesOf(all: readonly TrancheJson[]): Tranche[] {
+	return all.map(({ fund, pool, cap, payerPpm }) => {
+		const id = fromHex(pool, POOL_BYTES);
+		return { fund, ...(id && { pool: id }), cap: parseAmount(cap) ?? NOTHING, payerPpm };
+	});
 }
 
 function money(text: string): Amount | Problem {

@@ -94,7 +94,7 @@ export class Outbox {
 
 	private async price(relay: Relay, copy: Traffic): Promise<Cost | Problem> {
 		const rates = await this.wallet.rates(relay);
-		return isProblem(rates) ? rates : costOf(rates.tariff, rates.fees, copy);
+		return isProblem(rates) ? rates : costOf(rates, copy);
 	}
 
 	/** Sends bytes of one kind to the owners of cards, to each as a sealed message of their own. What became of each, in order. */

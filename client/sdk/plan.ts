@@ -6,15 +6,31 @@
 import { type Amount, add } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { type Problem, problem } from "#contracts/problem";
+import type { Reason } from "#contracts/reason";
 import type { FeeRates } from "#contracts/tab";
 import type { Tariff } from "#contracts/tariff";
+import type { Tranche } from "#contracts/tranche";
 import type { Relay } from "./card.ts";
 
-/** What sending to a relay costs. */
-export type Rates = { readonly tariff: Tariff; readonly fees: FeeRates };
+/** Who pays for what is sent next: the tranches of its tab, what of them is used up, and why they are so. */
+export type Paying = {
+	readonly tranches: readonly Tranche[];
+	readonly used: Amount;
+	readonly reasons: readonly Reason[];
+};
+
+/** What sending to a relay costs, and whom. */
+export type Rates = { readonly tariff: Tariff; readonly fees: FeeRates; readonly paying?: Paying | undefined };
 
 /** What something was priced at: nothing of it is sent for more. */
-export type Plan = { readonly ask: Amount; readonly rates: Rates };
+export type Plan = {
+	readonly ask: Amount;
+	readonly rates: Rates /** the account's own part of it */;
+	readonly payer?: Amount;
+};
+
+/** What a cost may be off by for being rounded by itself: its ask, both fees and its part, of each of two tranches. */
+const ROUNDED = 8n;
 
 /** The plans of a wallet, by relay. */
 export class Plans {
@@ -45,6 +61,17 @@ export class Plans {
 			if (refused) return refused;
 		}
 		return undefined;
+	}
+
+	/** Why a tab of which the account's own part is this is not what was agreed to: where a fund was to pay, and does not. */
+	refusePart(relay: Relay, payer: Amount): Problem | undefined {
+		const plans = this.at(relay);
+		if (!plans.some(({ rates }) => rates.paying?.tranches.some(({ fund }) => fund !== "own"))) return undefined;
+		let agreed = 0n;
+		// each was rounded for itself
+		for (const plan of plans) agreed += (plan.payer ?? plan.ask) + ROUNDED;
+		if (payer <= agreed) return undefined;
+		return problem("conflict", "Less of it is paid by others now than was shown; look at the price again.");
 	}
 
 	private at(relay: Relay): readonly Plan[] {

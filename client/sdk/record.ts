@@ -3,18 +3,24 @@
  * brings the payer's own newest voucher back.
  */
 
-import { fromHex, toHex } from "#contracts/bytes";
+import { fromHex, Reader, toHex, Writer } from "#contracts/bytes";
 import { type Grant, readGrant } from "#contracts/grant";
 import { KEY_BYTES } from "#contracts/identity";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { FeeRates } from "#contracts/tab";
+import { areTranches, ownTranche, putTranches, type Tranche, takeTranches } from "#contracts/tranche";
 import { readVoucher, writeVoucher } from "#contracts/voucher";
 import type { Relay } from "./card.ts";
 import type { PurseRecord } from "./purse.ts";
 import { getJson, putJson, type Storage } from "./storage.ts";
 
 /** What is known of a tab between starts. */
-export type TabRecord = { readonly grant: Grant; readonly fees: FeeRates; readonly purse: PurseRecord };
+export type TabRecord = {
+	readonly grant: Grant;
+	readonly fees: FeeRates;
+	readonly tranches: readonly Tranche[];
+	readonly purse: PurseRecord;
+};
 
 type Row = {
 	url: string;
@@ -23,6 +29,8 @@ type Row = {
 	used: [string, string];
 	lost: [string, string];
 	voucher?: string;
+	/** as they are signed, in hex */
+	tranches?: string;
 	vouchersSigned: number;
 };
 
@@ -38,6 +46,7 @@ export function writeTab(storage: Storage, relay: Relay, tab: TabRecord): Promis
 		used: [used.bytes.toString(), used.byteSeconds.toString()],
 		lost: [lost.bytes.toString(), lost.byteSeconds.toString()],
 		vouchersSigned,
+		tranches: toHex(putTranches(new Writer(), tab.tranches).finish()),
 		...(voucher && { voucher: toHex(writeVoucher(voucher)) }),
 	};
 	return putJson(storage, keyOf(relay), row);
@@ -54,9 +63,12 @@ export async function readTab(storage: Storage, relay: Relay): Promise<TabRecord
 		bytes: BigInt(bytes),
 		byteSeconds: BigInt(byteSeconds),
 	});
+	const reader = new Reader(fromHex(row.tranches) ?? new Uint8Array(0));
+	const tranches = takeTranches(reader);
+	const isWhole = tranches && reader.done && areTranches(tranches, grant.cap);
 	try {
 		const purse = { used: traffic(row.used), lost: traffic(row.lost), voucher, vouchersSigned: row.vouchersSigned };
-		return { grant, fees: row.fees, purse };
+		return { grant, fees: row.fees, tranches: isWhole ? tranches : [ownTranche(grant.cap)], purse };
 	} catch {
 		return undefined;
 	}

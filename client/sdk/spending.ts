@@ -2,21 +2,53 @@
  * What a person agreed to spend in a day, and what today came to: fees included, counted before anything is sent. Days are UTC.
  */
 
-import { type Amount, add, amount, formatAmount, formatDollars, NOTHING, parseAmount } from "#contracts/amount";
+import {
+	type Amount,
+	add,
+	amount,
+	formatAmount,
+	formatDollars,
+	isAmount,
+	NOTHING,
+	parseAmount,
+} from "#contracts/amount";
+import { billOf } from "#contracts/bill";
 import { type Problem, problem } from "#contracts/problem";
-import { bill, type FeeRates } from "#contracts/tab";
-import { price, type Tariff, type Traffic } from "#contracts/tariff";
+import type { Reason } from "#contracts/reason";
+import { bill } from "#contracts/tab";
+import { price, type Traffic } from "#contracts/tariff";
 import type { Device } from "./device.ts";
+import { capOf } from "./market.ts";
+import type { Rates } from "./plan.ts";
 import { getJson, putJson } from "./storage.ts";
 
-/** What sending comes to: the sealed bytes that are charged, the relay's ask, and the whole with both fees. */
-export type Cost = { readonly sealedBytes: bigint; readonly ask: Amount; readonly total: Amount };
+/** What sending comes to: the sealed bytes that are charged, the relay's ask, the whole with its fees, and who pays that: the account itself, the commons, pools. */
+export type Cost = {
+	readonly sealedBytes: bigint;
+	readonly ask: Amount;
+	readonly total: Amount;
+	readonly payer: Amount;
+	readonly commons: Amount;
+	readonly pools: Amount;
+	/** why it is paid so, for people (`contracts/reason.json`) */
+	readonly reasons: readonly Reason[];
+};
 
 /** The cost of some traffic by itself: at most a nano above its share of a longer tab, because each is rounded up once. */
-export function costOf(tariff: Tariff, fees: FeeRates, sent: Traffic): Cost | Problem {
+export function costOf({ tariff, fees, paying }: Rates, sent: Traffic): Cost | Problem {
 	const ask = price(tariff, sent);
 	if (ask === undefined) return problem("balance-short", "That costs more than there is money in the world.");
-	return { sealedBytes: sent.bytes, ask, total: bill(ask, fees).total };
+	const base = { sealedBytes: sent.bytes, ask, reasons: paying?.reasons ?? [] };
+	// by itself where one pays it all: then it costs the same wherever on a tab it stands
+	const isOwn = !paying || paying.tranches[0]?.fund === "own";
+	if (isOwn || !isAmount(paying.used + ask) || paying.used + ask > capOf(paying.tranches)) {
+		const { total } = bill(ask, fees);
+		return { ...base, total, payer: total, commons: NOTHING, pools: NOTHING };
+	}
+	const before = billOf(paying.used, paying.tranches, fees);
+	const after = billOf(amount(paying.used + ask), paying.tranches, fees);
+	const more = (of: "total" | "payer" | "commons" | "pools") => amount(after[of] - before[of]);
+	return { ...base, total: more("total"), payer: more("payer"), commons: more("commons"), pools: more("pools") };
 }
 
 export class Spending {

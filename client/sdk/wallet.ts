@@ -3,18 +3,20 @@
  * when one is used up or half its life is over, and settles them (PROTOCOL.md, "Tab").
  */
 
-import type { Amount } from "#contracts/amount";
+import { type Amount, NOTHING } from "#contracts/amount";
 import { same, toHex } from "#contracts/bytes";
 import type { Grant } from "#contracts/grant";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import type { Reason } from "#contracts/reason";
 import type { FeeRates } from "#contracts/tab";
-import type { Traffic } from "#contracts/tariff";
+import { price, type Traffic } from "#contracts/tariff";
+import type { Tranche } from "#contracts/tranche";
 import type { Relay } from "./card.ts";
 import type { Device } from "./device.ts";
 import { type Settlement, settleTab } from "./finish.ts";
 import type { Identity } from "./identity.ts";
-import { type Market, offerOf } from "./market.ts";
+import { capWished, type Market, offerOf } from "./market.ts";
 import { type Opened, openTab } from "./opening.ts";
 import { dearer, type Plan, Plans, type Rates } from "./plan.ts";
 import { Purse } from "./purse.ts";
@@ -22,6 +24,12 @@ import { isShunned, readTab, recordedRelays, shun, writeTab } from "./record.ts"
 import { Sender } from "./sender.ts";
 import { type Clocks, relayNow } from "./session.ts";
 import { costOf, type Spending } from "./spending.ts";
+
+/** What sending on a tab costs, and whom. */
+function ratesOf({ purse, fees, tranches, reasons = [] }: Opened): Rates {
+	const { tariff } = purse.grant;
+	return { tariff, fees, paying: { tranches, used: price(tariff, purse.used) ?? NOTHING, reasons } };
+}
 
 /** How long after a renewal that failed the next is tried. */
 const RENEW_AGAIN_MS = 10 * 60_000;
@@ -38,7 +46,15 @@ export type WalletEvents = {
 	problem(relay: Relay, problem: Problem): void;
 };
 
-type Tab = { relay: Relay; purse: Purse; fees: FeeRates; sender: Sender; cancelRenewal: () => void };
+type Tab = {
+	relay: Relay;
+	purse: Purse;
+	fees: FeeRates;
+	tranches: readonly Tranche[];
+	reasons?: readonly Reason[];
+	sender: Sender;
+	cancelRenewal: () => void;
+};
 
 export class Wallet {
 	private readonly device: Device;
@@ -86,13 +102,16 @@ export class Wallet {
 	/** What sending to a relay costs: as signed for the open tab, else as the market lists it now. Needs no market where a tab is open. */
 	async rates(relay: Relay): Promise<Rates | Problem> {
 		const tab = await this.tabs.get(toHex(relay.key));
-		if (tab && !isProblem(tab)) return { tariff: tab.purse.grant.tariff, fees: tab.fees };
+		if (tab && !isProblem(tab)) return ratesOf(tab);
 		const found = await this.recorded(relay);
-		if (found) return { tariff: found.purse.grant.tariff, fees: found.fees };
+		if (found) return ratesOf(found);
 		const terms = await this.market.terms();
 		if (isProblem(terms)) return terms;
 		const offer = await offerOf(this.market, relay.key);
-		return isProblem(offer) ? offer : { tariff: offer.tariff, fees: terms.fees };
+		if (isProblem(offer)) return offer;
+		const quote = await this.market.quote(relay.key, capWished(NOTHING), offer.tariff);
+		if (isProblem(quote)) return quote;
+		return { tariff: offer.tariff, fees: terms.fees, paying: { ...quote, used: NOTHING } };
 	}
 
 	private async start(relay: Relay): Promise<Tab | Problem> {
@@ -101,13 +120,13 @@ export class Wallet {
 		const found = (await this.recorded(relay)) ?? (await this.restored(relay));
 		const opened = found ?? (await this.open(relay));
 		if (isProblem(opened)) return opened;
-		const { purse, fees } = opened;
-		const tab: Tab = { relay, purse, fees, cancelRenewal: () => {} } as Tab;
+		const { purse } = opened;
+		const tab: Tab = { relay, ...opened, cancelRenewal: () => {} } as Tab;
 		tab.sender = new Sender(this.device, relay, this.clocks, purse, found === undefined, {
-			changed: (changed) => this.later(relay, this.save(relay, changed, tab.fees)),
-			lost: (purse, lost) => this.later(relay, this.count(relay, purse, lost, tab.fees)),
+			changed: (changed) => this.later(relay, this.save({ ...tab, purse: changed })),
+			lost: (purse, lost) => this.later(relay, this.count({ ...tab, purse }, lost)),
 			dishonest: (purse, why) => {
-				this.later(relay, this.save(relay, purse, tab.fees));
+				this.later(relay, this.save({ ...tab, purse }));
 				this.later(relay, shun(this.device.storage, relay, why));
 				this.events.dishonest(relay, why);
 			},
@@ -138,8 +157,8 @@ export class Wallet {
 	private async recorded(relay: Relay): Promise<Opened | undefined> {
 		const record = await readTab(this.device.storage, relay);
 		if (!record || !this.usable(record.grant, relay)) return undefined;
-		const { grant, fees, purse } = record;
-		return { purse: new Purse(this.device.crypto, grant, this.identity.session(grant.tab), purse), fees };
+		const { grant, fees, tranches, purse } = record;
+		return { purse: new Purse(this.device.crypto, grant, this.identity.session(grant.tab), purse), fees, tranches };
 	}
 
 	/** A tab that the market knows and this device does not: its state was lost, and the relay's welcome gives it back. */
@@ -151,18 +170,19 @@ export class Wallet {
 			found && {
 				purse: new Purse(this.device.crypto, found.grant, this.identity.session(found.grant.tab)),
 				fees: found.fees,
+				tranches: found.tranches,
 			}
 		);
 	}
 
 	private async open(relay: Relay): Promise<Opened | Problem> {
 		const opened = await openTab(this.device, this.identity, this.market, relay, this.plans);
-		if (!isProblem(opened)) await this.save(relay, opened.purse, opened.fees);
+		if (!isProblem(opened)) await this.save({ relay, ...opened });
 		return opened;
 	}
 
-	private save(relay: Relay, purse: Purse, fees: FeeRates): Promise<void> {
-		return writeTab(this.device.storage, relay, { grant: purse.grant, fees, purse: purse.record });
+	private save({ relay, purse, fees, tranches }: Opened & { readonly relay: Relay }): Promise<void> {
+		return writeTab(this.device.storage, relay, { grant: purse.grant, fees, tranches, purse: purse.record });
 	}
 
 	/** Writing that nobody waits for. A full disk costs a record that can be made again, and must not end the app. */
@@ -170,11 +190,11 @@ export class Wallet {
 		writing.catch(() => this.events.problem(relay, problem("disk", "The tab's state could not be written down.")));
 	}
 
-	private async count(relay: Relay, purse: Purse, lost: Traffic, fees: FeeRates): Promise<void> {
-		const cost = costOf(purse.grant.tariff, fees, lost);
+	private async count(tab: Tab, lost: Traffic): Promise<void> {
+		const cost = costOf(ratesOf(tab), lost);
 		if (isProblem(cost)) return;
-		this.events.lost(relay, lost, cost.total);
-		await this.spending.lose(cost.total);
+		this.events.lost(tab.relay, lost, cost.payer);
+		await this.spending.lose(cost.payer);
 	}
 
 	/** Opens the next tab and settles the one before it; where none is to be had for now the old one goes on while it lives. */
@@ -204,7 +224,9 @@ export class Wallet {
 		if (!settled) await this.end(tab, true);
 		tab.purse = opened.purse;
 		tab.fees = opened.fees;
-		await this.save(tab.relay, tab.purse, tab.fees);
+		tab.tranches = opened.tranches;
+		tab.reasons = opened.reasons ?? [];
+		await this.save(tab);
 		this.planRenewal(tab);
 		return opened.purse;
 	}
@@ -267,7 +289,7 @@ export class Wallet {
 		for await (const tab of this.opened()) {
 			tab.cancelRenewal();
 			tab.sender.close();
-			await this.save(tab.relay, tab.purse, tab.fees);
+			await this.save(tab);
 		}
 		this.tabs.clear();
 	}

@@ -9,6 +9,7 @@ import { LIMIT } from "#contracts/limit";
 import { signMarketKey } from "#contracts/market";
 import { problem } from "#contracts/problem";
 import { verifyClose, verifyOpen } from "#contracts/tab";
+import { ownTranche } from "#contracts/tranche";
 import { crypto } from "#host/crypto";
 import type { Relay } from "#sdk/card";
 import { Client, type ClientOptions } from "#sdk/client";
@@ -51,6 +52,7 @@ export function marketInMemory(
 			terms: async () => away() ?? { market: root.publicKey, keys: [certified], fees: FEES },
 			relays: async () => away() ?? relays.map((relay) => ({ ...relay, country: "KE", tariff: TARIFF })),
 			balance: async () => away() ?? market.balance,
+			quote: async (_relay, cap) => away() ?? { tranches: [ownTranche(cap)], reasons: [] },
 			async open(order, signature) {
 				if (away()) return problem("unavailable");
 				assert.ok(verifyOpen(crypto, order, signature), "the account signed the order");
@@ -67,14 +69,14 @@ export function marketInMemory(
 			async close(tab, signature, final): Promise<Closed> {
 				assert.ok(verifyClose(crypto, root.publicKey, account, tab, signature), "the account signed the close");
 				market.closes.push({ tab: toHex(tab), final });
-				return { returned: final ? amount(1n) : undefined, receipt: undefined };
+				return { returned: final ? amount(1n) : undefined, receipt: undefined, bill: undefined };
 			},
 			tabs: async () =>
 				away() ??
 				market.grants
 					.filter(({ tab }) => owners.get(toHex(tab)) === toHex(account))
 					.filter(({ tab }) => !market.closes.some((close) => close.tab === toHex(tab)))
-					.map((grant) => ({ grant, fees: FEES })),
+					.map((grant) => ({ grant, fees: FEES, tranches: [ownTranche(grant.cap)] })),
 		}),
 	};
 	const away = () => (market.away ? problem("unavailable") : undefined);
