@@ -62,8 +62,9 @@ export type PoolMoney = {
 export type Report = {
 	readonly market: Uint8Array;
 	readonly pool: Uint8Array;
-	/** of when its figures are */
+	/** of when its figures are, and when they were signed */
 	readonly atMs: number;
+	readonly signedMs: number;
 	readonly money: PoolMoney;
 	/** what was spent and stands in no stretch yet */
 	readonly recent: { readonly toOperators: Amount; readonly marketFee: Amount };
@@ -112,8 +113,8 @@ function compare(a: Uint8Array, b: Uint8Array): number {
 }
 
 /** What is signed. */
-export function bodyOf(crypto: Crypto, { market, pool, atMs, money, recent, stretches }: Report): Uint8Array {
-	const writer = new Writer(512).u8(VERSION).put(market, KEY_BYTES).put(pool, POOL_BYTES).u64(atMs);
+export function bodyOf(crypto: Crypto, { market, pool, atMs, signedMs, money, recent, stretches }: Report): Uint8Array {
+	const writer = new Writer(512).u8(VERSION).put(market, KEY_BYTES).put(pool, POOL_BYTES).u64(atMs).u64(signedMs);
 	for (const name of MONEY) writer.u64(money[name]);
 	writer.u64(recent.toOperators).u64(recent.marketFee).u16(stretches.length);
 	for (const stretch of stretches)

@@ -28,7 +28,7 @@ const reachedJson = ({ people, bytes, toOperators, marketFee }: Reached) => ({
 
 /** Writes the one text of a report, with the certificate of the key that signed it. */
 export function writeReport(report: Report, key: Uint8Array, signature: Uint8Array): string {
-	const { market, pool, atMs, money, recent, stretches } = report;
+	const { market, pool, atMs, signedMs, money, recent, stretches } = report;
 	const json = {
 		farelay: "pool/1",
 		key: toHex(key),
@@ -36,6 +36,7 @@ export function writeReport(report: Report, key: Uint8Array, signature: Uint8Arr
 		market: toHex(market),
 		pool: toHex(pool),
 		atMs,
+		signedMs,
 		money: Object.fromEntries(MONEY.map((name) => [name, formatAmount(money[name])])),
 		recent: { toOperators: formatAmount(recent.toOperators), marketFee: formatAmount(recent.marketFee) },
 		stretches: stretches.map((stretch) => ({
@@ -73,7 +74,7 @@ export function readReport(crypto: Crypto, text: string, market?: Uint8Array): R
 		return failed("market", problem("grant-unknown-market", "The report is of another market than the one given."));
 	const fault = faultOf(report);
 	if (fault) return fault;
-	const signer = marketKeyOf(crypto, [key], keyId(crypto, key.key), report.atMs);
+	const signer = marketKeyOf(crypto, [key], keyId(crypto, key.key), report.signedMs);
 	if (!signer || !verifyFor(crypto, "pool-report", bodyOf(crypto, report), signature, signer.key))
 		return failed(
 			"signature",
@@ -93,9 +94,10 @@ function readParts(text: string): { report: Report; key: Uint8Array; signature: 
 	const money = readMoney(json?.money, MONEY);
 	const recent = readMoney(json?.recent, ["toOperators", "marketFee"] as const);
 	const stretches = readAll(json?.stretches, readStretch);
-	const atMs = json?.atMs;
-	if (!key || !signature || !market || !pool || !money || !recent || !stretches || !isTime(atMs)) return undefined;
-	const report = { market, pool, atMs, money, recent, stretches };
+	const { atMs, signedMs } = json ?? {};
+	if (!key || !signature || !market || !pool || !money || !recent || !stretches || !isTime(atMs) || !isTime(signedMs))
+		return undefined;
+	const report = { market, pool, atMs, signedMs, money, recent, stretches };
 	return writeReport(report, key, signature) === text ? { report, key, signature } : undefined;
 }
 

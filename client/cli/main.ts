@@ -22,6 +22,8 @@ const VERBS: Record<string, () => Promise<{ verb: Verb }>> = {
 	listen: () => import("./verb/listen.ts"),
 	devices: () => import("./verb/devices.ts"),
 	payout: () => import("./verb/payout.ts"),
+	pool: () => import("./verb/pool.ts"),
+	commons: () => import("./verb/commons.ts"),
 	ask: () => import("./verb/ask.ts"),
 	price: () => import("./verb/price.ts"),
 	earnings: () => import("./verb/earnings.ts"),

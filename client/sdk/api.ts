@@ -6,6 +6,7 @@
 import type { ReasonCode } from "#contracts/reason";
 import type { StatementLineJson } from "#contracts/statement";
 import type { AskApi, DeskApi, FindingJson } from "./cases.ts";
+import type { CommonsApi, PoolApi } from "./pools.ts";
 
 /** A question; asking again changes nothing. */
 export type Query<In, Out> = { query(input: In): Promise<Out> };
@@ -125,6 +126,8 @@ export type DepositJson = {
 	} | null;
 	/** What is said of a deposit that comes every month. `url` is where a month that failed can be mended. */
 	monthly: { months: number; isFailing: boolean; url: string | null; isStopped: boolean; isOver: boolean } | null;
+	/** The pool that it is for, instead of the balance. */
+	pool: Hex | null;
 	/** The deposit that this is a month of. */
 	of: string | null;
 	/** Why it ended, for people. */
@@ -230,7 +233,10 @@ export type MarketApi = {
 	funding: {
 		rails: Query<{ amount: Nanos; monthly?: boolean | undefined }, { rails: RailJson[] }>;
 		quote: Query<{ rail: string; amount: Nanos }, QuoteJson>;
-		start: Mutation<{ id: string; rail: string; amount: Nanos; monthly?: boolean | undefined }, DepositJson>;
+		start: Mutation<
+			{ id: string; rail: string; amount: Nanos; monthly?: boolean | undefined; pool?: Hex | undefined },
+			DepositJson
+		>;
 		refund: Mutation<{ id: string; amount: Nanos }, DepositJson>;
 		stop: Mutation<{ id: string }, DepositJson>;
 		status: Query<{ id: string }, DepositJson>;
@@ -263,4 +269,6 @@ export type MarketApi = {
 	};
 	ask: AskApi;
 	desk: DeskApi;
+	pool: PoolApi;
+	commons: CommonsApi;
 };

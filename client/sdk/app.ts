@@ -55,6 +55,8 @@ export type { RelayOffer } from "./market.ts";
 export type { SendOptions, Sent } from "./outbox.ts";
 /** A file that comes. */
 export type { IncomingFile } from "./part.ts";
+/** Paying for others. */
+export type { PoolJson, PoolRulesJson, Pools } from "./pools.ts";
 /** Prices. */
 export type { Cost } from "./spending.ts";
 /** Where state rests: the seam, and memory. */

@@ -35,6 +35,7 @@ import {
 } from "./options.ts";
 import { Outbox, type SendOptions, type Sent } from "./outbox.ts";
 import { OwnCard } from "./owncard.ts";
+import { Pools } from "./pools.ts";
 import { Reading } from "./reading.ts";
 import type { Clocks } from "./session.ts";
 import { type Cost, Spending } from "./spending.ts";
@@ -65,6 +66,8 @@ export class Client {
 	readonly market: MarketDoor;
 	/** Putting money on the account. */
 	readonly deposits: Deposits;
+	/** Paying for others. */
+	readonly pools: Pools;
 	readonly device: Device;
 	private readonly options: Omit<ClientOptions, "market">;
 	private readonly clocks: Clocks = new Map();
@@ -88,6 +91,7 @@ export class Client {
 		this.identity = identity;
 		this.market = market as MarketDoor;
 		this.deposits = new Deposits(device, this.market);
+		this.pools = new Pools(device, this.market);
 		this.options = options;
 		this.reading = new Reading(device, identity, this.clocks, this.market);
 		this.spending = new Spending(device, options.spendLimit);

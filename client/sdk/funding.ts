@@ -106,10 +106,13 @@ export class Deposits {
 		readonly amount: Amount;
 		readonly id?: string;
 		readonly monthly?: boolean;
+		/** The pool that it is for, instead of the balance. */
+		readonly pool?: string | undefined;
 	}): Promise<Funding> {
-		const { rail, id = this.newId(), monthly = false } = order;
+		const { rail, id = this.newId(), monthly = false, pool } = order;
 		const amount = formatAmount(order.amount);
-		return readDeposit(await this.#ask((api) => api.funding.start.mutate({ id, rail, amount, monthly })));
+		const asked = { id, rail, amount, monthly, ...(pool !== undefined && { pool }) };
+		return readDeposit(await this.#ask((api) => api.funding.start.mutate(asked)));
 	}
 
 	/** Gives so much of a deposit back to the card that paid it, once: asking again answers what became of it. */

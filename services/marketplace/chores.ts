@@ -2,6 +2,7 @@
 
 import { problemOfDatabase } from "#host/database";
 import type { Stopping } from "#host/stop";
+import { COMMONS_ROUND_MS } from "./commons/commons.ts";
 import { endTurns, TURNS_ROUND_MS } from "./desk/cases.ts";
 import { OPERATORS_MS } from "./desk/operators.ts";
 import { releaseFirst } from "./desk/waits.ts";
@@ -16,6 +17,7 @@ import { returnGifts } from "./pass/gift.ts";
 import { askDue } from "./payout/ask.ts";
 import { ROUND_MS as PAYOUTS_MS } from "./payout/payouts.ts";
 import { takeUp } from "./payout/takeup.ts";
+import { lookAtPools, POOLS_ROUND_MS } from "./pool/day.ts";
 import { PROOF_MS } from "./proof/proofs.ts";
 import { SWEEP_MS, sweep } from "./tab/sweep.ts";
 
@@ -42,6 +44,8 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 		{ name: "desk", everyMs: TURNS_ROUND_MS, run: () => endTurns(market) },
 		{ name: "gifts", everyMs: SWEEP_MS, run: () => returnGifts(market) },
 		{ name: "relays-seen", everyMs: SEEN_MS, run: () => seeRelays(market) },
+		{ name: "commons", everyMs: COMMONS_ROUND_MS, run: () => market.commons.run() },
+		{ name: "pools", everyMs: POOLS_ROUND_MS, run: () => lookAtPools(market) },
 		{ name: "proof", everyMs: PROOF_MS, run: () => market.proofs.run() },
 		{ name: "cards", everyMs: SWEEP_MS, run: () => cards.sweep(clock.nowMs()) },
 		{ name: "board", everyMs: SWEEP_MS, run: () => board.sweep(clock.nowMs()) },

@@ -18,6 +18,7 @@ import { openJournal } from "./backup/journal.ts";
 import { openRestoring } from "./backup/restore.ts";
 import { makeCards } from "./card/cards.ts";
 import { startChores } from "./chores.ts";
+import { openCommons } from "./commons/commons.ts";
 import { type MarketplaceConfig, readConfig, refuseConfig } from "./config.ts";
 import { databaseOf, rememberDatabase } from "./database.ts";
 import { makeFrozen } from "./desk/frozen.ts";
@@ -143,6 +144,7 @@ async function start(
 	const folder = join(config.dataPath, "proofs");
 	const proofs = await openProofs({ crypto, clock, log, book, keys, rails, rates, folder });
 	stopping.add("proofs", () => proofs.close());
+	const commons = await openCommons({ book, clock }, config.fees.solidarityPpm);
 	const listings = makeListings({
 		crypto,
 		clock,
@@ -167,9 +169,13 @@ async function start(
 		restoring,
 		journal,
 		metrics: makeMetrics(async () => (await listings.all(clock.nowMs())).length),
-		fees: config.fees,
+		// what new tabs pay now: the commons decide their part anew each day
+		get fees() {
+			return { ...config.fees, solidarityPpm: commons.feePpm() };
+		},
+		commons,
 		rules: config.rules,
-		sources: { ...sourcesOf({ book, operators, frozen }), ...deps.sources },
+		sources: { ...sourcesOf({ book, operators, frozen, commons }), ...deps.sources },
 		turns: new Turns(),
 		capMax: config.capMax,
 		frozen,

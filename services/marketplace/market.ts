@@ -14,6 +14,7 @@ import type { Journal } from "./backup/journal.ts";
 import type { Restoring } from "./backup/restore.ts";
 import type { Board } from "./board/board.ts";
 import type { Cards } from "./card/cards.ts";
+import type { Commons } from "./commons/commons.ts";
 import type { Frozen } from "./desk/frozen.ts";
 import type { Operators } from "./desk/operators.ts";
 import type { Keys } from "./keys/keys.ts";
@@ -53,6 +54,8 @@ export type Market = {
 	readonly metrics: Metrics;
 	readonly health: Health;
 	readonly fees: FeeRates;
+	/** the shared fund, and the fee that fills it */
+	readonly commons: Commons;
 	/** by which rules funds pay for people */
 	readonly rules: Rules;
 	/** what the rooms of people, funds and relays know for that */

@@ -18,6 +18,7 @@ import { isFromHere } from "#host/loopback";
 import { makeCallers } from "./api/caller.ts";
 import { cardRoutes } from "./api/cards.ts";
 import { commitmentRoutes } from "./api/commitments.ts";
+import { commonsRoutes } from "./api/commons.ts";
 import { eventRoutes } from "./api/events.ts";
 import { readerRoutes } from "./api/homes.ts";
 import { relayRoutes, sendProblem } from "./api/relays.ts";
@@ -65,7 +66,10 @@ export function makeServer({ market, config, reach }: Door): Express {
 		if (!mayReadMetrics(request, config)) return sendProblem(response, problem("unauthorized"));
 		response.type(market.metrics.registry.contentType).send(await market.metrics.registry.metrics());
 	});
-	app.use(["/.well-known/farelay.json", "/trpc", "/v1/card", "/v1/received", "/v1/commitments"], allowOrigins);
+	app.use(
+		["/.well-known/farelay.json", "/trpc", "/v1/card", "/v1/received", "/v1/commitments", "/v1/commons"],
+		allowOrigins,
+	);
 	app.get("/.well-known/farelay.json", (_request, response) => {
 		response.json(describe(market));
 	});
@@ -73,6 +77,7 @@ export function makeServer({ market, config, reach }: Door): Express {
 	app.use(cardRoutes(market, config));
 	app.use(readerRoutes(market));
 	app.use(commitmentRoutes(market));
+	app.use(commonsRoutes(market));
 	app.use(eventRoutes(market));
 	app.use("/trpc", limitBeginnings(config), limitGuesses(config), trpc(market));
 	app.use((_request, response) => sendProblem(response, problem("not-found")));
@@ -135,6 +140,7 @@ const ROUTES = [
 	"/v1/card/read",
 	"/v1/received",
 	"/v1/commitments",
+	"/v1/commons",
 ];
 
 /** A fixed few names: whatever a stranger asks for must become neither a label nor a line. */

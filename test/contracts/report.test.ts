@@ -47,6 +47,7 @@ const report: Report = {
 	market: root.publicKey,
 	pool,
 	atMs,
+	signedMs: atMs,
 	money: {
 		came: amount(10_000n),
 		railFee: amount(300n),
@@ -81,7 +82,7 @@ test("whatever is changed in a report is found, and said by which check", () => 
 		['"toOperators":"51"', '"toOperators":"52"', "sum"],
 		['"railFee":"300"', '"railFee":"301"', "signature"],
 		[`"atMs":${atMs}`, `"atMs":${atMs + 1}`, "signature"],
-		[`"atMs":${atMs}`, `"atMs":${atMs + 2_000_000}`, "signature"],
+		[`"signedMs":${atMs}`, `"signedMs":${atMs + 2_000_000}`, "signature"],
 		['"people":30', '"people":29', "signature"],
 		['"people":30', '"people":19', "lines"],
 		['"people":30', '"people":53', "lines"],

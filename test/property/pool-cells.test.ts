@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { amount } from "#contracts/amount";
-import { cellsOf, type Paid } from "#marketplace/pool/cells";
+import { type Cells, type Paid, Sums } from "#marketplace/pool/cells";
 
 const paid = fc.array(
 	fc
@@ -26,6 +26,12 @@ const paid = fc.array(
 		),
 	{ maxLength: 400 },
 );
+
+function cellsOf(entries: readonly Paid[]): Cells {
+	const sums = new Sums();
+	for (const one of entries) sums.add(one);
+	return sums.cells();
+}
 
 const sumOf = (all: readonly { bytes: bigint; toOperators: bigint; marketFee: bigint }[]) =>
 	all.reduce(

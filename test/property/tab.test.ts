@@ -21,6 +21,7 @@ import { openSilentLog } from "#host/log";
 import { openMemoryBoard } from "#marketplace/board/memory";
 import { type Cards, makeCards } from "#marketplace/card/cards";
 import { openSqlitePlaces } from "#marketplace/card/sqlite";
+import { openCommons } from "#marketplace/commons/commons";
 import { fundPlay } from "#marketplace/funding/play";
 import { type Keys, openKeys } from "#marketplace/keys/keys";
 import type { Book } from "#marketplace/ledger/book";
@@ -103,6 +104,7 @@ describe("tabs", () => {
 			const board = openMemoryBoard();
 			const listings = makeListings({ crypto, clock: this.clock, board, market: keys.market, privateRelays: true });
 			const operators = { of: async () => assert.fail(), look: async () => {}, count: async () => assert.fail() };
+			const commons = await openCommons({ book, clock: this.clock }, FEES.solidarityPpm);
 			this.market = {
 				crypto,
 				clock: this.clock,
@@ -118,7 +120,8 @@ describe("tabs", () => {
 				health: makeHealth(),
 				fees: FEES,
 				rules: RULES,
-				sources: sourcesOf({ book, operators, frozen: new Set() }),
+				commons,
+				sources: sourcesOf({ book, operators, frozen: new Set(), commons }),
 				turns: new Turns(),
 				capMax: amount(1_000_000n),
 				frozen: new Set(),

@@ -83,7 +83,7 @@ export async function makePool(
 	const limits = { monthBytes, dayBytes: monthBytes, dayLimit: 10n ** 12n };
 	const rules = { countries: [], enrollers, ...limits, fromMs: nowMs, untilMs };
 	const order = { pool: toHex(bytes), sponsor, rules, rest: "back" as const };
-	const pool = well(newPool(order, RULES, nowMs, 0));
+	const pool = well(newPool(order, RULES, nowMs));
 	assert.deepEqual(await book.apply([{ rows: [writePool({ ...pool, state })] }]), ["applied"]);
 	return { pool: pool.pool, bytes, sponsor };
 }

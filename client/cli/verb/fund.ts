@@ -19,6 +19,7 @@ export const verb: Verb = {
 	usage: [
 		"farelay fund DOLLARS [--rail NAME] [options]",
 		"farelay fund DOLLARS --monthly [--rail NAME]    so much every month, by card, until you end it",
+		"farelay fund DOLLARS --pool ID [--monthly]      so much for a pool, anybody's, instead of your balance",
 		"farelay fund --stop ID                          ends what comes every month",
 		"farelay fund --refund ID [DOLLARS]              gives a payment back to the card that paid it, all of it or so much, once",
 		"farelay fund --history                          every payment with its id, what came of it and what went back",
@@ -33,6 +34,7 @@ export const verb: Verb = {
 		...HOME_OPTIONS,
 		id: { type: "string" },
 		rail: { type: "string" },
+		pool: { type: "string" },
 		list: { type: "boolean" },
 		"no-wait": { type: "boolean" },
 		monthly: { type: "boolean" },
@@ -66,7 +68,9 @@ function again(call: Call, ...more: string[]): string {
 			: [`--${name}`, /^[\w./:@%+=,-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`];
 	});
 	const monthly = call.options.monthly === true ? ["--monthly"] : [];
-	return ["farelay fund", call.words[0] ?? "", ...monthly, ...more, ...said].join(" ");
+	const pool = textOf(call, "pool");
+	const whose = pool === undefined ? [] : ["--pool", pool];
+	return ["farelay fund", call.words[0] ?? "", ...monthly, ...whose, ...more, ...said].join(" ");
 }
 
 type Asked = (client: Client) => Promise<Problem | undefined>;
@@ -79,6 +83,9 @@ function readAsked(call: Call): Asked | Problem {
 	const [dollars, ...more] = call.words;
 	if (others.length > 1 || (others.length > 0 && (monthly || rail || list || id)) || more.length > 0)
 		return problem("usage", "These do not go together. farelay fund --help says what does.");
+	const pool = textOf(call, "pool");
+	if (pool !== undefined && (!/^[0-9a-f]{32}$/.test(pool) || others.length > 0))
+		return problem("usage", "A pool is named by its 32 hex digits, and says where what you pay goes.");
 	const amount = dollars === undefined ? undefined : parseDollars(dollars);
 	if (dollars !== undefined && !amount) return problem("usage", "Say how much, in dollars above nothing: 5, or 0.25.");
 	if (refund !== undefined) return (client) => giveBack(call, client, refund, amount);
@@ -120,7 +127,8 @@ async function pay(call: Call, client: Client, amount: Amount, rail: string): Pr
 	const { screen, stop } = call;
 	const monthly = call.options.monthly === true;
 	const id = textOf(call, "id") ?? client.deposits.newId();
-	const begun = await client.deposits.start({ rail, amount, id, monthly });
+	const pool = textOf(call, "pool");
+	const begun = await client.deposits.start({ rail, amount, id, monthly, pool });
 	const goOn = again(call, "--rail", rail, "--id", id);
 	if (begun.pay && begun.state === "waiting") {
 		const lines = payLines(begun, begun.pay);
@@ -138,6 +146,14 @@ async function pay(call: Call, client: Client, amount: Amount, rail: string): Pr
 		return undefined;
 	}
 	if (deposit.state !== "credited") return { ...notCome(deposit, goOn, stop.aborted), ...{ id, deposit } };
+	if (pool !== undefined) {
+		const came = formatDollars(deposit.credited ?? 0n);
+		const given = { id, amount, rail, pool, credited: deposit.credited ?? null, fee: deposit.fee ?? null };
+		screen.answer(given, [
+			`Given ${came} to pool ${pool} by ${rail}. farelay pool show ${pool} says what becomes of it.`,
+		]);
+		return undefined;
+	}
 	const balance = await client.balance();
 	const said = { id, amount, rail, credited: deposit.credited ?? null, fee: deposit.fee ?? null, balance };
 	screen.answer(said, [cameLine(deposit, balance)]);

@@ -1,8 +1,9 @@
-/** `farelay verify FILE`: what a dispute file, a proof of balances or a proof of a fork says, offline, with nothing but public keys. */
+/** `farelay verify FILE`: what a dispute file, a proof of balances, a proof of a fork or a pool's report says, offline, with nothing but public keys. */
 
 import { resolve } from "node:path";
 import { HOME_USAGE, homeOf, storageOf } from "#cli/home";
 import { forkJson, forkVerdictLines, proofJson, proofLines } from "#cli/proven";
+import { reportJson, reportLines } from "#cli/reported";
 import { type Call, textOf, type Verb } from "#cli/verb";
 import { fromHex, toHex } from "#contracts/bytes";
 import type { Commitment } from "#contracts/commitment";
@@ -10,6 +11,7 @@ import { readDispute, type Verdict, verdictLines } from "#contracts/dispute";
 import { readHeads } from "#contracts/heads";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { fileKind, readFork, readProof } from "#contracts/proof";
+import { readReport } from "#contracts/reportfile";
 import { crypto } from "#host/crypto";
 import { readSmall } from "#host/diskfile";
 import { getJson } from "#sdk/storage";
@@ -36,7 +38,7 @@ function asJson(verdict: Verdict): object {
 }
 
 export const verb: Verb = {
-	summary: "checks a dispute file, a proof of balances or of a fork, offline",
+	summary: "checks a dispute file, a proof of balances or of a fork, or a pool's report, offline",
 	usage: [
 		"farelay verify FILE [--market KEY] [--seen FILE] [--json]",
 		"",
@@ -62,6 +64,12 @@ export const verb: Verb = {
 			const fork = readFork(crypto, text, market);
 			if (isProblem(fork)) return failed(fork);
 			call.screen.answer(forkJson(fork), forkVerdictLines(fork));
+			return undefined;
+		}
+		if (kind === "pool/1") {
+			const report = readReport(crypto, text, market);
+			if (isProblem(report)) return failed(report);
+			call.screen.answer(reportJson(report), reportLines(report));
 			return undefined;
 		}
 		const verdict = readDispute(crypto, text, market);

@@ -42,7 +42,7 @@ function showQuote({ unit, units, fee, rate, ...quote }: Quote) {
 
 /** A deposit as its account sees it. */
 function showDeposit(deposit: Deposit) {
-	const { state, quote, came, pay, says, startedMs, payUntilMs, monthly, of } = deposit;
+	const { state, quote, came, pay, says, startedMs, payUntilMs, monthly, pool, of } = deposit;
 	return {
 		id: idOf(deposit),
 		state,
@@ -73,6 +73,8 @@ function showDeposit(deposit: Deposit) {
 					isOver: monthly.overMs !== undefined || state === "ended",
 				}
 			: null,
+		/** the pool that it is for; null where it is for the balance */
+		pool: pool ?? null,
 		/** it is a month of that deposit */
 		of: of === undefined ? null : idOf({ key: of }),
 		says: says ?? null,
@@ -105,9 +107,19 @@ export const funding = router({
 
 	/** Begins a deposit under an id of the caller's choice, once or every month; the same id again answers the same deposit. */
 	start: signed
-		.input(z.strictObject({ id: newId, rail: railName, amount: money, monthly: z.boolean().default(false) }))
+		.input(
+			z.strictObject({
+				...{ id: newId, rail: railName, amount: money, monthly: z.boolean().default(false) },
+				/** the pool that it is for, instead of the balance */
+				pool: z
+					.string()
+					.regex(/^[0-9a-f]{32}$/)
+					.optional(),
+			}),
+		)
 		.mutation(async ({ ctx, input }) => {
-			const order = { id: input.id, rail: input.rail, asked: input.amount, monthly: input.monthly };
+			const { id, rail, amount: asked, monthly, pool } = input;
+			const order = { id, rail, asked, monthly, pool };
 			return showDeposit(accept(await startDeposit(ctx.market, ctx.account, order)));
 		}),
 

@@ -2,6 +2,7 @@
 
 import { market } from "./anyone.ts";
 import { ask } from "./ask.ts";
+import { commons } from "./commons.ts";
 import { desk } from "./desk.ts";
 import { funding } from "./funding.ts";
 import { gift } from "./gifts.ts";
@@ -9,6 +10,7 @@ import { home } from "./homes.ts";
 import { operator } from "./operators.ts";
 import { code, enroller, pass, tokens } from "./passes.ts";
 import { account, tab } from "./people.ts";
+import { pool } from "./pools.ts";
 import { router } from "./trpc.ts";
 
 export const appRouter = router({
@@ -25,6 +27,8 @@ export const appRouter = router({
 	gift,
 	ask,
 	desk,
+	pool,
+	commons,
 });
 
 export type AppRouter = typeof appRouter;

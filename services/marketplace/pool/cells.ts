@@ -22,21 +22,40 @@ export type Cells = { readonly all: Reached; readonly shown: readonly Cell[]; re
 
 type Sum = { people: Set<string>; bytes: bigint; toOperators: bigint; marketFee: bigint };
 
-/** Sums up what was paid, by relay and country, and says what of it may be shown. */
-export function cellsOf(paid: Iterable<Paid>): Cells {
-	const sums = new Map<string, Sum>();
-	const all = noSum();
-	for (const one of paid) {
+/** Sums up what was paid, by relay and country, one after the other. */
+export class Sums {
+	readonly #sums = new Map<string, Sum>();
+	readonly #all = noSum();
+
+	/** How many people there are so far. */
+	get people(): number {
+		return this.#all.people.size;
+	}
+
+	/** What all come to so far. */
+	get all(): Reached {
+		return reachedOf(this.#all);
+	}
+
+	add(one: Paid): void {
 		const name = `${one.relay} ${one.country}`;
-		const sum = sums.get(name) ?? noSum();
-		sums.set(name, sum);
-		for (const to of [sum, all]) {
+		const sum = this.#sums.get(name) ?? noSum();
+		this.#sums.set(name, sum);
+		for (const to of [sum, this.#all]) {
 			to.people.add(one.person);
 			to.bytes += one.bytes;
 			to.toOperators += one.toOperators;
 			to.marketFee += one.marketFee;
 		}
 	}
+
+	/** What may be shown of it. */
+	cells(): Cells {
+		return cellsOf(this.#sums, this.all);
+	}
+}
+
+function cellsOf(sums: ReadonlyMap<string, Sum>, { people: total, ...rest }: Reached): Cells {
 	// the fewest people first; among as many by name, so that every process leaves out the same
 	const order = [...sums].sort(([a, { people: p }], [b, { people: q }]) => p.size - q.size || (a < b ? -1 : 1));
 	const left = new Set<string>();
@@ -51,9 +70,8 @@ export function cellsOf(paid: Iterable<Paid>): Cells {
 		const [relay = "", country = ""] = name.split(" ");
 		return { relay, country, ...reachedOf(sum) };
 	});
-	const { people, ...rest } = reachedOf(all);
 	return {
-		all: { people: people < LINE_PEOPLE_MIN ? 0 : people, ...rest },
+		all: { people: total < LINE_PEOPLE_MIN ? 0 : total, ...rest },
 		shown: cells.slice(hidden),
 		hidden: cells.slice(0, hidden),
 	};

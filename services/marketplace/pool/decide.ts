@@ -5,6 +5,7 @@
 
 import { type Amount, add, amount, formatDollars, NOTHING } from "#contracts/amount";
 import { type Problem, problem } from "#contracts/problem";
+import { mondayOf } from "#contracts/report";
 import type { PoolRules, Rules } from "#marketplace/sponsor/rules";
 import { NO_FLOWS, type Pool } from "./pool.ts";
 import { NOTICE_MS, refuseRules } from "./rules.ts";
@@ -19,7 +20,6 @@ export function newPool(
 	order: Pick<Pool, "pool" | "sponsor" | "rules" | "rest">,
 	market: Shares,
 	nowMs: number,
-	summedToMs: number,
 ): Pool | Problem {
 	const refused = refuseRules(order.rules, market, nowMs);
 	if (refused) return refused;
@@ -31,8 +31,10 @@ export function newPool(
 		createdMs: nowMs,
 		flows: NO_FLOWS,
 		early: NOTHING,
-		summedToMs,
+		summedToMs: mondayOf(nowMs),
 		summedTo: 0,
+		summedLeft: NOTHING,
+		outs: [],
 	};
 }
 
@@ -112,9 +114,9 @@ export function finish(
 export const THIN_DAYS = 30n;
 const PPM = 1_000_000n;
 
-/** What of everybody's quota a fund can pay for: less while what is free lasts for under thirty days of what goes out. */
-export function quotaPpm(free: bigint, outADay: bigint): number {
-	const ppm = outADay <= 0n ? PPM : (free * PPM) / (outADay * THIN_DAYS);
+/** What of everybody's quota a fund can pay for: less while what is free does not last for so many days of what goes out. */
+export function quotaPpm(free: bigint, outADay: bigint, days: bigint): number {
+	const ppm = outADay <= 0n || days <= 0n ? PPM : (free * PPM) / (outADay * days);
 	return Number(ppm < PPM ? ppm : PPM);
 }
 

@@ -35,10 +35,16 @@ export type Pool = {
 	readonly flows: Flows;
 	/** what of cards' gifts counts already though it has not cleared: it can be spent on people, and not taken back by the sponsor */
 	readonly early: Amount;
-	/** up to which Monday its lines are summed up, and up to which transfer of its account */
+	/** up to which Monday its lines are summed up, up to which transfer of its account, and what stood there after that */
 	readonly summedToMs: number;
 	readonly summedTo: number;
+	readonly summedLeft: Amount;
+	/** what had left it for people, spent or reserved, when it was looked at on the last days: the newest first */
+	readonly outs: readonly Out[];
 };
+
+/** What had left a pool for people at some time, in nano-dollars. */
+export type Out = { readonly atMs: number; readonly out: bigint };
 
 /** Of a pool to which nothing came. */
 export const NO_FLOWS: Flows = {
@@ -50,7 +56,15 @@ export const NO_FLOWS: Flows = {
 	lost: NOTHING,
 };
 
-const BIGINTS = new Set([...RULE_BIGINTS, ...Object.keys(NO_FLOWS), "early"]);
+const BIGINTS = new Set([...RULE_BIGINTS, ...Object.keys(NO_FLOWS), "early", "summedLeft", "out"]);
+
+/** States of records of the same table that are no pools: what cards gave lately, weeks that are summed up, figures that everybody may see, what the commons keep of themselves. */
+const BESIDE = ["card", "weeks", "shown", "commons"];
+
+/** Whether a record is a pool. */
+export function isPool({ state }: Pick<RecordRow, "state">): boolean {
+	return !BESIDE.includes(state);
+}
 
 type Value = Omit<Pool, "pool" | "version" | "sponsor" | "state" | "dueMs">;
 

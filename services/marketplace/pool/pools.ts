@@ -2,7 +2,7 @@
 
 import { type Amount, add } from "#contracts/amount";
 import { isProblem, type Problem, problem } from "#contracts/problem";
-import { mondayOf } from "#contracts/report";
+
 import type { Change, Most } from "#marketplace/ledger/book";
 import { payerAccount, poolAccount } from "#marketplace/ledger/chart";
 import { move } from "#marketplace/ledger/post";
@@ -10,7 +10,7 @@ import type { Transfer } from "#marketplace/ledger/transfer";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal } from "#marketplace/market";
 import { type PoolRules, RULES } from "#marketplace/sponsor/rules";
 import { beginEnd, changeRules, newPool, pause, resume, stateAt, takeBack } from "./decide.ts";
-import { type Pool, readPool, writePool } from "./pool.ts";
+import { isPool, type Pool, readPool, writePool } from "./pool.ts";
 
 /** What pools need of a market. */
 export type PoolMarket = Pick<Market, "book" | "clock">;
@@ -26,13 +26,13 @@ const NONE = "There is no such pool of this account's here.";
 /** A pool by its id in hex. */
 export async function poolOf({ book }: Pick<Market, "book">, id: string): Promise<Pool | undefined> {
 	const row = await book.record("pools", id);
-	return row?.state === "card" ? undefined : row && readPool(row);
+	return row && isPool(row) ? readPool(row) : undefined;
 }
 
 /** A sponsor's pools, by id. */
 export async function poolsOf({ book }: Pick<Market, "book">, sponsor: string): Promise<Pool[]> {
 	const rows = await book.records({ table: "pools", by: "account", of: sponsor, limit: 200 });
-	return rows.filter(({ state }) => state !== "card").map(readPool);
+	return rows.filter(isPool).map(readPool);
 }
 
 /** Makes a pool under an id of its sponsor's choice; the same again answers the same pool. */
@@ -43,7 +43,7 @@ export async function createPool(
 	const before = await poolOf(market, order.pool);
 	if (before) return before.sponsor === order.sponsor && before.rest === order.rest ? before : taken();
 	const nowMs = market.clock.nowMs();
-	const pool = newPool(order, RULES, nowMs, mondayOf(nowMs));
+	const pool = newPool(order, RULES, nowMs);
 	if (isProblem(pool)) return pool;
 	const [outcome] = await market.book.apply([{ rows: [{ ...writePool(pool), most: ROOM }] }]);
 	if (outcome === "applied") return { ...pool, version: 1 };
