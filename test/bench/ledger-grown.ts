@@ -16,8 +16,10 @@ export async function grow(path: string, town: Town, entries: number): Promise<n
 	const database = openDatabase({ path, kind: LEDGER_KIND, migrations: LEDGER_MIGRATIONS });
 	if (isProblem(database)) throw new Error(database.detail);
 	const each = Math.floor((entries / town.tabs - ENTRIES_OPEN) / ENTRIES_REDEEM);
-	// nothing is at stake until the file is whole. All tabs in turn, as it was in their time: what is written in order leaves pages too full to go on in
-	database.exec(`PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; BEGIN`);
+	// nothing is at stake until the file is whole, so it is written once, without a log, and nothing is looked up for it. All tabs in turn, as it was in their time: what is written in order leaves pages too full to go on in
+	database.exec(
+		`PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -1000000; BEGIN`,
+	);
 	const account = database.prepare("INSERT INTO accounts (name, floor, balance) VALUES (?, 0, 0)");
 	for (const name of [MARKET_FEES, COMMONS]) account.run(name);
 	for (let relay = 0; relay < town.relays; relay++) account.run(operatorOf(town, relay));

@@ -10,7 +10,7 @@ import { systemClock } from "#host/clock";
 import { crypto, fine, Person } from "#test/support/market";
 import { runPostgres } from "#test/support/postgres";
 import { BATCH } from "./ledger-work.ts";
-import { type Engine, startTown, type TownMarket } from "./market-town.ts";
+import { type Engine, PART, startTown, type TownMarket } from "./market-town.ts";
 import { type Contest, compare, cpuSeconds, median } from "./measure.ts";
 import type { Bench } from "./run.ts";
 
@@ -30,8 +30,14 @@ type Place = { readonly town: TownMarket; readonly databasePid: number | undefin
 export const bench: Bench["bench"] = async ({ runs, quick }) => {
 	const most = quick ? 3 : 100;
 	const sizes = quick ? [1_000, 5_000] : [1_000, 100_000, 1_000_000];
-	const server = await runPostgres({ durable: true, settings: ["shared_buffers=256MB", "max_connections=100"] });
+	const server = await runPostgres({
+		durable: true,
+		settings: ["shared_buffers=256MB", "max_connections=100", "max_wal_size=8GB"],
+	});
 	const stops: (() => Promise<void>)[] = [];
+	const beganMs = performance.now();
+	const say = (what: string) =>
+		process.stderr.write(`${((performance.now() - beganMs) / 1_000).toFixed(0)} s: ${what}\n`);
 	try {
 		const pid = await server.pid();
 		const places = new Map<string, Place>();
@@ -41,6 +47,7 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 				const relays = tabs === sizes[1] ? most : 3;
 				const town = await startTown(engine, server, { relays, tabs });
 				stops.push(town.stop);
+				say(`${engine} with ${tabs.toLocaleString("en")} tabs and ${relays} relays is up`);
 				await listAll(town);
 				places.set(`${engine} ${tabs}`, { town, databasePid: engine === "postgres" ? pid : undefined, turn: 0 });
 			}
@@ -59,6 +66,7 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 			const rateOf = (which: keyof typeof kept, work: () => Promise<Side>) => async () => {
 				const side = await work();
 				kept[which].push(side);
+				if (which === "ours") say(`${name}: ${Math.round(side.rate).toLocaleString("en")} a second`);
 				return side.rate;
 			};
 			contests.push({
@@ -84,8 +92,7 @@ export const bench: Bench["bench"] = async ({ runs, quick }) => {
 			);
 		for (const engine of ["sqlite", "postgres"] as const) {
 			for (const relays of quick ? [most] : [10, most]) {
-				// a hundred whole batches would take minutes in all
-				const claims = relays > 10 ? BATCH / 3 : BATCH;
+				const claims = relays > 10 ? PART : BATCH;
 				contest(
 					`redeem-${engine}-relays-${relays}`,
 					"1 relay",
