@@ -112,6 +112,11 @@ function groupRunner(database: DatabaseSync, writes: Handlers, reads: Handlers):
 	function writeBoldly(group: Request[]): Answer[] | undefined {
 		try {
 			begin.run();
+		} catch (error) {
+			// whoever holds the file has been waited for: the careful way would wait as long again
+			return refused(group, error);
+		}
+		try {
 			const answers: Answer[] = [];
 			for (const request of group) {
 				const value = call(writes, request, "bold");
@@ -140,12 +145,17 @@ function groupRunner(database: DatabaseSync, writes: Handlers, reads: Handlers):
 			return committed(group.map(writeOne));
 		} catch (error) {
 			if (database.isTransaction) rollback.run();
-			const known = problemOfDatabase(error);
-			if (!known) throw error;
 			// what is too large for a full disk must not refuse what still fits, nor the deletion that would make room
 			if (group.length > 1 && isDiskFull(error)) return group.flatMap((request) => writeCarefully([request]));
-			return group.map((request) => ({ id: request.id, value: known }));
+			return refused(group, error);
 		}
+	}
+
+	/** Trouble of the machine is everybody's answer; a bug ends the thread. */
+	function refused(group: Request[], error: unknown): Answer[] {
+		const known = problemOfDatabase(error);
+		if (!known) throw error;
+		return group.map((request) => ({ id: request.id, value: known }));
 	}
 
 	/** One request in its savepoint: a refusal or a bug undoes what it wrote itself, and nothing of its neighbours'. */
