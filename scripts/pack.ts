@@ -34,7 +34,7 @@ const DOORS = {
 };
 
 /** What the client's bundle leaves to be installed. Everything else that it needs is in it, with its licence beside it. */
-const CLIENT_NEEDS = ["idb", "libsodium-wrappers"];
+const CLIENT_NEEDS = ["@cloudflare/voprf-ts", "idb", "libsodium-wrappers"];
 
 /** Packages whose code goes into the client's bundle: tRPC's would bring a TypeScript compiler along as its peer. */
 const CLIENT_HOLDS = ["@trpc/client", "@trpc/server"];
@@ -168,7 +168,7 @@ async function packClient(): Promise<string> {
 		platform: "neutral",
 		target: "es2022",
 		mainFields: ["module", "main"],
-		external: [...CLIENT_NEEDS, OTHER_PACKAGE, "node:*"],
+		external: [...CLIENT_NEEDS, "@cloudflare/voprf-ts/*", OTHER_PACKAGE, "node:*"],
 		chunkNames: "shared-[hash]",
 		metafile: true,
 		logLevel: "error",

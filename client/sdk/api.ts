@@ -7,6 +7,7 @@ import type { ReasonCode } from "#contracts/reason";
 import type { StatementLineJson } from "#contracts/statement";
 import type { AskApi, DeskApi, FindingJson } from "./cases.ts";
 import type { CommonsApi, PoolApi } from "./pools.ts";
+import type { CodeApi, EnrollerApi, GiftApi, PassApi, TokensApi } from "./rights.ts";
 
 /** A question; asking again changes nothing. */
 export type Query<In, Out> = { query(input: In): Promise<Out> };
@@ -267,6 +268,11 @@ export type MarketApi = {
 			list: Query<Page<Hex> | undefined, { payouts: PayoutJson[]; next: Hex | null }>;
 		};
 	};
+	pass: PassApi;
+	code: CodeApi;
+	enroller: EnrollerApi;
+	tokens: TokensApi;
+	gift: GiftApi;
 	ask: AskApi;
 	desk: DeskApi;
 	pool: PoolApi;

@@ -29,6 +29,8 @@ export {
 } from "./client.ts";
 /** What the SDK takes from a machine, for runtimes that have it under other names. */
 export type { Device, Socket } from "./device.ts";
+/** Vouching for people. */
+export type { Enrolled, Enrolling } from "./enrolling.ts";
 /** What every promise of the client rejects with, where it is no bug. */
 export { FarelayError } from "./error.ts";
 /** Files to send and to receive: in memory, from a browser, or of your own making. */
@@ -37,6 +39,8 @@ export { blobSource, bytesSink, bytesSource, type FileSink, type FileSource } fr
 export type { Settlement } from "./finish.ts";
 /** Putting money on an account. */
 export type { Deposits, Funding, FundingQuote, FundingRail } from "./funding.ts";
+/** Money for a friend. */
+export type { Gifts, OfferedGift } from "./gifts.ts";
 /** A home that the market drew. */
 export type { Drawn } from "./home.ts";
 /** The devices of an account. */
@@ -55,8 +59,12 @@ export type { RelayOffer } from "./market.ts";
 export type { SendOptions, Sent } from "./outbox.ts";
 /** A file that comes. */
 export type { IncomingFile } from "./part.ts";
+/** By what messages are paid for, and codes for others. */
+export type { CodesWanted, HandedCode, HeldPass, Passes, Rights } from "./passes.ts";
 /** Paying for others. */
 export type { PoolJson, PoolRulesJson, Pools } from "./pools.ts";
+/** Quota that nobody can tie to an account. */
+export type { Quotas } from "./quotas.ts";
 /** Prices. */
 export type { Cost } from "./spending.ts";
 /** Where state rests: the seam, and memory. */

@@ -10,13 +10,13 @@ import { MESSAGE } from "#contracts/envelope";
 import { LIMIT } from "#contracts/limit";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import type { Traffic } from "#contracts/tariff";
+import { AtMarket } from "./atmarket.ts";
 import { Contacts } from "./contacts.ts";
 import { type Device, device as deviceOf } from "./device.ts";
 import { type MarketDoor, marketDoor } from "./door.ts";
 import { orThrow } from "./error.ts";
 import { type FileSource, sourceOf } from "./file.ts";
 import type { Settlement } from "./finish.ts";
-import { Deposits } from "./funding.ts";
 import type { Drawn } from "./home.ts";
 import { Household, type MailboxDevice } from "./household.ts";
 import { createIdentity, exportIdentity, type Identity, identityOf } from "./identity.ts";
@@ -35,7 +35,6 @@ import {
 } from "./options.ts";
 import { Outbox, type SendOptions, type Sent } from "./outbox.ts";
 import { OwnCard } from "./owncard.ts";
-import { Pools } from "./pools.ts";
 import { Reading } from "./reading.ts";
 import type { Clocks } from "./session.ts";
 import { type Cost, Spending } from "./spending.ts";
@@ -60,14 +59,8 @@ export async function createClient(options: ClientOptions): Promise<Client> {
 	return new Client(device, identity, market, options);
 }
 
-export class Client {
+export class Client extends AtMarket {
 	readonly identity: Identity;
-	/** The market's door; `market.api` is the typed tRPC client for everything that has no name here. */
-	readonly market: MarketDoor;
-	/** Putting money on the account. */
-	readonly deposits: Deposits;
-	/** Paying for others. */
-	readonly pools: Pools;
 	readonly device: Device;
 	private readonly options: Omit<ClientOptions, "market">;
 	private readonly clocks: Clocks = new Map();
@@ -87,11 +80,9 @@ export class Client {
 		market: Market | MarketDoor,
 		options: Omit<ClientOptions, "market"> = {},
 	) {
+		super(device, identity, market as MarketDoor);
 		this.device = device;
 		this.identity = identity;
-		this.market = market as MarketDoor;
-		this.deposits = new Deposits(device, this.market);
-		this.pools = new Pools(device, this.market);
 		this.options = options;
 		this.reading = new Reading(device, identity, this.clocks, this.market);
 		this.spending = new Spending(device, options.spendLimit);

@@ -20,6 +20,7 @@ import { writeVoucher } from "#contracts/voucher";
 import type { AppRouter } from "#marketplace/api/router";
 import type { MarketApi, TrancheJson } from "./api.ts";
 import type { Device } from "./device.ts";
+import { orThrow } from "./error.ts";
 import type { Drawn } from "./home.ts";
 import type { Identity } from "./identity.ts";
 import type { Market, MarketTerms, RelayOffer } from "./market.ts";
@@ -267,4 +268,13 @@ export async function attempt<Answer>(question: () => Promise<Answer>): Promise<
 		const carried = problemOfJson(fault.data?.problem);
 		return carried ?? problem("unavailable", "The market could not be reached or did not answer.");
 	}
+}
+
+/** Asks a market that is there, and the one it was: looked at first, so that nothing can have moved where it is not. @throws FarelayError */
+export async function askMarket<Answer>(
+	market: MarketDoor,
+	question: (api: MarketApi) => Promise<Answer>,
+): Promise<Answer> {
+	const terms = await market.terms();
+	return orThrow(isProblem(terms) ? terms : await attempt(() => question(market.api)));
 }

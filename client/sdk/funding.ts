@@ -2,11 +2,11 @@
 
 import { type Amount, formatAmount, parseAmount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
-import { isProblem, plainDetail, problem } from "#contracts/problem";
+import { plainDetail, problem } from "#contracts/problem";
 import type { DepositJson, QuoteJson } from "./api.ts";
 import type { Device } from "./device.ts";
-import { attempt, type MarketDoor } from "./door.ts";
-import { FarelayError, orThrow } from "./error.ts";
+import { askMarket, type MarketDoor } from "./door.ts";
+import { FarelayError } from "./error.ts";
 
 /** What a deposit costs on a rail. `units` and `fee` are what the rail counts in (`unit`): millisatoshi, cents, nano-dollars. */
 export type FundingQuote = {
@@ -92,7 +92,7 @@ export class Deposits {
 	/** Every way to have so much on the balance, once or every month, with what it costs. */
 	async rails(amount: Amount, monthly = false): Promise<FundingRail[]> {
 		const asked = { amount: formatAmount(amount), monthly };
-		const { rails } = await this.#ask((api) => api.funding.rails.query(asked));
+		const { rails } = await askMarket(this.#market, (api) => api.funding.rails.query(asked));
 		return rails.map(({ rail, quote, refused }) => ({
 			rail,
 			quote: quote === null ? undefined : readQuote(quote),
@@ -112,27 +112,31 @@ export class Deposits {
 		const { rail, id = this.newId(), monthly = false, pool } = order;
 		const amount = formatAmount(order.amount);
 		const asked = { id, rail, amount, monthly, ...(pool !== undefined && { pool }) };
-		return readDeposit(await this.#ask((api) => api.funding.start.mutate(asked)));
+		return readDeposit(await askMarket(this.#market, (api) => api.funding.start.mutate(asked)));
 	}
 
 	/** Gives so much of a deposit back to the card that paid it, once: asking again answers what became of it. */
 	async refund(id: string, amount: Amount): Promise<Funding> {
-		return readDeposit(await this.#ask((api) => api.funding.refund.mutate({ id, amount: formatAmount(amount) })));
+		return readDeposit(
+			await askMarket(this.#market, (api) => api.funding.refund.mutate({ id, amount: formatAmount(amount) })),
+		);
 	}
 
 	/** Ends what comes every month. */
 	async stop(id: string): Promise<Funding> {
-		return readDeposit(await this.#ask((api) => api.funding.stop.mutate({ id })));
+		return readDeposit(await askMarket(this.#market, (api) => api.funding.stop.mutate({ id })));
 	}
 
 	/** What became of a deposit. */
 	async status(id: string): Promise<Funding> {
-		return readDeposit(await this.#ask((api) => api.funding.status.query({ id })));
+		return readDeposit(await askMarket(this.#market, (api) => api.funding.status.query({ id })));
 	}
 
 	/** The account's deposits by id; `after` is the last one seen. */
 	async list(after?: string): Promise<Funding[]> {
-		const { deposits } = await this.#ask((api) => api.funding.list.query(after === undefined ? {} : { after }));
+		const { deposits } = await askMarket(this.#market, (api) =>
+			api.funding.list.query(after === undefined ? {} : { after }),
+		);
 		return deposits.map(readDeposit);
 	}
 
@@ -160,12 +164,6 @@ export class Deposits {
 				signal?.addEventListener("abort", done);
 			});
 		}
-	}
-
-	/** That the market is there, and the one it was, is looked at first. */
-	async #ask<Answer>(question: (api: MarketDoor["api"]) => Promise<Answer>): Promise<Answer> {
-		const terms = await this.#market.terms();
-		return orThrow(isProblem(terms) ? terms : await attempt(() => question(this.#market.api)));
 	}
 }
 

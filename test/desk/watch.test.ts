@@ -13,7 +13,7 @@ import { judgeOperator, watchEnrollers } from "#marketplace/desk/watch";
 import type { Book } from "#marketplace/ledger/book";
 import { openMemoryBook } from "#marketplace/ledger/memory";
 import { askToEnroll, decideEnroller, enrollerOf } from "#marketplace/pass/enroller";
-import { UNUSED, writePassRow } from "#marketplace/pass/pass";
+import { writePassRow } from "#marketplace/pass/pass";
 import { ALL_DEFENCES, RULES } from "#marketplace/sponsor/rules";
 import { writeTab } from "#marketplace/tab/tab";
 import { heldClock } from "#test/support/clock";
@@ -103,7 +103,6 @@ describe("the market's look at who looks alike", () => {
 			tag: undefined,
 			monthBytes: 100_000_000n,
 			tokens: undefined,
-			use: UNUSED,
 		};
 		await book.apply([{ rows: [writePassRow({ account, pool: "ab".repeat(16), ...held, ...rest })] }]);
 	}

@@ -49,7 +49,7 @@ const PACKAGES: Record<string, RegExp> = {
 	contracts: /^zod$/,
 	"services/relay": /^(?!libsodium-wrappers|@trpc\/|express)/,
 	"services/marketplace": /^(?!libsodium-wrappers|ws$)/,
-	"client/sdk": /^(zod|idb|libsodium-wrappers|@trpc\/client|ws)$/,
+	"client/sdk": /^(zod|idb|libsodium-wrappers|@trpc\/client|@cloudflare\/voprf-ts|ws)$/,
 	"client/web": /^(?!sodium-native|node$)/,
 };
 

@@ -106,7 +106,7 @@ describe("passes over HTTP", () => {
 				pool: pool.bytes,
 				code: codeHash(crypto, code),
 				tag: tagOf(crypto, pool.bytes, output),
-				country: "KE",
+				country: undefined,
 				issuedAtMs,
 				validUntilMs: issuedAtMs + 100 * DAY_MS,
 			},
@@ -116,8 +116,6 @@ describe("passes over HTTP", () => {
 		const amina = new Person(market);
 		const pass = await amina.client.pass.redeem.mutate({ code });
 		assert.deepEqual([pass.from, pass.enroller], ["enroller", school.id]);
-		const { country, evidence } = await amina.client.pass.show.query();
-		assert.deepEqual([country, evidence], ["KE", "strong"]);
 	});
 
 	it("tokens' way: the key is told to anybody, drawn by one account, spent by another, ended by the sponsor", async () => {

@@ -127,7 +127,7 @@ describe("threat 21: need prices claimed from a rich country", () => {
 		assert.equal(well(await noteCard(rooms, amina, "KE")).version, first.version + 1);
 		const row = await rooms.book.record("people", amina);
 		const kept = JSON.parse(row?.value ?? "") as { strong: object[] };
-		assert.deepEqual(Object.keys(kept).sort(), ["sinceMs", "strong", "used"]);
+		assert.deepEqual(Object.keys(kept).sort(), ["sinceMs", "strong"]);
 		assert.deepEqual(Object.keys(kept.strong[0] ?? {}).sort(), ["by", "country", "untilMs"]);
 	});
 });

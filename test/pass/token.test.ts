@@ -23,6 +23,7 @@ import {
 	roomsOf,
 	someone,
 	turnPool,
+	useBytes,
 	well,
 } from "#test/support/passes";
 
@@ -48,7 +49,7 @@ describe("a quota token", () => {
 		const tokens = well(await draw(rooms, amina, pool.bytes, 3));
 		const drawn = await passOf(rooms, amina, pool.pool);
 		assert(drawn);
-		assert.equal(usedOf(drawn, rooms.clock.nowMs()).usedMonth, 30_000_000n);
+		assert.equal((await usedOf(rooms, drawn, rooms.clock.nowMs())).usedMonth, 30_000_000n);
 		const other = someone();
 		const pass = well(await spend(other, tokens.slice(0, 2)));
 		assert.equal(pass.validUntilMs, Date.UTC(2026, 11, 1));
@@ -88,6 +89,18 @@ describe("a quota token", () => {
 		well(await draw(rooms, amina, pool.bytes, 10));
 	});
 
+	it("threat 21: what tabs used of a pass cannot be drawn, and what was drawn cannot be used by tabs", async () => {
+		const { rooms, pool, amina } = await world();
+		await useBytes(rooms, amina, pool.pool, 85_000_000n);
+		refusal(await draw(rooms, amina, pool.bytes, 2), "conflict", /for 1 more tokens/);
+		// a tab that is opened at the same moment is counted in the same row
+		const outcomes = await Promise.allSettled([
+			draw(rooms, amina, pool.bytes, 1),
+			useBytes(rooms, amina, pool.pool, 10_000_000n),
+		]);
+		assert(outcomes.some(({ status, ...rest }) => status === "rejected" || ("value" in rest && isProblem(rest.value))));
+	});
+
 	it("threat 21: a pool's own bound for a person holds, and a token brings no right to draw more", async () => {
 		const { rooms, pool, amina, spend } = await world({ monthBytes: 25_000_000n });
 		refusal(await draw(rooms, amina, pool.bytes, 3), "conflict", /for 2 more tokens/);
@@ -125,7 +138,8 @@ describe("a quota token", () => {
 		assert.deepEqual(one.evaluated, two.evaluated);
 		assert.deepEqual(await blind.finish(one), await blind.finish(two));
 		const pass = await passOf(rooms, amina, pool.pool);
-		assert.equal(pass?.use.usedMonth, TOKEN_QUOTA_BYTES);
+		assert(pass);
+		assert.equal((await usedOf(rooms, pass, rooms.clock.nowMs())).usedMonth, TOKEN_QUOTA_BYTES);
 	});
 
 	it("forged, of another pool, month or market, doubled, too many: each is refused, and none behind a wrong one counts", async () => {

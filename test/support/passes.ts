@@ -5,7 +5,7 @@ import { Evaluation, Oprf, VOPRFClient } from "@cloudflare/voprf-ts";
 import { CryptoNoble } from "@cloudflare/voprf-ts/crypto-noble";
 import { join, toHex } from "#contracts/bytes";
 import { codeHash, makeCode } from "#contracts/code";
-import { checkedBytes, signPass, tagOf } from "#contracts/pass";
+import { COMMONS_POOL, checkedBytes, signPass, tagOf } from "#contracts/pass";
 import { isProblem, type Problem } from "#contracts/problem";
 import { ELEMENT_BYTES, monthOf, type QuotaToken, tokenInput } from "#contracts/quota";
 import { crypto } from "#host/crypto";
@@ -20,6 +20,7 @@ import { askToEnroll, decideEnroller } from "#marketplace/pass/enroller";
 import { giveCodes } from "#marketplace/pass/give";
 import { newPool } from "#marketplace/pool/decide";
 import { type Pool, readPool, writePool } from "#marketplace/pool/pool";
+import { Burns, counterOf } from "#marketplace/sponsor/burn";
 import { RULES } from "#marketplace/sponsor/rules";
 import { drawTokens } from "#marketplace/token/draw";
 import { type Answered, makeOblivious, TAGS } from "#marketplace/token/oblivious";
@@ -193,4 +194,20 @@ export async function draw(
 	if (isProblem(answered)) return answered;
 	const outputs = await blind.finish(answered);
 	return nonces.map((nonce, i) => ({ nonce, output: outputs[i] ?? new Uint8Array() }));
+}
+
+/** So many bytes that tabs used of an account's pass of a pool, counted as `sponsor/` counts them. */
+export async function useBytes(rooms: Rooms, account: string, pool: string, bytes: bigint): Promise<void> {
+	const month = String(monthOf(rooms.clock.nowMs()));
+	const isCommons = pool === toHex(COMMONS_POOL);
+	const key = isCommons ? counterOf.person(account, month) : counterOf.pass(pool, month, account);
+	const burns = await Burns.read(rooms.book, [key]);
+	burns.add(key, isCommons ? "commons" : "bytes", bytes, { account });
+	assert.deepEqual(await rooms.book.apply([{ rows: burns.changes(rooms.clock.nowMs()) }]), ["applied"]);
+}
+
+/** What is counted of the commons' quota for an account. */
+export async function commonsUsed(rooms: Rooms, account: string): Promise<bigint> {
+	const key = counterOf.person(account, String(monthOf(rooms.clock.nowMs())));
+	return (await Burns.read(rooms.book, [key])).of(key, "commons");
 }

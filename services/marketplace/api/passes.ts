@@ -35,8 +35,9 @@ const bytes = z
 	.regex(/^\d{1,18}$/)
 	.transform(BigInt);
 
-function showPass(pass: Pass, nowMs: number) {
-	const { usedMonth, usedDay } = usedOf(pass, nowMs);
+async function showPass(market: Market, pass: Pass) {
+	const nowMs = market.clock.nowMs();
+	const { usedMonth, usedDay } = await usedOf(market, pass, nowMs);
 	return {
 		pool: pass.pool,
 		from: pass.from,
@@ -58,7 +59,7 @@ async function showPerson(market: Market, account: string) {
 		country: country ?? null,
 		evidence,
 		said: person.said ?? null,
-		passes: passes.map((pass) => showPass(pass, nowMs)),
+		passes: await Promise.all(passes.map((pass) => showPass(market, pass))),
 		/** when this month's quota is there anew */
 		refillsAtMs: refillsAtMs(nowMs),
 	};
@@ -77,7 +78,7 @@ export const pass = router({
 	/** Uses a code, typed or as the link that it came in; the same again answers the same pass. */
 	redeem: signed.input(z.strictObject({ code: z.string().max(TYPED_CHARS_MAX) })).mutation(async ({ ctx, input }) => {
 		const had = accept(await redeemCode(ctx.market, ctx.account, input.code));
-		return showPass(had, ctx.market.clock.nowMs());
+		return showPass(ctx.market, had);
 	}),
 });
 
@@ -181,7 +182,7 @@ export const tokens = router({
 	spend: signed
 		.input(z.strictObject({ pool: poolId, month, tokens: z.array(token).max(TOKENS_MAX) }))
 		.mutation(async ({ ctx, input }) =>
-			showPass(accept(await spendTokens(ctx.market, ctx.account, input)), ctx.market.clock.nowMs()),
+			showPass(ctx.market, accept(await spendTokens(ctx.market, ctx.account, input))),
 		),
 
 	/** Ends a month's tokens of a pool of the caller's. */

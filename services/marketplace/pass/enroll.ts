@@ -43,6 +43,12 @@ export async function issuePass(market: EnrollMarket, account: string, bytes: Ui
 	const enroller = refuseEnroller(await enrollerOf(market, account));
 	if (isProblem(enroller)) return enroller;
 	const pool = toHex(pass.pool);
+	// for each pool a person has another tag: by pools' passes they could have a country's price once for each
+	if (pass.country !== undefined && !same(pass.pool, COMMONS_POOL))
+		return problem(
+			"malformed",
+			"A country is vouched for by a pass of the commons, which a person has once: sign that one too.",
+		);
 	const refused = await refusePool(market, account, pass.pool);
 	if (refused) return refused;
 	const counted = await takeOfDay(market, account, "issued", 1);

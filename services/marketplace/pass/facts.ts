@@ -1,16 +1,14 @@
-/** What a plan is told of an account: its country and how sure that is, its passes that count now, and what it used. */
+/** What a plan is told of an account: its country and how sure that is, its passes that count now. What was used is counted by `sponsor/`. */
 
 import { monthOf } from "#contracts/quota";
 import type { Market } from "#marketplace/market";
 import type { PassFacts, PersonFacts } from "#marketplace/sponsor/facts";
 import { isEnded } from "#marketplace/token/end";
 import { codeOf, isTakenBack } from "./code.ts";
-import { PASSES_MAX, type Pass, quotaOf, readPassRow, usedOf } from "./pass.ts";
+import { PASSES_MAX, type Pass, quotaOf, readPassRow } from "./pass.ts";
 import { personOf, standingOf } from "./person.ts";
 
 type Reads = Pick<Market, "book">;
-
-const DAY_MS = 86_400_000;
 
 /** The account's facts. */
 export async function personFactsOf(
@@ -20,17 +18,16 @@ export async function personFactsOf(
 	nowMs: number,
 ): Promise<PersonFacts> {
 	const [person, passes] = await Promise.all([personOf(market, account, nowMs), passesOf(market, account, nowMs)]);
-	const { used } = person;
-	const isMonth = used.month === monthOf(nowMs);
 	return {
 		account,
 		sinceMs: person.sinceMs,
 		frozen,
 		...standingOf(person, nowMs),
 		passes: passes.map((pass) => factsOfPass(pass, nowMs)),
-		commonsUsed: isMonth ? used.commons : 0n,
-		elsewhereUsed: isMonth ? used.elsewhere : 0n,
-		textUsed: used.day === Math.floor(nowMs / DAY_MS) ? used.text : 0n,
+		// counted as tabs are opened, by whoever asks (sponsor/)
+		commonsUsed: 0n,
+		elsewhereUsed: 0n,
+		textUsed: 0n,
 	};
 }
 
@@ -58,5 +55,14 @@ async function withoutWhatEnded(market: Reads, pass: Pass, nowMs: number): Promi
 function factsOfPass(pass: Pass, nowMs: number): PassFacts {
 	const { pool, from, enroller, validUntilMs } = pass;
 	const isVouched = from === "enroller";
-	return { pool, from, enroller, monthBytes: quotaOf(pass, nowMs), ...usedOf(pass, nowMs), validUntilMs, isVouched };
+	return {
+		pool,
+		from,
+		enroller,
+		monthBytes: quotaOf(pass, nowMs),
+		usedMonth: 0n,
+		usedDay: 0n,
+		validUntilMs,
+		isVouched,
+	};
 }

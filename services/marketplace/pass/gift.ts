@@ -66,7 +66,7 @@ async function giftOf({ book }: Pick<Market, "book">, hash: string): Promise<Gif
 }
 
 async function refuseGift(market: GiftMarket, giver: string, nanos: Amount): Promise<Problem | undefined> {
-	if (market.frozen.has(giver))
+	if (await market.frozen.has(giver))
 		return problem("unauthorized", "This account is frozen: it can give nothing. Ask the market's desk.");
 	if (nanos >= GIFT_MIN && nanos <= GIFT_MAX) return undefined;
 	return problem("malformed", `A gift is of ${formatDollars(GIFT_MIN)} to ${formatDollars(GIFT_MAX)}.`);

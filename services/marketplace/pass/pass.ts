@@ -1,19 +1,11 @@
-/** A pass as the book keeps it: one for an account and a pool at most, whatever it came from, with what was used of it. */
+/** A pass as the book keeps it: one for an account and a pool at most, whatever it came from. */
 
 import { monthEndMs, monthOf } from "#contracts/quota";
 import type { Book, RecordRow, RowChange } from "#marketplace/ledger/book";
+import { Burns, counterOf, dayOf, monthOf as monthName } from "#marketplace/sponsor/burn";
 
 /** What a pass came from. */
 export type PassOrigin = "code" | "enroller" | "token" | "gift" | "app";
-
-/** What was used of a pass, in bytes of quota. A month or day that is over counts as nothing. */
-export type PassUse = {
-	readonly month: number;
-	readonly usedMonth: bigint;
-	/** days since 1970 */
-	readonly day: number;
-	readonly usedDay: bigint;
-};
 
 /**
  * - `held`: it counts until its time is over, unless its code is taken back
@@ -40,16 +32,10 @@ export type Pass = {
 	readonly monthBytes: bigint;
 	/** what tokens brought in a month */
 	readonly tokens: { readonly month: number; readonly bytes: bigint } | undefined;
-	readonly use: PassUse;
 };
 
 /** Passes that an account may hold at once: a few pools; each is looked at when a tab is opened. */
 export const PASSES_MAX = 16;
-
-const DAY_MS = 86_400_000;
-
-/** A pass that nothing was used of. */
-export const UNUSED: PassUse = { month: 0, usedMonth: 0n, day: 0, usedDay: 0n };
 
 /** The key of a pass. */
 function keyOf(account: string, pool: string): string {
@@ -80,11 +66,10 @@ export function newPass(account: string, pool: string, from: PassOrigin): Pass {
 		tag: undefined,
 		monthBytes: 0n,
 		tokens: undefined,
-		use: UNUSED,
 	};
 }
 
-const BIGINTS = new Set(["monthBytes", "bytes", "usedMonth", "usedDay"]);
+const BIGINTS = new Set(["monthBytes", "bytes"]);
 
 /** Reads a pass. */
 export function readPassRow({ key, version, account, state, dueMs, value }: RecordRow): Pass {
@@ -96,7 +81,6 @@ export function readPassRow({ key, version, account, state, dueMs, value }: Reco
 		tag: read.tag,
 		monthBytes: read.monthBytes,
 		tokens: read.tokens,
-		use: read.use,
 		account,
 		pool: key.slice(account.length + 1),
 		version,
@@ -120,25 +104,15 @@ export function quotaOf({ monthBytes, tokens }: Pass, nowMs: number): bigint {
 	return monthBytes + (tokens?.month === monthOf(nowMs) ? tokens.bytes : 0n);
 }
 
-/** What was used of a pass in the month and on the day that it is. */
-export function usedOf({ use }: Pass, nowMs: number): { readonly usedMonth: bigint; readonly usedDay: bigint } {
-	return {
-		usedMonth: use.month === monthOf(nowMs) ? use.usedMonth : 0n,
-		usedDay: use.day === Math.floor(nowMs / DAY_MS) ? use.usedDay : 0n,
-	};
-}
-
-/** The pass with so much more used of it; less than nothing gives back what was not used after all, of this month and day. */
-export function withUse(pass: Pass, bytes: bigint, nowMs: number): Pass {
-	const { usedMonth, usedDay } = usedOf(pass, nowMs);
-	const atLeast = (sum: bigint): bigint => (sum > 0n ? sum : 0n);
-	const use = {
-		month: monthOf(nowMs),
-		usedMonth: atLeast(usedMonth + bytes),
-		day: Math.floor(nowMs / DAY_MS),
-		usedDay: atLeast(usedDay + bytes),
-	};
-	return { ...pass, use };
+/** What tabs used of a pass and what was drawn of it, in the month and on the day that it is: counted by account and pool, as tabs are opened. */
+export async function usedOf(
+	{ book }: { readonly book: Pick<Book, "record"> },
+	{ account, pool }: Pick<Pass, "account" | "pool">,
+	nowMs: number,
+): Promise<{ readonly usedMonth: bigint; readonly usedDay: bigint }> {
+	const key = counterOf.pass(pool, monthName(nowMs), account);
+	const burns = await Burns.read(book, [key]);
+	return { usedMonth: burns.of(key, "bytes"), usedDay: burns.of(key, "bytes", dayOf(nowMs)) };
 }
 
 /** When a month's quota is there anew. */

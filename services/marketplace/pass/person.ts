@@ -1,5 +1,5 @@
 /**
- * What is known of an account beside its money: a country and how sure that is, and what it used this month. A country that is only said may be wrong; a card's or
+ * What is known of an account beside its money: a country and how sure that is. A country that is only said may be wrong; a card's or
  * an enroller's is strong, and of several strong ones the richest counts: nobody gets a poor country's price by a word, with a rich country's card in hand.
  */
 
@@ -16,18 +16,6 @@ export type Witness = "card" | "enroller";
 /** Strong evidence of a country. Of each witness the newest is kept. */
 export type Evidence = { readonly country: string; readonly by: Witness; readonly untilMs: number };
 
-/** What an account used, in bytes of quota. A month or day that is over counts as nothing. */
-export type Used = {
-	readonly month: number;
-	readonly commons: bigint;
-	/** at relays that had no room for it */
-	readonly elsewhere: bigint;
-	/** days since 1970 */
-	readonly day: number;
-	/** beyond the quota, for texts */
-	readonly text: bigint;
-};
-
 /** An account as this room keeps it. */
 export type Person = {
 	readonly account: string;
@@ -37,10 +25,7 @@ export type Person = {
 	/** what its owner says, and in which month they said it last */
 	readonly said: { readonly country: string; readonly month: number } | undefined;
 	readonly strong: readonly Evidence[];
-	readonly used: Used;
 };
-
-const NOTHING_USED: Used = { month: 0, commons: 0n, elsewhere: 0n, day: 0, text: 0n };
 
 /** A card says where somebody banks for so long: a year after the last payment by it they may have moved. */
 const CARD_MS = 365 * 86_400_000;
@@ -52,37 +37,18 @@ export async function personOf({ book }: Pick<Market, "book">, account: string, 
 }
 
 function newPerson(account: string, nowMs: number): Person {
-	return { account, version: 0, sinceMs: nowMs, said: undefined, strong: [], used: NOTHING_USED };
+	return { account, version: 0, sinceMs: nowMs, said: undefined, strong: [] };
 }
 
-type Json = Omit<Person, "account" | "version" | "used"> & {
-	readonly used: { readonly [field in keyof Used]: number | string };
-};
-
 /** Reads an account's record. */
-export function readPerson({ key, version, value }: RecordRow): Person {
-	const { sinceMs, said, strong, used } = JSON.parse(value) as Json;
-	return {
-		account: key,
-		version,
-		sinceMs,
-		said,
-		strong,
-		used: {
-			month: Number(used.month),
-			commons: BigInt(used.commons),
-			elsewhere: BigInt(used.elsewhere),
-			day: Number(used.day),
-			text: BigInt(used.text),
-		},
-	};
+function readPerson({ key, version, value }: RecordRow): Person {
+	const { sinceMs, said, strong } = JSON.parse(value) as Omit<Person, "account" | "version">;
+	return { account: key, version, sinceMs, said, strong };
 }
 
 /** Writes an account's record over the version that it was read at. */
-export function writePerson({ account, version, sinceMs, said, strong, used }: Person): RowChange {
-	const value = JSON.stringify({ sinceMs, said, strong, used }, (_, part) =>
-		typeof part === "bigint" ? part.toString() : part,
-	);
+export function writePerson({ account, version, sinceMs, said, strong }: Person): RowChange {
+	const value = JSON.stringify({ sinceMs, said, strong });
 	return { table: "people", expect: version, row: { key: account, account, state: "known", dueMs: 0, value } };
 }
 
@@ -111,6 +77,11 @@ export function withEvidence(person: Person, evidence: Evidence, nowMs: number):
 			? { ...before, untilMs: Math.max(before.untilMs, evidence.untilMs) }
 			: evidence;
 	return { ...person, strong: [...others, kept] };
+}
+
+/** The person without what an enroller said: it went along to another account. */
+export function withoutEnroller(person: Person): Person {
+	return { ...person, strong: person.strong.filter(({ by }) => by !== "enroller") };
 }
 
 /** The account's record as `change` makes it, written; again when somebody else was first. */

@@ -3,18 +3,19 @@
  * Asking again by the same code answers the same pass. Every refusal says why and what can be done.
  */
 
-import { fromHex, toHex } from "#contracts/bytes";
+import { fromHex, same, toHex } from "#contracts/bytes";
 import { codeHash, readCode } from "#contracts/code";
-import { type EnrollerPass, readPass } from "#contracts/pass";
+import { COMMONS_POOL, type EnrollerPass, readPass } from "#contracts/pass";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { monthOf } from "#contracts/quota";
 import type { RowChange } from "#marketplace/ledger/book";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal } from "#marketplace/market";
+import { Burns, counterOf } from "#marketplace/sponsor/burn";
 import { type Code, codeOf, isTakenBack, writeCodeRow } from "./code.ts";
 import { enrollerOf } from "./enroller.ts";
 import { countWrong, takeTry } from "./guesses.ts";
-import { newPass, PASSES_MAX, type Pass, passOf, UNUSED, writePassRow } from "./pass.ts";
-import { personOf, withEvidence, writePerson } from "./person.ts";
+import { newPass, PASSES_MAX, type Pass, passOf, writePassRow } from "./pass.ts";
+import { personOf, withEvidence, withoutEnroller, writePerson } from "./person.ts";
 import { termsOf } from "./pools.ts";
 import { type Tag, tagRowOf, writeTagRow } from "./tag.ts";
 
@@ -68,7 +69,6 @@ async function decide(market: PassMarket, account: string, code: Code, nowMs: nu
 		tag: signed && toHex(signed.tag),
 		monthBytes: code.monthBytes,
 		validUntilMs: Math.min(nowMs + code.days * DAY_MS, signed?.validUntilMs ?? Number.MAX_SAFE_INTEGER),
-		use: before?.use ?? UNUSED,
 	};
 	const used = code.used + 1;
 	const codeRow = writeCodeRow({ ...code, used, state: used >= code.uses ? "used" : "open" });
@@ -168,19 +168,22 @@ async function moveHere(
 		);
 	const rows: RowChange[] = [writeTagRow({ ...tag, account: pass.account, movedMonth: month })];
 	if (!isLive) return { pass, rows };
-	rows.push(writePassRow({ ...there, state: "moved" }));
-	return { pass: { ...pass, use: sum(pass.use, there.use) }, rows };
+	const left = withoutEnroller(await personOf(market, tag.account, nowMs));
+	rows.push(writePassRow({ ...there, state: "moved" }), ...(await usedRows(market, there, pass, nowMs)));
+	if (same(pool, COMMONS_POOL) && left.version > 0) rows.push(writePerson(left));
+	return { pass, rows };
 }
 
-/** What was used on both accounts: a pass that moves brings nothing new this month. */
-function sum(a: Pass["use"], b: Pass["use"]): Pass["use"] {
-	const [newer, older] = a.month >= b.month ? [a, b] : [b, a];
-	return {
-		month: newer.month,
-		usedMonth: newer.usedMonth + (older.month === newer.month ? older.usedMonth : 0n),
-		day: Math.max(a.day, b.day),
-		usedDay: a.day === b.day ? a.usedDay + b.usedDay : a.day > b.day ? a.usedDay : b.usedDay,
-	};
+/** What was used at the account that had the pass is used at the one that has it now: it brings nothing new this month. */
+async function usedRows(market: PassMarket, from: Pass, to: Pass, nowMs: number): Promise<RowChange[]> {
+	const month = String(monthOf(nowMs));
+	const isCommons = from.pool === toHex(COMMONS_POOL);
+	const keyOf = ({ account, pool }: Pass): string =>
+		isCommons ? counterOf.person(account, month) : counterOf.pass(pool, month, account);
+	const burns = await Burns.read(market.book, [keyOf(from), keyOf(to)]);
+	for (const name of isCommons ? ["commons", "elsewhere"] : ["bytes"])
+		burns.add(keyOf(to), name, burns.of(keyOf(from), name), { account: to.account });
+	return burns.changes(nowMs);
 }
 
 /** An enroller's word on where somebody lives, as evidence. */

@@ -11,8 +11,9 @@ import { POOL_BYTES } from "#contracts/tranche";
 import type { RowChange } from "#marketplace/ledger/book";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal } from "#marketplace/market";
 import { passesOf } from "#marketplace/pass/facts";
-import { quotaOf, usedOf, withUse, writePassRow } from "#marketplace/pass/pass";
+import { quotaOf } from "#marketplace/pass/pass";
 import { termsOf } from "#marketplace/pass/pools";
+import { Burns, counterOf } from "#marketplace/sponsor/burn";
 import { isEnded } from "./end.ts";
 import type { Answered } from "./oblivious.ts";
 
@@ -94,12 +95,16 @@ async function decide(
 	if (!terms.isOpen) return problem("conflict", "The pool has ended, or is about to; nothing more is drawn from it.");
 	const quota = quotaOf(pass, nowMs);
 	const most = terms.monthBytes !== undefined && terms.monthBytes < quota ? terms.monthBytes : quota;
-	const left = most - usedOf(pass, nowMs).usedMonth;
+	const used = counterOf.pass(pool, String(month), account);
+	const burns = await Burns.read(market.book, [used]);
+	const left = most - burns.of(used, "bytes");
 	if (BigInt(count) * TOKEN_QUOTA_BYTES > left) {
 		const whole = left > 0n ? left / TOKEN_QUOTA_BYTES : 0n;
 		return problem("conflict", `Your pass has quota for ${whole} more tokens this month; it is there anew on the 1st.`);
 	}
-	return [writePassRow(withUse(pass, BigInt(count) * TOKEN_QUOTA_BYTES, nowMs))];
+	// counted where tabs are: whichever comes first of a tab and a draw, the other is decided anew
+	burns.add(used, "bytes", BigInt(count) * TOKEN_QUOTA_BYTES, { account });
+	return burns.changes(nowMs);
 }
 
 /** What is said of tokens whose key was ended. */

@@ -63,7 +63,7 @@ function withTokens(pass: Pass, bytes: bigint, month: number, nowMs: number): Pa
 	const isLive = pass.state === "held" && pass.validUntilMs > nowMs;
 	if (isLive && pass.from !== "token") return { ...pass, tokens };
 	const none = newPass(pass.account, pass.pool, "token");
-	return { ...none, version: pass.version, use: pass.use, tokens, validUntilMs: monthEndMs(month) };
+	return { ...none, version: pass.version, tokens, validUntilMs: monthEndMs(month) };
 }
 
 function poolOf({ pool }: SpendOrder): Uint8Array {
