@@ -41,6 +41,15 @@ export type DecisionJson = {
 	bytes: Hex;
 };
 
+/** One message of a canary's: paid by a fund or by itself, what became of it, and how long it took. */
+export type MeasureJson = { atMs: number; funded: boolean; end: "refused" | "lost" | "delivered"; tookMs: number };
+
+/** What came of the messages of one kind. */
+export type ServedJson = { tries: number; refused: number; lost: number; deliveredPpm: number; medianMs: number };
+
+/** A relay's score with what made it. */
+export type ScoreJson = { relay: Hex; operator: Hex; funded: ServedJson; own: ServedJson; faults: string[] };
+
 /** For anyone signed in. */
 export type AskApi = {
 	list: Query<void, { cases: CaseJson[] }>;
@@ -56,5 +65,7 @@ export type DeskApi = {
 	cases: Query<Page<Hex> & { state: CaseJson["state"] }, { cases: WholeCaseJson[]; next: Hex | null }>;
 	case: Query<{ id: Hex }, WholeCaseJson>;
 	decisions: Query<Page<number> | undefined, { decisions: DecisionJson[] }>;
+	measured: Mutation<{ relay: Hex; measures: MeasureJson[] }, ScoreJson>;
+	scores: Query<Page<Hex> | undefined, { scores: ScoreJson[]; next: Hex | null }>;
 	decide: Mutation<{ decision: Hex }, { says: string; isNew: boolean }>;
 };

@@ -5,6 +5,7 @@
 
 import { BACKUP_OPTIONS, keepMarket } from "#cli/backup";
 import { BY_HAND_OPTIONS, marketPayout } from "#cli/byhand";
+import { CANARY_OPTIONS, CANARY_USAGE, marketCanary } from "#cli/canary";
 import { DESK_USAGE, marketDesk } from "#cli/desk";
 import { HOME_OPTIONS } from "#cli/home";
 import { KEYS_OPTIONS, marketKeys } from "#cli/keys";
@@ -39,6 +40,7 @@ export const verb: Verb = {
 		"farelay market keys revoke --root ROOT --to FILE [--key KEYS]    offline: ends online keys that were stolen, all unless named",
 		"farelay market migrate --from URL --to URL                       everything from sqlite:FOLDER to an empty postgres://..., or back; both stopped",
 		...DESK_USAGE,
+		...CANARY_USAGE,
 		"",
 		'Every option is also a variable (--market-ppm is FARELAY_MARKET_PPM) and a name in the "market" part of the JSON file',
 		"that FARELAY_CONFIG names. With --play it makes play money, for development, and listens on this machine only.",
@@ -86,12 +88,14 @@ export const verb: Verb = {
 		...BY_HAND_OPTIONS,
 		...MIGRATE_OPTIONS,
 		...HOME_OPTIONS,
+		...CANARY_OPTIONS,
 		...PRUNE_OPTIONS,
 	}),
 	words: true,
 	async run(call) {
 		const [asked, path, ...more] = call.words;
 		if (asked === "keys") return marketKeys(call);
+		if (asked === "canary") return marketCanary(call);
 		if (asked === "desk") return marketDesk(call, call.words.slice(1));
 		if (asked === "backup" || asked === "restore" || asked === "release") return keepMarket(call, asked);
 		if (more.length > 0 || (path !== undefined && asked !== "statement" && asked !== "payout"))
@@ -105,7 +109,7 @@ export const verb: Verb = {
 		if (asked !== undefined)
 			return problem(
 				"usage",
-				`A market has no "${asked}": it has statement, reconcile, doctor, payout, keys, desk, backup, restore, release, prune and migrate.`,
+				`A market has no "${asked}": it has statement, reconcile, doctor, payout, keys, desk, canary, backup, restore, release, prune and migrate.`,
 			);
 		const { MARKET_SETTINGS } = await load();
 		const { runMarketplace } = await import("#marketplace/main");

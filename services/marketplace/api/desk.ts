@@ -9,8 +9,10 @@ import { CASE_STATES, type Case, readCase } from "#marketplace/desk/case";
 import { caseOf } from "#marketplace/desk/cases";
 import { decisionsAfter } from "#marketplace/desk/chain";
 import { decide } from "#marketplace/desk/decide";
+import { MEASURES_MAX } from "#marketplace/desk/score";
+import { type Scored, scoresOf, takeMeasures } from "#marketplace/desk/scores";
 import { showCase } from "./ask.ts";
-import { idPage } from "./input.ts";
+import { idPage, pageLimit } from "./input.ts";
 import { accept, refusal, router, signed } from "./trpc.ts";
 
 const people = signed.use(({ ctx, next }) => {
@@ -24,9 +26,17 @@ const people = signed.use(({ ctx, next }) => {
 /** The longest decision, in hex. */
 const DECISION_CHARS_MAX = 2 * 900;
 
+/** What was measured longer ago comes too late. */
+const DAY_MS = 86_400_000;
+
 /** With which of the market's people wrote what: they know each other. */
 function showWhole(found: Case) {
 	return { ...showCase(found), by: found.letters.map(({ by }) => by ?? null) };
+}
+
+/** A relay's score with what made it. */
+function showScore({ relay, operator, score: { funded, own, faults } }: Scored) {
+	return { relay, operator, funded, own, faults: faults.map(({ code }) => code) };
 }
 
 export const desk = router({
@@ -72,6 +82,53 @@ export const desk = router({
 				}),
 			),
 		})),
+
+	/** Takes in what a canary measured of a relay that is listed; what its score is now. */
+	measured: people
+		.input(
+			z.strictObject({
+				relay: z.string().regex(/^[0-9a-f]{64}$/),
+				measures: z
+					.array(
+						z.strictObject({
+							atMs: z.int().min(0),
+							funded: z.boolean(),
+							end: z.enum(["refused", "lost", "delivered"]),
+							tookMs: z.int().min(0).max(DAY_MS),
+						}),
+					)
+					.min(1)
+					.max(MEASURES_MAX),
+			}),
+		)
+		.mutation(async ({ ctx: { market }, input: { relay, measures } }) => {
+			const nowMs = market.clock.nowMs();
+			const [offer] = await market.listings.of(fromHex(relay) ?? new Uint8Array(), nowMs);
+			if (!offer) throw refusal(problem("not-found", "The relay is not listed here now."));
+			if (measures.some(({ atMs }) => Math.abs(nowMs - atMs) > DAY_MS)) throw refusal(problem("clock"));
+			return showScore(accept(await takeMeasures(market, { relay, operator: toHex(offer.operator) }, measures)));
+		}),
+
+	/** Relays that were measured, with what made each score; `next` is the `after` of the next page. */
+	scores: people
+		.input(
+			z
+				.strictObject({
+					after: z
+						.string()
+						.regex(/^[0-9a-f]{64}$/)
+						.optional(),
+					limit: pageLimit,
+				})
+				.prefault({}),
+		)
+		.query(async ({ ctx, input }) => {
+			const scored = await scoresOf(ctx.market.book, input.after, input.limit);
+			return {
+				scores: scored.map(showScore),
+				next: scored.length < input.limit ? null : (scored.at(-1)?.relay ?? null),
+			};
+		}),
 
 	/** Carries out a decision that the caller signed. */
 	decide: people

@@ -3,16 +3,13 @@
  * enroller is paused meanwhile, an operator's first subsidised earnings wait on. Only what the market has anyway is looked at.
  */
 
-import { hash } from "node:crypto";
-import type { RowChange } from "#marketplace/ledger/book";
 import type { Market } from "#marketplace/market";
 import { decided, enrollerOf, writeEnroller } from "#marketplace/pass/enroller";
 import { type Pass, quotaOf, readPassRow } from "#marketplace/pass/pass";
 import { ownOf } from "#marketplace/tab/fresh";
 import { billed, readTab, type Tab } from "#marketplace/tab/tab";
 import { type Alike, alikeOf, type LikenessCode, type Trace } from "./alike.ts";
-import { beginCase, type CaseKind, writeCase } from "./case.ts";
-import { caseOf } from "./cases.ts";
+import { findOnce } from "./found.ts";
 
 /** How often enrollers are looked at. */
 export const WATCH_MS = 6 * 3_600_000;
@@ -71,7 +68,8 @@ export async function judgeOperator(parts: Parts, operator: string, eligible: nu
 	const even = Math.floor(1_000_000 / Math.max(1, eligible));
 	const groups = new Set(traces.flatMap(({ spent }) => [...spent.keys()]));
 	const found = alikeOf(traces, new Map([...groups].map((group) => [group, even])));
-	if (found.isAlike) await findOnce(parts, { kind: "payers-alike", account: operator, about: operator }, found, []);
+	if (found.isAlike)
+		await findOnce(parts, { kind: "payers-alike", account: operator, about: operator }, reasonsOf(found));
 }
 
 async function pauseFor(parts: Parts, account: string, found: Alike): Promise<boolean> {
@@ -79,26 +77,9 @@ async function pauseFor(parts: Parts, account: string, found: Alike): Promise<bo
 	if (enroller?.state !== "approved") return false;
 	const paused = decided(enroller, "paused", { why: `Its people look alike: ${reasonsOf(found).join(" ")}` });
 	if ("problem" in paused) throw new Error(`an enroller cannot be paused: ${paused.detail}`);
-	return await findOnce(parts, { kind: "people-alike", account, about: account }, found, [writeEnroller(paused)]);
-}
-
-/** Opens a case, once in a month of a kind: what was answered well is not asked again at once. */
-async function findOnce(
-	parts: Parts,
-	what: { readonly kind: CaseKind; readonly account: string; readonly about: string },
-	found: Alike,
-	rows: readonly RowChange[],
-): Promise<boolean> {
-	const nowMs = parts.clock.nowMs();
-	const month = new Date(nowMs).toISOString().slice(0, 7);
-	const id = hash("sha256", `${what.kind}:${what.account}:${month}`, "hex").slice(0, 32);
-	if (await caseOf(parts, id)) return false;
-	const opened = beginCase({ ...what, id, reasons: reasonsOf(found) }, nowMs);
-	// stale: another process found it first
-	const [outcome] = await parts.book.apply([{ rows: [writeCase(opened), ...rows] }]);
-	if (outcome === "applied")
-		parts.log.warn({ case: id, kind: what.kind }, "people look alike: the desk will want to look");
-	return outcome === "applied";
+	return await findOnce(parts, { kind: "people-alike", account, about: account }, reasonsOf(found), [
+		writeEnroller(paused),
+	]);
 }
 
 const WORDS: Readonly<Record<LikenessCode, string>> = {
