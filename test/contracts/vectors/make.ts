@@ -1,6 +1,7 @@
 /** All vector files by name, computed with one implementation of the cryptography. */
 import type { VectorFile } from "./case.ts";
 import { proofVectors } from "./committed.ts";
+import { decisionVectors } from "./decided.ts";
 import type { Engine } from "./engine.ts";
 import { needVectors } from "./need.ts";
 import { receivedVectors } from "./received.ts";
@@ -49,6 +50,7 @@ export function vectorFiles(engine: Engine): Map<string, string> {
 		receivedVectors(crypto),
 		disputeVectors(crypto),
 		proofVectors(crypto),
+		decisionVectors(crypto),
 		cardVectors(engine),
 		envelopeVectors(engine),
 		chunkVectors(engine),
