@@ -25,6 +25,8 @@ const MAY_IMPORT: Record<string, { static: string[]; lazy?: string[] }> = {
 	"services/host": { static: ["contracts"] },
 	"services/relay": { static: ["contracts", "services/host"] },
 	"services/marketplace": { static: ["contracts", "services/host"] },
+	// plays a year on the market's own decisions, in memory
+	"services/simulator": { static: ["contracts", "services/host", "services/marketplace"] },
 	"services/box": {
 		static: ["contracts", "services/host", "services/relay", "services/marketplace", "client/sdk"],
 	},
