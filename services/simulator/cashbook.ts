@@ -1,5 +1,5 @@
 /**
- * The run's money on the market's own ledger, with the engine in memory. Tabs of one relay and day share a hold and its two transfers, twenty payers at a time:
+ * The run's money on the market's own ledger, with the engine in memory. Tabs of one relay and day share a hold and its two transfers, two dozen payers at a time:
  * 36 million tabs a year, each with transfers of its own, are more than a ledger in memory takes. Once a month old entries are pruned, as a market does it.
  */
 
@@ -7,12 +7,12 @@ import { amount } from "#contracts/amount";
 import type { Book, Change } from "#marketplace/ledger/book";
 import { COMMONS, earnedAccount, holdAccount, MARKET_FEES, payerAccount, WORLD_PLAY } from "#marketplace/ledger/chart";
 import { openMemoryBook } from "#marketplace/ledger/memory";
-import { giveBack, move, type Part, post, reserve } from "#marketplace/ledger/post";
+import { move, type Part, post, reserve } from "#marketplace/ledger/post";
 import { chained, NO_CHAIN } from "#marketplace/ledger/pruning";
-import type { Transfer } from "#marketplace/ledger/transfer";
+import { ENTRIES_MAX, type Transfer } from "#marketplace/ledger/transfer";
 
-/** Payers of one transfer: with all pools, the commons, the hold, the operator and the market's fee, fewer than a transfer's entries. */
-export const PAYERS_MAX = 20;
+/** Payers of one transfer: with the hold, four pools, the commons, the operator and the market's fee as many as a transfer's entries. */
+export const PAYERS_MAX = ENTRIES_MAX - 8;
 /** Changes of one call, as the book takes them. */
 const CHANGES = 1_000;
 /** Accounts of one deposit, fewer than a transfer's entries. */
@@ -74,13 +74,13 @@ export class Cashbook {
 
 	/** Pays from what was reserved, and gives back the rest. */
 	settle(relay: string, { operator, ask, marketFee, solidarityFee, back }: Settled): void {
-		const due = parts([
+		const to = parts([
 			{ account: earnedAccount(operator), nanos: ask },
 			{ account: MARKET_FEES, nanos: marketFee },
 			{ account: COMMONS, nanos: solidarityFee },
+			...back,
 		]);
-		this.#write(post(this.#label("carried", "Carried on tabs"), holdOf(relay), due));
-		this.#write(giveBack(this.#label("return", "Returned from tabs"), holdOf(relay), parts(back)));
+		this.#write(post(this.#label("carried", "Carried, and returned"), holdOf(relay), to));
 	}
 
 	#label(word: string, cause: string) {
@@ -158,6 +158,8 @@ export const purseOf = payerAccount;
 export class Page {
 	readonly #reserved = new Map<string, bigint>();
 	readonly #back = new Map<string, bigint>();
+	/** how many people pay something of their own */
+	payers = 0;
 	readonly sums = { ask: 0n, marketFee: 0n, solidarityFee: 0n };
 
 	/** What is due of one tab. */

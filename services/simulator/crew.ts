@@ -3,6 +3,9 @@
 import { Worker } from "node:worker_threads";
 import type { Run, Year } from "./year.ts";
 
+/** A year of a hundred thousand people is kept in less; two threads and the rest stay under two gigabytes, for only one plays so many. */
+const HEAP_MB = 1_200;
+
 /** What a worker answers. */
 export type Answer = { readonly year: Year } | { readonly fault: string };
 
@@ -21,6 +24,7 @@ export class Crew {
 		for (let i = 0; i < threads; i++) {
 			const worker = new Worker(new URL("./worker.ts", import.meta.url), {
 				execArgv: ["--disable-warning=ExperimentalWarning"],
+				resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
 			});
 			this.#all.push(worker);
 			this.#idle.push(worker);

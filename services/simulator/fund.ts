@@ -135,3 +135,8 @@ export function endOf({ crowd, isLiar }: Actor, { fund }: Tranche): End {
 	if (crowd) return crowd.by;
 	return isLiar && fund === "commons" ? "liar" : "honest";
 }
+
+/** Whether a fund pays somebody on nothing but their own word. */
+export function isSaid({ evidence }: Actor, { fund }: Tranche): boolean {
+	return fund === "commons" && evidence !== "strong";
+}

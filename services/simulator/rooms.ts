@@ -150,9 +150,10 @@ export class Rooms {
 		return Number(counts);
 	}
 
-	/** What somebody's pass gives, or strong evidence of a country. */
+	/** What somebody counts for as a reader: by a pass, and by strong evidence of a country. */
 	quotaBytes({ pool, evidence }: Pick<Actor, "pool" | "evidence">): bigint {
-		return pool !== undefined || evidence === "strong" ? this.#rules.quotaBytes : 0n;
+		const { quotaBytes } = this.#rules;
+		return (pool === undefined ? 0n : quotaBytes) + (evidence === "strong" ? quotaBytes : 0n);
 	}
 
 	/** Gives somebody a home, if they may have (another) one: drawn where homes are, chosen where they are not. */
@@ -176,9 +177,15 @@ export class Rooms {
 		const again = crowd !== undefined && !isGangs(home) && (this.#redraws[at] ?? 0) < crowd.redraws;
 		if (drawn && !again) return;
 		const before = drawn
-			? { relay: String(home), drawnMs: this.#drawnMs[at] ?? 0, spentUntilMs: undefined }
+			? {
+					relay: String(home),
+					group: String(relays[home]?.operator),
+					drawnMs: this.#drawnMs[at] ?? 0,
+					spentUntilMs: undefined,
+				}
 			: undefined;
-		const right = { quotaBytes: this.quotaBytes(actor), paidSince: this.#paidSince[at] ?? 0n };
+		const passes = actor.pool === undefined ? 0n : this.#rules.quotaBytes;
+		const right = { quotaBytes: passes, paidSince: this.#paidSince[at] ?? 0n };
 		const may = mayDraw(before, right, { nowMs, again, unlistedSinceMs: undefined }, HOME_RULES);
 		if (may === "not-yet" || may === "has-one" || may === "too-soon") {
 			if (home < 0 && !crowd) this.home[at] = this.#cheap();

@@ -15,7 +15,7 @@ import { plan } from "#marketplace/sponsor/plan";
 import { quotaBytesOf, type Rules } from "#marketplace/sponsor/rules";
 import type { Actor, Relay, World } from "./actor.ts";
 import { type Cashbook, PAYERS_MAX, Page, purseOf } from "./cashbook.ts";
-import { endOf, type Fund, type Spot } from "./fund.ts";
+import { endOf, type Fund, isSaid, type Spot } from "./fund.ts";
 import { countUse, type Quotas, type Used, type When } from "./quotas.ts";
 import type { Rooms } from "./rooms.ts";
 import { wantedOf } from "./sponsors.ts";
@@ -199,7 +199,7 @@ export class Tabs {
 		for (const { tranche, rest, ask } of held.parts) {
 			const fund = this.#fundOf(tranche, actor);
 			if (!fund) continue;
-			fund.count(rest, spot, this.#isNew(relay), this.#isSaid(actor, tranche));
+			fund.count(rest, spot, this.#isNew(relay), isSaid(actor, tranche));
 			watch.note(actor.at, relay.operator, rest, when.nowMs);
 			funded += ask;
 		}
@@ -227,10 +227,6 @@ export class Tabs {
 		return this.#market.newOperators.has(operator);
 	}
 
-	#isSaid({ evidence }: Actor, { fund }: Tranche): boolean {
-		return fund === "commons" && evidence !== "strong";
-	}
-
 	#fundOf({ fund }: Tranche, { pool }: Actor): Fund | undefined {
 		if (fund === "own") return undefined;
 		return fund === "commons" ? this.#market.commons : this.#market.pools[pool ?? -1];
@@ -242,11 +238,13 @@ export class Tabs {
 		const byRelay = Map.groupBy(this.#open.splice(0), ({ relay }) => relay);
 		for (const [relay, tabs] of byRelay) {
 			const operator = this.#market.world.operators[relay.operator]?.key ?? "";
-			for (let from = 0; from < tabs.length; from += PAYERS_MAX) {
-				const page = new Page();
-				for (const tab of tabs.slice(from, from + PAYERS_MAX)) this.#settleOne(tab, page, when);
+			let page = new Page();
+			for (const [i, tab] of tabs.entries()) {
+				this.#settleOne(tab, page, when);
+				if (page.payers < PAYERS_MAX && i < tabs.length - 1) continue;
 				book.open(relay.key, page.reserved());
 				book.settle(relay.key, { operator, ...page.sums, back: page.back() });
+				page = new Page();
 			}
 		}
 	}
@@ -262,6 +260,7 @@ export class Tabs {
 		if (held.payer > 0n) {
 			const back = held.payer - due.payer;
 			page.take(this.#purses[actor.at] ?? "", held.payer, back);
+			page.payers += 1;
 			this.#balances[actor.at] = (this.#balances[actor.at] ?? 0n) + back;
 		}
 		let [opened, funded] = [0n, 0n];
@@ -273,7 +272,7 @@ export class Tabs {
 				continue;
 			}
 			page.take(fund.account, reserved, reserved - part.rest);
-			fund.count(part.rest - reserved, spot, this.#isNew(relay), this.#isSaid(actor, part.tranche));
+			fund.count(part.rest - reserved, spot, this.#isNew(relay), isSaid(actor, part.tranche));
 			const end = endOf(actor, part.tranche);
 			const dropped = end === "honest" ? (part.rest * drop) / 100n : 0n;
 			fund.spend(part.rest - dropped, end);
