@@ -49,14 +49,19 @@ export function pageOf(told: Told, found: Study): Map<string, string> {
 		),
 	);
 	const free = main.weeks.map((week) => partOf(week.free, 1_000_000_000n));
-	const fees = main.weeks.map(({ solidarityPpm }) => solidarityPpm / 10_000);
+	const rates = main.weeks.map(({ solidarityPpm }) => solidarityPpm / 10_000);
 	files.set(
 		"commons.svg",
 		lineChart(
 			"The commons through the year, and the solidarity fee",
 			[
 				{ label: "free, dollars", values: free, most: Math.max(...free), mostText: `$${Math.max(...free).toFixed(2)}` },
-				{ label: "fee, percent", values: fees, most: Math.max(...fees), mostText: `${Math.max(...fees).toFixed(2)} %` },
+				{
+					label: "fee, percent",
+					values: rates,
+					most: Math.max(...rates),
+					mostText: `${Math.max(...rates).toFixed(2)} %`,
+				},
 			],
 			source,
 		),

@@ -104,7 +104,10 @@ export class Rooms {
 		if (!this.#rules.defences.room) return undefined;
 		const at = this.#world.relays[relay];
 		if (!at) throw new RangeError("no such relay");
-		const sum = (kind: Kind) => BigInt(Math.max(0, this.#sums[kind][relay] ?? 0));
+		const sum = (kind: Kind) => {
+			const counted = this.#sums[kind][relay] ?? 0;
+			return counted > 0 ? BigInt(counted) : 0n;
+		};
 		const bytes = roomBytes(
 			{
 				known: sum("known"),

@@ -155,7 +155,7 @@ function groups({ groups: all, reasons }: Year): string[] {
 			["income group", "people", "MB a person", "held back", "paid a person", "of income", "paid by funds a person"],
 			INCOME_GROUPS.map((group) => {
 				const { people, bytes, heldBackBytes, paid, funded, income } = all[group];
-				const each = BigInt(Math.max(1, people));
+				const each = BigInt(people || 1);
 				return [
 					group,
 					String(people),
@@ -175,7 +175,7 @@ function groups({ groups: all, reasons }: Year): string[] {
 function operators({ main, honest }: Study): string[] {
 	const line = (name: string, { operators: of }: Year, who: "honest" | "thieves"): string[] => {
 		const { count, earned, funded } = of[who];
-		return [name, String(count), dollars(earned / BigInt(Math.max(1, count)), 2), percent(partOf(funded, earned))];
+		return [name, String(count), dollars(earned / BigInt(count || 1), 2), percent(partOf(funded, earned))];
 	};
 	return [
 		...table(

@@ -44,7 +44,7 @@ export class Sponsors {
 		const asks = world.relays
 			.filter(({ isEligible, isThief }) => isEligible && !isThief)
 			.map(({ tariff }) => quotaAsk(tariff, 1_000_000n));
-		const askPerMb = asks.reduce((sum, ask) => sum + ask, 0n) / BigInt(Math.max(1, asks.length));
+		const askPerMb = asks.reduce((sum, ask) => sum + ask, 0n) / BigInt(asks.length || 1);
 		const quota = Number(rules.quotaBytes);
 		this.#monthly = world.pools.map((_, place) => {
 			const own = world.actors.slice(0, world.humans).filter(({ pool }) => pool === place);

@@ -142,7 +142,7 @@ export class Watch {
 				byGroup.set(group, (byGroup.get(group) ?? 0n) + nanos);
 				all += nanos;
 			}
-		return new Map([...byGroup].map(([group, nanos]) => [String(group), Number((nanos * 1_000_000n) / all)]));
+		return new Map([...byGroup].map(([group, part]) => [String(group), Number((part * 1_000_000n) / all)]));
 	}
 }
 
