@@ -3,10 +3,9 @@
  * solidarity fee, by the market's own rule (services/marketplace/commons).
  */
 
-import type { FeeRates } from "#contracts/tab";
-import type { Tranche } from "#contracts/tranche";
-import { dayBudget, FEE_RULE, nextFeePpm } from "#marketplace/commons/rule";
-import { budgetOfMonth, mayTakeBack, quotaPpm } from "#marketplace/pool/decide";
+import { DAYS_KEPT, type Day, meanOf } from "#marketplace/commons/figures";
+import { BUDGET_DAYS, dayBudget, FEE_RULE, nextFeePpm } from "#marketplace/commons/rule";
+import { budgetOfMonth, mayTakeBack, quotaPpm, THIN_DAYS } from "#marketplace/pool/decide";
 import { quotaAsk, type Rules } from "#marketplace/sponsor/rules";
 import type { World } from "./actor.ts";
 import type { Cashbook } from "./cashbook.ts";
@@ -18,7 +17,7 @@ import type { Tabs } from "./tabs.ts";
 const SPARE_PERCENT = 130n;
 /** A pool may burn a month's money in ten days: a tab stands for a week here. */
 const DAYS_OF_MONTH = 10n;
-/** Days over which what comes and goes in a day is evened out. */
+/** Days over which what goes out of a pool in a day is evened out. */
 const EVEN_DAYS = 14n;
 /** Sponsors pay for two months ahead, so that nobody's quota shrinks at a month's end. */
 const MONTHS = 2n;
@@ -31,9 +30,8 @@ export class Sponsors {
 	readonly #book: Cashbook;
 	readonly #scheme: Scheme;
 	readonly #outADay: bigint[];
-	/** evened out, nano-dollars a day */
-	#wanted = 0n;
-	#paid = 0n;
+	/** the commons' last days, the newest first */
+	#days: readonly Day[] = [];
 	/** times that a sponsor took something back, and how much */
 	readonly taken = { times: 0, nanos: 0n };
 	solidarityPpm = FEE_RULE.startPpm;
@@ -89,19 +87,15 @@ export class Sponsors {
 			fund.newDay();
 			fund.dayLimit = fund.rules?.dayLimit ?? 0n;
 			fund.budget30 = budgetOfMonth(fund.free, fund.burnedThisMonth, fund.dayLimit);
-			fund.quotaPpm = quotaPpm(fund.free, this.#outADay[place] ?? 0n);
+			fund.quotaPpm = quotaPpm(fund.free, this.#outADay[place] ?? 0n, THIN_DAYS);
 		}
 		const { commons } = this;
 		commons.newDay();
-		commons.dayLimit = dayBudget(commons.free, this.#in);
-		commons.budget30 = budgetOfMonth(commons.free, commons.burnedThisMonth, commons.dayLimit);
-		// what it lacks is rationed by the day; a quota shrinks where more is wanted than comes in
-		commons.quotaPpm = quotaPpm(commons.free, least0(this.#wanted - this.#in));
-	}
-
-	/** Evened out, what the solidarity fee brings in a day. */
-	get #in(): bigint {
-		return (this.#paid * BigInt(this.solidarityPpm)) / 1_000_000n;
+		// as services/marketplace/commons tells a plan of them
+		const { inADay, outADay } = meanOf(this.#days);
+		commons.dayLimit = dayBudget(commons.free, inADay);
+		commons.budget30 = commons.dayLimit * BUDGET_DAYS;
+		commons.quotaPpm = quotaPpm(commons.free, outADay - inADay, THIN_DAYS);
 	}
 
 	/** The dishonest sponsor's day, with tabs open: takes back all it can, and puts some in again at times. */
@@ -122,41 +116,18 @@ export class Sponsors {
 		this.#book.deposit(fund.account, again);
 	}
 
-	/** A day ends: the solidarity fee came in, and the next day's follows from what was wanted. */
-	endDay(tabs: Pick<Tabs, "wanted" | "paid" | "solidarity">): void {
-		this.commons.fill(tabs.solidarity);
-		const even = (before: bigint, now: bigint) => before + (now - before) / EVEN_DAYS;
-		this.#wanted = even(this.#wanted, tabs.wanted);
-		this.#paid = even(this.#paid, tabs.paid);
-		for (const [place, fund] of this.pools.entries())
-			this.#outADay[place] = even(this.#outADay[place] ?? 0n, fund.burnedToday);
-		this.solidarityPpm = nextFeePpm(this.solidarityPpm, {
-			free: this.commons.free,
-			wantedADay: this.#wanted,
-			paidADay: this.#paid,
-		});
+	/** A day ends: the solidarity fee came in, and the next day's follows from what the commons paid. */
+	endDay(day: number, { paid, solidarity }: Pick<Tabs, "paid" | "solidarity">): void {
+		const { commons } = this;
+		commons.fill(solidarity);
+		for (const [place, fund] of this.pools.entries()) {
+			const before = this.#outADay[place] ?? 0n;
+			this.#outADay[place] = before + (fund.burnedToday - before) / EVEN_DAYS;
+		}
+		const out = commons.burnedToday;
+		const today: Day = { day, fees: solidarity, given: 0n, out, paid, quotaPpm: commons.quotaPpm, after: 0 };
+		this.#days = [today, ...this.#days].slice(0, DAYS_KEPT);
+		const { wantedADay, paidADay } = meanOf(this.#days);
+		this.solidarityPpm = nextFeePpm(this.solidarityPpm, { free: commons.free, wantedADay, paidADay });
 	}
-}
-
-function least0(nanos: bigint): bigint {
-	return nanos > 0n ? nanos : 0n;
-}
-
-/** What the commons would have paid of this if they could: their part, and what its owner waits for. */
-export function wantedOf(
-	tranches: readonly Tranche[],
-	waits: boolean,
-	ppm: number,
-	ask: bigint,
-	fees: FeeRates,
-): bigint {
-	let left = ask;
-	let wanted = 0n;
-	for (const { fund, cap } of tranches) {
-		const part = cap < left ? cap : left;
-		left -= part;
-		if (fund === "commons" || (fund === "own" && waits)) wanted += part;
-	}
-	const total = wanted + (wanted * BigInt(fees.marketPpm)) / 1_000_000n;
-	return total - (total * BigInt(ppm)) / 1_000_000n;
 }

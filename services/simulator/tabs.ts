@@ -18,7 +18,6 @@ import { type Cashbook, PAYERS_MAX, Page, purseOf } from "./cashbook.ts";
 import { endOf, type Fund, isSaid, type Spot } from "./fund.ts";
 import { countUse, type Quotas, type Used, type When } from "./quotas.ts";
 import type { Rooms } from "./rooms.ts";
-import { wantedOf } from "./sponsors.ts";
 import type { Tally } from "./tally.ts";
 import type { Watch } from "./watch.ts";
 
@@ -84,8 +83,7 @@ export class Tabs {
 	readonly #purses: readonly string[];
 	readonly #balances: bigint[];
 	#open: Tab[] = [];
-	/** what the commons would have paid today if nothing had limited them, and what people's own money carried at the full price */
-	wanted = 0n;
+	/** what was carried today at the full price, in asks, and what the solidarity fee of it was */
 	paid = 0n;
 	solidarity = 0n;
 
@@ -126,11 +124,9 @@ export class Tabs {
 		};
 		const cap = (ask * CAP_PERCENT) / 100n + 1n;
 		const { tranches, uses, reasons } = plan({ cap, tariff: relay.tariff }, facts, rules);
-		// what the commons would have paid if nothing but the person's own quota had limited them: the fee follows that, not what there is
 		const isKnown = actor.evidence !== "none" && relay.isEligible;
 		const ppm = isKnown ? payerPpm(needPerMb(actor.economy), relay.tariff, fees) : undefined;
 		const waits = reasons.some(({ code }) => WAITS.has(code));
-		if (ppm !== undefined) this.wanted += wantedOf(tranches, waits, ppm, ask, fees);
 		// thieves never pay the full price, and who cannot afford it waits for the fund
 		const holdsBack = actor.crowd !== undefined || (waits && (ppm !== undefined || actor.pool !== undefined));
 		const kept = holdsBack ? tranches.filter(({ fund }) => fund !== "own") : tranches;
@@ -155,7 +151,6 @@ export class Tabs {
 
 	/** A day begins with nothing counted. */
 	newDay(): void {
-		this.wanted = 0n;
 		this.paid = 0n;
 		this.solidarity = 0n;
 	}
@@ -200,7 +195,7 @@ export class Tabs {
 			const fund = this.#fundOf(tranche, actor);
 			if (!fund) continue;
 			fund.count(rest, spot, this.#isNew(relay), isSaid(actor, tranche));
-			watch.note(actor.at, relay.operator, rest, when.nowMs);
+			watch.note(actor.at, relay.operator, rest, when);
 			funded += ask;
 		}
 		this.#draw(actor.at, held.payer);

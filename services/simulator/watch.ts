@@ -6,7 +6,8 @@
 import { alikeOf, type Trace } from "#marketplace/desk/alike";
 import { MEASURES_MAX, type Measure, scoreOf } from "#marketplace/desk/score";
 import type { Actor, World } from "./actor.ts";
-import type { Chance } from "./chance.ts";
+import { type Chance, pick } from "./chance.ts";
+import type { When } from "./quotas.ts";
 import type { Scheme } from "./scheme.ts";
 
 const DAY_MS = 86_400_000;
@@ -15,6 +16,10 @@ const TRACE_MS = 30 * DAY_MS;
 /** How long an honest one takes to answer, and for how long it is not asked again. */
 const ANSWER_DAYS = 7;
 const QUIET_DAYS = 90;
+/** An operator's first subsidised earnings wait for so long. */
+const WAITING_DAYS = 14;
+/** People of one enroller or operator that are looked at. */
+const PEOPLE_MAX = 200;
 /** Measurements of a relay in a day. */
 const CANARIES_A_DAY = 3;
 /** Networks are not perfect: of a thousand messages so many get lost without anybody's fault. */
@@ -34,6 +39,9 @@ export class Watch {
 	readonly #measures: Measure[][];
 	readonly #enrollers = new Map<number, Found>();
 	readonly #operators = new Map<number, Found>();
+	/** the day of each operator's first subsidised tab */
+	readonly #firstDay = new Map<number, number>();
+	#spent: readonly Map<string, bigint>[] = [];
 	/** people by their enroller */
 	readonly #peopleOf: Actor[][];
 	/** how often honest ones were asked */
@@ -51,8 +59,9 @@ export class Watch {
 	}
 
 	/** Notes what a fund reserved for somebody. */
-	note(actor: number, group: number, nanos: bigint, atMs: number): void {
+	note(actor: number, group: number, nanos: bigint, { nowMs: atMs, day }: When): void {
 		this.#traces[actor]?.push({ group, nanos, atMs });
+		if (!this.#firstDay.has(group)) this.#firstDay.set(group, day);
 	}
 
 	isEnrollerPaused(enroller: number, day: number): boolean {
@@ -83,39 +92,40 @@ export class Watch {
 	}
 
 	/** Looks at everything, as once a week. `usedPpm`: what of their quota somebody used this month. */
-	look(day: number, usedPpm: (actor: Actor) => number): void {
-		const sinceMs = day * DAY_MS - TRACE_MS;
+	look({ day, nowMs }: When, usedPpm: (actor: Actor) => number): void {
+		const sinceMs = nowMs - TRACE_MS;
 		for (const entries of this.#traces) while ((entries[0]?.atMs ?? sinceMs) < sinceMs) entries.shift();
 		for (const [relay, measures] of this.#measures.entries())
 			if (scoreOf(measures).faults.length > 0) this.#findOperator(this.#world.relays[relay]?.operator ?? 0, day);
-		const usualPpm = this.#usual();
+		this.#spent = this.#peopleOf.map((people) => this.#spentOf(people));
 		for (const [enroller, people] of this.#peopleOf.entries()) {
 			if (this.#enrollers.has(enroller) && !isOld(this.#enrollers.get(enroller), day)) continue;
-			const traces = people.map((actor) => this.#trace(actor, usedPpm));
-			if (!alikeOf(traces, usualPpm).isAlike) continue;
+			const traces = this.#sample(people).map((actor) => this.#trace(actor, usedPpm));
+			if (!alikeOf(traces, this.#usual(enroller)).isAlike) continue;
 			const isThief = this.#world.enrollers[enroller]?.isThief === true;
 			this.#enrollers.set(enroller, { untilDay: isThief ? Number.POSITIVE_INFINITY : day + ANSWER_DAYS });
 			if (isThief) this.found.enrollers += 1;
 			else this.wronged += 1;
 		}
-		for (const [operator, traces] of this.#payersOf(usedPpm))
-			if (alikeOf(traces, usualPpm).isAlike) this.#findOperator(operator, day);
 	}
 
-	/** Whose subsidised mail each operator carried, as the same people are seen at their enroller's. */
-	#payersOf(usedPpm: (actor: Actor) => number): Map<number, Trace[]> {
-		const payers = new Map<number, Trace[]>();
-		for (const actor of this.#world.actors) {
-			const groups = new Set(this.#traces[actor.at]?.map(({ group }) => group));
-			if (groups.size === 0) continue;
-			const trace = this.#trace(actor, usedPpm);
-			for (const group of groups) {
-				const others = payers.get(group);
-				if (others) others.push(trace);
-				else payers.set(group, [trace]);
-			}
+	/** Looks once at who paid an operator by funds, before the first of that is let go of. */
+	judge(day: number, eligible: number, usedPpm: (actor: Actor) => number): void {
+		const due = [...this.#firstDay].flatMap(([operator, first]) => (day - first === WAITING_DAYS ? [operator] : []));
+		for (const operator of due) {
+			const payers = this.#world.actors.filter(({ at }) => this.#traces[at]?.some(({ group }) => group === operator));
+			const traces = this.#sample(payers).map((actor) => this.#trace(actor, usedPpm));
+			// what one of as many has of all money, if it were spread evenly
+			const even = Math.floor(1_000_000 / Math.max(1, eligible));
+			const usual = new Map(this.#world.operators.map((_, group) => [String(group), even]));
+			if (alikeOf(traces, usual).isAlike) this.#findOperator(operator, day);
 		}
-		return payers;
+	}
+
+	/** As many as the market looks at. */
+	#sample(people: readonly Actor[]): readonly Actor[] {
+		if (people.length <= PEOPLE_MAX) return people;
+		return Array.from({ length: PEOPLE_MAX }, () => pick(this.#chance, people));
 	}
 
 	#findOperator(operator: number, day: number): void {
@@ -134,15 +144,25 @@ export class Watch {
 		return { spent, openedMs: entries.map(({ atMs }) => atMs), usedPpm: usedPpm(actor) };
 	}
 
-	#usual(): Map<string, number> {
-		const byGroup = new Map<number, bigint>();
-		let all = 1n;
-		for (const entries of this.#traces)
-			for (const { group, nanos } of entries) {
-				byGroup.set(group, (byGroup.get(group) ?? 0n) + nanos);
-				all += nanos;
+	/** What operators have of the money of other enrollers' people: whoever has many of its own must not be what is usual. */
+	#usual(than: number): Map<string, number> {
+		const sums = new Map<string, bigint>();
+		let all = 0n;
+		for (const [enroller, own] of this.#spent.entries())
+			for (const [group, part] of enroller === than ? [] : own) {
+				sums.set(group, (sums.get(group) ?? 0n) + part);
+				all += part;
 			}
-		return new Map([...byGroup].map(([group, part]) => [String(group), Number((part * 1_000_000n) / all)]));
+		return new Map([...sums].map(([group, part]) => [group, Number((part * 1_000_000n) / all)]));
+	}
+
+	/** What operators have of each enroller's people's money. */
+	#spentOf(people: readonly Actor[]): Map<string, bigint> {
+		const sums = new Map<string, bigint>();
+		for (const { at } of people)
+			for (const { group, nanos } of this.#traces[at] ?? [])
+				sums.set(String(group), (sums.get(String(group)) ?? 0n) + nanos);
+		return sums;
 	}
 }
 

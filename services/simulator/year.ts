@@ -138,13 +138,13 @@ class Playing {
 		if (month !== this.#month) await this.#newMonth(month, nowMs);
 		this.#sponsors.newDay();
 		this.#market.fees = { marketPpm: MARKET_PPM, solidarityPpm: this.#sponsors.solidarityPpm };
-		if (this.#rules.defences.watching) this.#look(day);
+		if (this.#rules.defences.watching) this.#look(when, this.#rules.defences.waiting);
 		// thieves are first each day: what is limited by the day is theirs before it is anybody else's
 		for (const [i, actor] of this.#crowds.entries()) this.#playThief(actor, i, when);
 		for (const actor of this.#world.actors.slice(0, this.#world.humans)) this.#write(actor, when);
 		this.#sponsors.withdraw(day);
 		this.#tabs.settle(when);
-		this.#sponsors.endDay(this.#tabs);
+		this.#sponsors.endDay(day, this.#tabs);
 		await this.#book.flush();
 		if (day % WEEK === WEEK - 1) {
 			const { commons, solidarityPpm } = this.#sponsors;
@@ -171,10 +171,14 @@ class Playing {
 			}));
 	}
 
-	#look(day: number): void {
+	#look(when: When, waits: boolean): void {
+		const { day } = when;
 		this.#watch.measure(day);
+		const usedPpm = ({ at }: Actor): number => this.#quotas.usedPpm(at, this.#rules.quotaBytes);
+		// first earnings wait until their operator was looked at; where they do not, nobody is
+		if (waits) this.#watch.judge(day, this.#market.eligibleOperators, usedPpm);
 		if (day % WEEK !== 0) return;
-		this.#watch.look(day, ({ at }) => this.#quotas.usedPpm(at, this.#rules.quotaBytes));
+		this.#watch.look(when, usedPpm);
 		const heard = this.#world.enrollers.filter((_, i) => !this.#watch.isEnrollerPaused(i, day));
 		this.#sponsors.enrollers(heard.map(({ key }) => key));
 	}
