@@ -10,6 +10,7 @@ import { judgeOperator, WATCH_MS, watchEnrollers } from "./desk/watch.ts";
 import { LATE_ROUND_MS, releaseLate } from "./funding/late.ts";
 import { ROUND_MS as DEPOSITS_MS, type Watch } from "./funding/watch.ts";
 import { SEEN_MS, seeRelays } from "./home/homes.ts";
+import { CARRIED_MS } from "./home/totals.ts";
 import { BookFailure } from "./ledger/book.ts";
 import type { Market } from "./market.ts";
 import { MARK_MS } from "./outage.ts";
@@ -43,6 +44,7 @@ export function startChores(market: Market, watch: Watch, stopping: Stopping): v
 		{ name: "enrollers", everyMs: WATCH_MS, run: () => watchEnrollers(market) },
 		{ name: "desk", everyMs: TURNS_ROUND_MS, run: () => endTurns(market) },
 		{ name: "gifts", everyMs: SWEEP_MS, run: () => returnGifts(market) },
+		{ name: "carried", everyMs: CARRIED_MS, run: () => market.carried.write(market) },
 		{ name: "relays-seen", everyMs: SEEN_MS, run: () => seeRelays(market) },
 		{ name: "commons", everyMs: COMMONS_ROUND_MS, run: () => market.commons.run() },
 		{ name: "pools", everyMs: POOLS_ROUND_MS, run: () => lookAtPools(market) },

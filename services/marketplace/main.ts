@@ -26,6 +26,7 @@ import { makeOperators } from "./desk/operators.ts";
 import { makeResolve } from "./desk/resolve.ts";
 import { fundRisk } from "./funding/risk.ts";
 import { openWatch } from "./funding/watch.ts";
+import { Carried } from "./home/totals.ts";
 import { openInspection } from "./inspect/door.ts";
 import { makeReach } from "./inspect/reach.ts";
 import { openKeys } from "./keys/keys.ts";
@@ -175,7 +176,11 @@ async function start(
 		},
 		commons,
 		rules: config.rules,
-		sources: { ...sourcesOf({ book, operators, frozen, commons }), ...deps.sources },
+		carried: new Carried(),
+		sources: {
+			...sourcesOf({ book, operators, frozen, commons, fees: config.fees, rules: config.rules }),
+			...deps.sources,
+		},
 		turns: new Turns(),
 		capMax: config.capMax,
 		frozen,
@@ -197,6 +202,7 @@ async function start(
 	const server = createServer(makeServer({ market, config, reach }));
 	const port = await listen(server, config);
 	if (isProblem(port)) return port;
+	stopping.add("what was carried", () => market.carried.write(market));
 	stopping.add("http", () => closeServer(server, clock));
 	const door = await openInspection(market, reach, config.dataPath);
 	if (isProblem(door)) log.warn({ says: door.detail }, "the market runs without a door for its owner");

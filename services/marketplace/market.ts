@@ -17,6 +17,7 @@ import type { Cards } from "./card/cards.ts";
 import type { Commons } from "./commons/commons.ts";
 import type { Frozen } from "./desk/frozen.ts";
 import type { Operators } from "./desk/operators.ts";
+import type { Carried } from "./home/totals.ts";
 import type { Keys } from "./keys/keys.ts";
 import type { Book, Refusal } from "./ledger/book.ts";
 import type { Listings } from "./listing/listings.ts";
@@ -58,6 +59,8 @@ export type Market = {
 	readonly commons: Commons;
 	/** by which rules funds pay for people */
 	readonly rules: Rules;
+	/** what payers' own money carried lately, not written down yet */
+	readonly carried: Carried;
 	/** what the rooms of people, funds and relays know for that */
 	readonly sources: Sources;
 	/** one tab after the other on each fund */

@@ -4,13 +4,25 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { amount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { dayOf, type Received, signReceived } from "#contracts/received";
+import { ownTranche } from "#contracts/tranche";
 import { openMemoryBoard } from "#marketplace/board/memory";
 import { seeRelays } from "#marketplace/home/homes";
 import { HOME_RULES } from "#marketplace/home/room";
-import { countOther, roomOf } from "#marketplace/home/totals";
+import { Carried, roomAt } from "#marketplace/home/totals";
 import { openMemoryBook } from "#marketplace/ledger/memory";
 import { newPass, writePassRow } from "#marketplace/pass/pass";
-import { carried, crypto, DAY_MS, Person, startTestMarket, type TestMarket, TestRelay } from "#test/support/market";
+import { quotaAsk, RULES } from "#marketplace/sponsor/rules";
+import {
+	carried,
+	crypto,
+	DAY_MS,
+	FEES,
+	Person,
+	startTestMarket,
+	TARIFF,
+	type TestMarket,
+	TestRelay,
+} from "#test/support/market";
 
 const MB = 1_000_000n;
 const SEED = HOME_RULES.seedBytes;
@@ -32,7 +44,14 @@ describe("homes and totals at a market", () => {
 	let other: TestMarket;
 	let relays: TestRelay[];
 	const byKey = (id: string | undefined) => relays.find((relay) => relay.id === id) as TestRelay;
-	const room = (relay: TestRelay) => roomOf(book, relay.id, 1, market.clock.nowMs(), HOME_RULES);
+	/** What a relay has room for, which is said in money: what so many bytes come to, and the market's fee. */
+	async function assertRoom(relay: TestRelay, bytes: bigint, says = "room"): Promise<void> {
+		const counted = { opened: 0n, relaysOfOperator: 1 };
+		const ask = quotaAsk(TARIFF, bytes);
+		const parts = { book, fees: FEES, rules: RULES };
+		const room = await roomAt(parts, relay.offer(), counted, market.clock.nowMs());
+		assert.equal(room, ask + (ask * 20_000n) / 1_000_000n, says);
+	}
 	const listAll = () => Promise.all(relays.map((relay) => relay.list()));
 
 	beforeEach(async () => {
@@ -125,19 +144,19 @@ describe("homes and totals at a market", () => {
 	it("counts a total for the room of a home up to the quota of its reader's pass, once, whatever is sent again, falls or is old", async () => {
 		const { person, home } = await settled(10n * MB);
 		const relay = home.key.publicKey;
-		assert.equal((await room(home)).bytes, SEED);
+		await assertRoom(home, SEED);
 		const first = signed(person, { relay, megabytes: 8 });
 		assert.deepEqual(await post(first), { megabytes: 8 });
 		const after = SEED + 10n * MB;
-		assert.equal((await room(home)).bytes, after);
+		await assertRoom(home, after);
 		assert.deepEqual(await Promise.all([post(first), post(first)]), [{ megabytes: 8 }, { megabytes: 8 }]);
 		assert.deepEqual(await say(person, { relay, megabytes: 9 }), { megabytes: 8 }, "a second one of the day");
 		market.clock.jump(DAY_MS);
 		assert.deepEqual(await say(person, { relay, megabytes: 5 }), { megabytes: 8 }, "one that fell");
 		assert.deepEqual(await post(first), { megabytes: 8 }, "yesterday's");
-		assert.equal((await room(home)).bytes, after);
+		await assertRoom(home, after);
 		assert.deepEqual(await say(person, { relay, megabytes: 4_000_000_000 }), { megabytes: 4_000_000_000 });
-		assert.equal((await room(home)).bytes, SEED + 12_500_000n, "no more than the pass");
+		await assertRoom(home, SEED + 12_500_000n, "no more than the pass");
 		assert.deepEqual((await person.client.home.get.query()).received, {
 			megabytes: 4_000_000_000,
 			known: "10000000",
@@ -150,10 +169,10 @@ describe("homes and totals at a market", () => {
 		const relay = home.key.publicKey;
 		await say(person, { relay, megabytes: 50 });
 		market.clock.jump(31 * DAY_MS);
-		assert.equal((await room(home)).bytes, SEED);
+		await assertRoom(home, SEED);
 		await listAll();
 		await say(person, { relay, megabytes: 54 });
-		assert.equal((await room(home)).bytes, SEED + 5n * MB);
+		await assertRoom(home, SEED + 5n * MB);
 	});
 
 	it("threat 21: counts nothing for a relay that the reader chose themself, for another market, of another day, or by another's word", async () => {
@@ -172,7 +191,7 @@ describe("homes and totals at a market", () => {
 		);
 		assert.equal((await say(mallory, mine)).problem, "not-found");
 		for (const body of ["", "00", "zz"]) assert.equal((await post(body)).problem, "malformed");
-		for (const relay of relays) assert.equal((await room(relay)).bytes, SEED);
+		for (const relay of relays) await assertRoom(relay, SEED);
 	});
 
 	it("threat 21: who counts by what they paid makes no room, not even by paying in a circle; it only explains what others paid", async () => {
@@ -180,7 +199,7 @@ describe("homes and totals at a market", () => {
 		const { home } = await person.client.home.draw.mutate({});
 		const relay = byKey(home?.relay);
 		await say(person, { relay: relay.key.publicKey, megabytes: 1_000_000 });
-		assert.equal((await room(relay)).bytes, SEED);
+		await assertRoom(relay, SEED);
 		const { received } = await person.client.home.get.query();
 		assert.equal(received.known, "0");
 		// a cent at a relay of one's own home's operator is nothing elsewhere
@@ -191,11 +210,22 @@ describe("homes and totals at a market", () => {
 	it("takes what payers' own money carried off the quarter that room grows by", async () => {
 		const { person, home } = await settled(80n * MB);
 		await say(person, { relay: home.key.publicKey, megabytes: 80 });
-		assert.equal((await room(home)).bytes, SEED + 100n * MB);
-		await Promise.all([countOther(withClock(), home.id, 5n * MB), countOther(withClock(), home.id, 10n * MB)]);
-		assert.equal((await room(home)).bytes, SEED + 85n * MB);
-		await countOther(withClock(), home.id, 1_000n * MB);
-		assert.equal((await room(home)).bytes, SEED + 80n * MB);
+		await assertRoom(home, SEED + 100n * MB);
+		const [carriedHere, carriedThere] = [new Carried(), new Carried()];
+		const tab = (bytes: bigint) => ({
+			relay: home.id,
+			paid: { ...carried(bytes), nanos: amount(7n) },
+			tranches: [ownTranche(amount(7n))],
+		});
+		carriedHere.add(tab(5n * MB));
+		carriedThere.add(tab(4n * MB));
+		carriedThere.add(tab(6n * MB));
+		await Promise.all([carriedHere.write(withClock()), carriedThere.write(withClock())]);
+		await carriedThere.write(withClock());
+		await assertRoom(home, SEED + 85n * MB);
+		carriedHere.add(tab(1_000n * MB));
+		await carriedHere.write(withClock());
+		await assertRoom(home, SEED + 80n * MB);
 	});
 
 	it("draws another home for nothing where a relay was gone for a week, and none while it is only paused or down", async () => {

@@ -23,6 +23,7 @@ import { type Cards, makeCards } from "#marketplace/card/cards";
 import { openSqlitePlaces } from "#marketplace/card/sqlite";
 import { openCommons } from "#marketplace/commons/commons";
 import { fundPlay } from "#marketplace/funding/play";
+import { Carried } from "#marketplace/home/totals";
 import { type Keys, openKeys } from "#marketplace/keys/keys";
 import type { Book } from "#marketplace/ledger/book";
 import { COMMONS, earnedAccount, holdAccount, MARKET_FEES, payerAccount } from "#marketplace/ledger/chart";
@@ -121,7 +122,8 @@ describe("tabs", () => {
 				fees: FEES,
 				rules: RULES,
 				commons,
-				sources: sourcesOf({ book, operators, frozen: new Set(), commons }),
+				sources: sourcesOf({ book, operators, frozen: new Set(), commons, fees: FEES, rules: RULES }),
+				carried: new Carried(),
 				turns: new Turns(),
 				capMax: amount(1_000_000n),
 				frozen: new Set(),

@@ -7,7 +7,6 @@ import { isProblem, problem } from "#contracts/problem";
 import { RECEIVED_BYTES } from "#contracts/received";
 import { chanceOf } from "#marketplace/home/draw";
 import { drawHome, type HomeAnswer, homeOf } from "#marketplace/home/homes";
-import { HOME_RULES } from "#marketplace/home/room";
 import { readerOf, takeTotal } from "#marketplace/home/totals";
 import type { Market } from "#marketplace/market";
 import { sendProblem } from "./relays.ts";
@@ -28,7 +27,7 @@ async function show(market: Market, account: string, why: HomeAnswer["why"]) {
 					relay: home.relay,
 					url: listed?.url ?? null,
 					drawnMs: home.drawnMs,
-					againMs: home.drawnMs + HOME_RULES.redrawMs,
+					againMs: home.drawnMs + market.rules.homes.redrawMs,
 					spentUntilMs: home.spentUntilMs ?? null,
 				}
 			: null,
@@ -51,7 +50,7 @@ export const home = router({
 		.input(z.strictObject({ again: z.boolean().default(false) }).prefault({}))
 		.mutation(async ({ ctx, input }) => {
 			const chance = chanceOf((length) => ctx.market.crypto.random(length));
-			const answer = accept(await drawHome(ctx.market, ctx.account, input.again, HOME_RULES, chance));
+			const answer = accept(await drawHome(ctx.market, ctx.account, input.again, ctx.market.rules.homes, chance));
 			return show(ctx.market, ctx.account, answer.why);
 		}),
 });
@@ -61,9 +60,7 @@ export function readerRoutes(market: Market): Router {
 	const routes = Router();
 	routes.post("/v1/received", json({ limit: TOTAL_BYTES_MAX }), async (request, response) => {
 		const bytes = fromHex((request.body as { received?: unknown } | undefined)?.received, RECEIVED_BYTES);
-		const taken = bytes
-			? await takeTotal(market, bytes, HOME_RULES)
-			: problem("malformed", 'The body must be {"received": hex}.');
+		const taken = bytes ? await takeTotal(market, bytes) : problem("malformed", 'The body must be {"received": hex}.');
 		if (isProblem(taken)) sendProblem(response, taken);
 		else response.json(taken);
 	});

@@ -21,6 +21,8 @@ export type OperatorFacts = {
 	readonly isNewOperator: boolean;
 	readonly eligibleOperators: number;
 	readonly agedOperators: number;
+	/** eligible relays of all who are one with it */
+	readonly relaysOfGroup: number;
 	/** a finding stands, or is not decided: funds pay nothing new */
 	readonly isPaused: boolean;
 };
@@ -72,6 +74,8 @@ type Looked = {
 	readonly firsts: ReadonlyMap<string, number>;
 	readonly eligible: number;
 	readonly aged: number;
+	/** eligible relays, by group */
+	readonly relays: ReadonlyMap<string, number>;
 };
 
 const keyOf = (operator: string) => `operator:${operator}`;
@@ -166,14 +170,16 @@ export function makeOperators({ book, clock, listings, market, resolve }: Operat
 		async of(offer, nowMs) {
 			const operator = toHex(offer.operator);
 			if (!looked?.groups.has(operator)) await this.look();
-			const { groups, firsts, eligible, aged } = looked as Looked;
+			const { groups, firsts, eligible, aged, relays } = looked as Looked;
+			const group = groups.get(operator) ?? operator;
 			const { isPaused } = await heldOf(book, operator);
 			return {
 				operator,
-				group: groups.get(operator) ?? operator,
+				group,
 				isNewOperator: isNewOperator(firsts.get(operator), nowMs),
 				eligibleOperators: eligible,
 				agedOperators: aged,
+				relaysOfGroup: relays.get(group) ?? 1,
 				isPaused,
 			};
 		},
@@ -193,14 +199,16 @@ function sumUp(listed: readonly Listing[], kept: ReadonlyMap<string, { readonly 
 	for (const [operator, { kept: of }] of kept) if (of.firstMs !== undefined) firsts.set(operator, of.firstMs);
 	const eligible = new Set<string>();
 	const aged = new Set<string>();
+	const relays = new Map<string, number>();
 	for (const { takes, tariff, operator: key } of listed) {
 		if (!takes || !isPoolEligible(tariff)) continue;
 		const operator = toHex(key);
 		const group = groups.get(operator) ?? operator;
 		eligible.add(group);
+		relays.set(group, (relays.get(group) ?? 0) + 1);
 		if (!isNewOperator(firsts.get(operator), nowMs)) aged.add(group);
 	}
-	return { groups, firsts, eligible: eligible.size, aged: aged.size };
+	return { groups, firsts, eligible: eligible.size, aged: aged.size, relays };
 }
 
 async function pages(

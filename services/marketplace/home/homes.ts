@@ -1,10 +1,13 @@
 /** Carries draws out on the book: one home for each account, drawn once however often and by how many processes it is asked for. */
 
 import { toHex } from "#contracts/bytes";
+import type { Offer } from "#contracts/listing";
 import { isPoolEligible } from "#contracts/need";
 import { type Problem, problem } from "#contracts/problem";
 import { type Book, type Change, LIST_MAX, type Most, type RecordRow, type RowChange } from "#marketplace/ledger/book";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal } from "#marketplace/market";
+import type { PersonFacts } from "#marketplace/sponsor/facts";
+import { RULES } from "#marketplace/sponsor/rules";
 import { type Candidate, type Chance, type DrawnHome, draw, mayDraw, type NoDraw } from "./draw.ts";
 import { paidOf, quotaBytesOf } from "./right.ts";
 import type { HomeRules } from "./room.ts";
@@ -20,9 +23,6 @@ const SEEN_AGAIN_MS = DAY_MS / 4;
 /** Who was seen within a day, and was here for a week before, should be there when homes are drawn. A crowd that comes for an hour is not missed. */
 const LATELY_MS = DAY_MS;
 const REGULAR_MS = 7 * DAY_MS;
-
-/** How long an operator is new. */
-const NEW_OPERATOR_MS = 60 * DAY_MS;
 
 /** A relay that was not seen for so long is forgotten: its people have long been drawn another home. */
 const FORGET_MS = 180 * DAY_MS;
@@ -55,11 +55,23 @@ export async function homeOf(book: Pick<Book, "record">, account: string): Promi
 	return row && readHome(row);
 }
 
+/** The person with no quota left while it is gone for a home that they asked for in place of another. */
+export async function withoutSpent(
+	book: Pick<Book, "record">,
+	person: PersonFacts,
+	nowMs: number,
+): Promise<PersonFacts> {
+	const home = await homeOf(book, person.account);
+	if (home?.spentUntilMs === undefined || nowMs >= home.spentUntilMs) return person;
+	const passes = person.passes.map((pass) => ({ ...pass, usedMonth: pass.monthBytes }));
+	return { ...person, passes, commonsUsed: RULES.quotaBytes };
+}
+
 /** A home, or why there is none (yet, again). */
 export type HomeAnswer = { readonly home: DrawnHome | undefined; readonly why: NoDraw | "drawn" };
 
 /** What homes are drawn with. */
-export type HomeParts = Pick<Market, "book" | "clock" | "listings">;
+export type HomeParts = Pick<Market, "book" | "clock" | "listings" | "operators">;
 
 /** Draws an account a home if it may have one; answers the one that there is. `again`: another one than that. */
 export async function drawHome(
@@ -82,7 +94,7 @@ export async function drawHome(
 		const unlistedSinceMs = isThere ? undefined : await lastSeen(market.book, home);
 		const may = mayDraw(home, right, { nowMs, again, unlistedSinceMs }, rules);
 		if (may === "not-yet" || may === "has-one" || may === "too-soon") return { home, why: may };
-		const { candidates, regulars } = await candidatesOf(market.book, eligible, nowMs);
+		const { candidates, regulars } = await candidatesOf(market, eligible, nowMs);
 		// whoever could keep others off the show for a while would be drawn by all who ask meanwhile
 		if (new Set(candidates.map(({ group }) => group)).size * 2 < regulars)
 			return problem(
@@ -111,13 +123,13 @@ async function lastSeen(book: Pick<Book, "record">, { relay, drawnMs }: DrawnHom
 }
 
 /** A relay that asks little enough and takes mail now. */
-type Eligible = { readonly relay: string; readonly operator: string };
+type Eligible = { readonly relay: string; readonly operator: string; readonly offer: Offer };
 
 async function eligibleNow({ listings }: Pick<Market, "listings">, nowMs: number): Promise<Eligible[]> {
 	const all = await listings.all(nowMs);
 	return all
 		.filter(({ tariff, takes }) => takes && isPoolEligible(tariff))
-		.map(({ relay, operator }) => ({ relay: toHex(relay), operator: toHex(operator) }));
+		.map((offer) => ({ relay: toHex(offer.relay), operator: toHex(offer.operator), offer }));
 }
 
 /** What is known of a relay that was eligible: when first and last, and whose it was. */
@@ -138,26 +150,28 @@ async function allSeen(book: Pick<Book, "records">): Promise<Map<string, Seen>> 
 	return seen;
 }
 
-/** Among whom a home is drawn now, and how many operators are here regularly. */
+/** Among whom a home is drawn now, and how many operators are here regularly. At relays that the market's people look into nobody is put. */
 async function candidatesOf(
-	book: Pick<Book, "records">,
+	{ book, operators }: Pick<Market, "book" | "operators">,
 	eligible: readonly Eligible[],
 	nowMs: number,
 ): Promise<{ readonly candidates: readonly Candidate[]; readonly regulars: number }> {
+	const byOperator = new Map(eligible.map(({ operator, offer }) => [operator, offer]));
+	const known = new Map(
+		await Promise.all([...byOperator].map(async ([key, offer]) => [key, await operators.of(offer, nowMs)] as const)),
+	);
+	const candidates = eligible.flatMap(({ relay, operator }): Candidate[] => {
+		const of = known.get(operator);
+		return of && !of.isPaused ? [{ relay, group: of.group, isNewOperator: of.isNewOperator }] : [];
+	});
 	const seen = [...(await allSeen(book)).values()];
-	const since = new Map<string, number>();
-	for (const { operator, firstMs } of seen) since.set(operator, Math.min(firstMs, since.get(operator) ?? firstMs));
-	const candidates = eligible.map(({ relay, operator }) => ({
-		relay,
-		group: operator,
-		isNewOperator: nowMs - (since.get(operator) ?? nowMs) < NEW_OPERATOR_MS,
-	}));
 	const regular = seen.filter(({ firstMs, lastMs }) => nowMs - lastMs < LATELY_MS && lastMs - firstMs >= REGULAR_MS);
-	return { candidates, regulars: new Set(regular.map(({ operator }) => operator)).size };
+	const groups = regular.map(({ operator }) => known.get(operator)?.group ?? operator);
+	return { candidates, regulars: new Set(groups).size };
 }
 
 /** Writes down which relays could be drawn now, and forgets those that are long gone. What somebody else wrote first is as good. */
-export async function seeRelays(market: HomeParts): Promise<void> {
+export async function seeRelays(market: Pick<HomeParts, "book" | "clock" | "listings">): Promise<void> {
 	const nowMs = market.clock.nowMs();
 	const seen = await allSeen(market.book);
 	const changes: Change[] = [];

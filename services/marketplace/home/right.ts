@@ -1,5 +1,6 @@
 /** What gives somebody a home and lets them count as a reader: their passes, their country, and what they paid themselves. */
 
+import { partsOf } from "#contracts/tranche";
 import { LIST_MAX, type TabRow } from "#marketplace/ledger/book";
 import type { Market } from "#marketplace/market";
 import { personFactsOf } from "#marketplace/pass/facts";
@@ -7,6 +8,7 @@ import { RULES } from "#marketplace/sponsor/rules";
 import { readTab, type Tab } from "#marketplace/tab/tab";
 
 const DAY_MS = 86_400_000;
+const PPM = 1_000_000n;
 
 /** What somebody paid counts for so long. */
 const PAID_MS = 30 * DAY_MS;
@@ -14,9 +16,18 @@ const PAID_MS = 30 * DAY_MS;
 /** Pages of an account's tabs that are looked through: five years of a tab a day at each of three relays. Whoever has more counts for what is on these. */
 const PAGES_MAX = 5;
 
-/** What of a tab's ask the account paid itself, in nano-dollars. */
-function ownOf(tab: Tab): bigint {
-	return tab.paid.nanos;
+/** What of a tab's ask the account paid itself, in nano-dollars: its own, and its part of what the commons pay for. */
+function ownOf({ paid, tranches }: Pick<Tab, "paid" | "tranches">): bigint {
+	const asks = partsOf(paid.nanos, tranches);
+	return tranches.reduce((sum, { payerPpm }, i) => sum + ((asks[i] ?? 0n) * BigInt(payerPpm)) / PPM, 0n);
+}
+
+/** The bytes that were carried on the payer's own tranche of a tab. */
+export function ownBytesOf({ paid, tranches }: Pick<Tab, "paid" | "tranches">): bigint {
+	if (tranches.every(({ fund }) => fund === "own")) return paid.bytes;
+	const own = tranches.findIndex(({ fund }) => fund === "own");
+	const ask = own < 0 ? 0n : (partsOf(paid.nanos, tranches)[own] ?? 0n);
+	return ask === 0n ? 0n : (paid.bytes * ask) / paid.nanos;
 }
 
 /** What an account itself paid relays since a time (the last thirty days), in nano-dollars; `elsewhereThan`: but for one operator's. */

@@ -2,15 +2,17 @@
 
 import { toHex } from "#contracts/bytes";
 import { LIMIT } from "#contracts/limit";
+import type { Offer } from "#contracts/listing";
 import { isProblem, type Problem } from "#contracts/problem";
 import { monthOf } from "#contracts/quota";
 import { dayOf, readReceived } from "#contracts/received";
-import type { Book, RecordRow, RowChange } from "#marketplace/ledger/book";
+import type { RecordRow, RowChange } from "#marketplace/ledger/book";
 import { ATTEMPTS_MAX, type Market, problemOfRefusal } from "#marketplace/market";
 import { quotaAsk } from "#marketplace/sponsor/rules";
+import type { Tab } from "#marketplace/tab/tab";
 import { homeOf } from "./homes.ts";
-import { paidOf, quotaBytesOf } from "./right.ts";
-import { type HomeRules, roomBytes } from "./room.ts";
+import { ownBytesOf, paidOf, quotaBytesOf } from "./right.ts";
+import { type RoomFacts, roomBytes } from "./room.ts";
 import { decideTotal, readReader, writeReader } from "./total.ts";
 import { counted, readWindow, sumsOf, writeWindow } from "./window.ts";
 
@@ -20,10 +22,15 @@ const ASK_PER_MB_MAX = quotaAsk(
 	1_000_000n,
 );
 
-/** What is counted at a relay by day: `in` what readers signed for (known, paying), `other` what payers' own money carried, `opened` what funds opened. */
-type Kind = "in" | "other" | "opened";
+/** How often {@link Carried} is written down. */
+export const CARRIED_MS = 60_000;
 
-const KINDS: Readonly<Record<Kind, number>> = { in: 2, other: 1, opened: 1 };
+const PPM = 1_000_000n;
+
+/** What is counted at a relay by day: `in` what readers signed for (known, paying), `other` what payers' own money carried. */
+type Kind = "in" | "other";
+
+const KINDS: Readonly<Record<Kind, number>> = { in: 2, other: 1 };
 
 function windowKey(kind: Kind, relay: string): string {
 	return `${kind}:${relay}`;
@@ -38,10 +45,10 @@ function countRow(
 	row: RecordRow | undefined,
 	kind: Kind,
 	relay: string,
-	when: { readonly nowMs: number; readonly day: number },
+	nowMs: number,
 	bytes: readonly bigint[],
 ): RowChange {
-	const window = counted(readWindow(row?.value), dayOf(when.nowMs), when.day, bytes);
+	const window = counted(readWindow(row?.value), dayOf(nowMs), dayOf(nowMs), bytes);
 	return {
 		table: "received",
 		expect: row?.version ?? 0,
@@ -49,18 +56,15 @@ function countRow(
 			key: windowKey(kind, relay),
 			account: relay,
 			state: "counting",
-			dueMs: when.nowMs,
+			dueMs: nowMs,
 			value: writeWindow(window),
 		},
 	};
 }
 
 /** Takes a reader's total in; answers the highest one that the market knows of it. */
-export async function takeTotal(
-	market: Market,
-	bytes: Uint8Array,
-	rules: HomeRules,
-): Promise<{ readonly megabytes: number } | Problem> {
+export async function takeTotal(market: Market, bytes: Uint8Array): Promise<{ readonly megabytes: number } | Problem> {
+	const { homes: rules, defences } = market.rules;
 	const said = readReceived(market.crypto, market.keys.market, bytes);
 	if (isProblem(said)) return said;
 	const account = toHex(said.account);
@@ -74,7 +78,8 @@ export async function takeTotal(
 			said,
 			{
 				nowMs,
-				home: home?.relay,
+				// where homes are not drawn, people choose them
+				home: defences.homes ? home?.relay : relay,
 				reader,
 				quotaBytes: (await quotaBytesOf(market, account, nowMs)).reader,
 				paidElsewhere: home ? await paidOf(market, account, { nowMs, elsewhereThan: home.group }) : 0n,
@@ -84,7 +89,6 @@ export async function takeTotal(
 		);
 		if (isProblem(decided) || !decided.credit) return decided;
 		const { credit, megabytes } = decided;
-		const at = { nowMs, day: dayOf(nowMs) };
 		const window = await market.book.record("received", windowKey("in", relay));
 		const reading: RowChange = {
 			table: "received",
@@ -92,7 +96,7 @@ export async function takeTotal(
 			row: { key: readerKey(account), account, state: "reads", dueMs: nowMs, value: writeReader(credit.reader) },
 		};
 		const [outcome] = await market.book.apply([
-			{ rows: [reading, countRow(window, "in", relay, at, [credit.known, credit.paying])] },
+			{ rows: [reading, countRow(window, "in", relay, nowMs, [credit.known, credit.paying])] },
 		]);
 		if (outcome === "applied") return { megabytes };
 		if (typeof outcome === "object" && outcome.refused !== "stale")
@@ -113,44 +117,44 @@ export async function readerOf(
 	return { total, known: isNow ? reader.known : 0n, paying: isNow ? reader.paying : 0n };
 }
 
-/** What a relay has room for in bytes, and the row by which the next opening is counted in the same change. */
-export async function roomOf(
-	book: Pick<Book, "record">,
-	relay: string,
-	relaysOfOperator: number,
+/** What a relay has room for, in nano-dollars with the market's fee; undefined where nothing limits it. */
+export async function roomAt(
+	{ book, fees, rules }: Pick<Market, "book" | "fees" | "rules">,
+	{ relay, tariff }: Pick<Offer, "relay" | "tariff">,
+	counted: Pick<RoomFacts, "opened" | "relaysOfOperator">,
 	nowMs: number,
-	rules: HomeRules,
-): Promise<{ readonly bytes: bigint; readonly opened: RecordRow | undefined }> {
+): Promise<bigint | undefined> {
+	if (!rules.defences.room) return undefined;
 	const kinds = Object.keys(KINDS) as Kind[];
-	const rows = await Promise.all(kinds.map((kind) => book.record("received", windowKey(kind, relay))));
+	const rows = await Promise.all(kinds.map((kind) => book.record("received", windowKey(kind, toHex(relay)))));
 	const sums = kinds.map((kind, i) => sumsOf(readWindow(rows[i]?.value), dayOf(nowMs), KINDS[kind]));
-	const [[known = 0n, paying = 0n] = [], [other = 0n] = [], [opened = 0n] = []] = sums;
-	return { bytes: roomBytes({ known, paying, other, opened, relaysOfOperator }, rules), opened: rows[2] };
+	const [[known = 0n, paying = 0n] = [], [other = 0n] = []] = sums;
+	const ask = quotaAsk(tariff, roomBytes({ known, paying, other, ...counted }, rules.homes));
+	return ask + (ask * BigInt(fees.marketPpm)) / PPM;
 }
 
-/** The change that counts what a fund opens at a relay; below nothing what came back of what was opened at a time. */
-export function countOpened(
-	opened: RecordRow | undefined,
-	relay: string,
-	when: { readonly nowMs: number; readonly openedMs: number },
-	bytes: bigint,
-): RowChange {
-	return countRow(opened, "opened", relay, { nowMs: when.nowMs, day: dayOf(when.openedMs) }, [bytes]);
-}
+/** What payers' own money carried on tabs that ended, by relay: kept here for a moment, for a row for each tab would be written as often as the tab's own. */
+export class Carried {
+	private readonly bytes = new Map<string, bigint>();
 
-/** Counts what payers' own money carried: once for a whole batch of a relay's claims, after it moved. A crash in between forgets one batch. */
-export async function countOther(
-	{ book, clock }: Pick<Market, "book" | "clock">,
-	relay: string,
-	bytes: bigint,
-): Promise<void> {
-	if (bytes === 0n) return;
-	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-		const nowMs = clock.nowMs();
-		const row = await book.record("received", windowKey("other", relay));
-		const [outcome] = await book.apply([
-			{ rows: [countRow(row, "other", relay, { nowMs, day: dayOf(nowMs) }, [bytes])] },
-		]);
-		if (typeof outcome !== "object" || outcome.refused !== "stale") return;
+	/** Counts a tab that ended. */
+	add(tab: Pick<Tab, "relay" | "paid" | "tranches">): void {
+		const own = ownBytesOf(tab);
+		if (own > 0n) this.bytes.set(tab.relay, (this.bytes.get(tab.relay) ?? 0n) + own);
+	}
+
+	/** Writes down what was counted since. A crash before forgets it; what somebody else writes meanwhile is added to. */
+	async write({ book, clock }: Pick<Market, "book" | "clock">): Promise<void> {
+		for (const [relay, bytes] of [...this.bytes]) {
+			for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+				const row = await book.record("received", windowKey("other", relay));
+				const [outcome] = await book.apply([{ rows: [countRow(row, "other", relay, clock.nowMs(), [bytes])] }]);
+				if (outcome !== "applied") continue;
+				const left = (this.bytes.get(relay) ?? 0n) - bytes;
+				if (left > 0n) this.bytes.set(relay, left);
+				else this.bytes.delete(relay);
+				break;
+			}
+		}
 	}
 }

@@ -5,12 +5,14 @@
 
 import { hash } from "node:crypto";
 import { billOf, type TabBill } from "#contracts/bill";
+import { WINDOW_DAYS } from "#marketplace/home/window";
 import type { Book, RecordRow, RowChange } from "#marketplace/ledger/book";
 import { fundOf, type Tab } from "#marketplace/tab/tab";
 import type { Counted } from "./facts.ts";
 import { quotaBytesOf } from "./rules.ts";
 
 const DAY_MS = 86_400_000;
+const PPM = 1_000_000n;
 /** Months may be looked at again for two more: reports are made of them. */
 const KEEP_MS = 92 * DAY_MS;
 /** Rows that are nobody's. */
@@ -28,7 +30,7 @@ export const counterOf = {
 	person: (account: string, month: string) => `use:${month}:${account}`,
 	/** of one pass's month and day, in bytes: `bytes` */
 	pass: (fund: string, month: string, account: string) => `pass:${short(fund, month, account)}`,
-	/** of funds' money opened at one relay and not returned, ever */
+	/** what funds opened at one relay and was not returned, in bytes, each day under its number */
 	relay: (relay: string) => `at:${relay}`,
 };
 
@@ -93,6 +95,21 @@ export class Burns {
 		count.dirty = true;
 	}
 
+	/** What is counted under days' numbers over the last thirty days; older ones are over. */
+	lately(key: string, today: number): bigint {
+		let sum = 0n;
+		const value = this.#counts.get(key)?.value ?? {};
+		for (const [name, bytes] of Object.entries(value)) if (Number(name) > today - WINDOW_DAYS) sum += BigInt(bytes);
+		return sum;
+	}
+
+	/** Counts under a day's number, which is forgotten after thirty days. */
+	addLately(key: string, day: number, by: bigint, today: number): void {
+		const value = this.#counts.get(key)?.value ?? {};
+		for (const name of Object.keys(value)) if (Number(name) <= today - WINDOW_DAYS) delete value[name];
+		if (day > today - WINDOW_DAYS) this.add(key, String(day), by);
+	}
+
 	/** Writes what changed, each on the version that it was read at. */
 	changes(nowMs: number): RowChange[] {
 		return [...this.#counts].flatMap(([key, { row, account, day, value, dirty }]): RowChange[] => {
@@ -128,15 +145,23 @@ export function countersOf(
 
 /** Counts what opening a tab takes from funds. */
 export function countOpened(burns: Burns, tab: Sponsored): void {
-	count(burns, tab, 1n, billOf(tab.grant.cap, tab.tranches, tab.fees), undefined);
+	count(burns, tab, 1n, billOf(tab.grant.cap, tab.tranches, tab.fees), undefined, dayOf(tab.grant.issuedAtMs));
 }
 
 /** Takes back what a tab that ends did not spend. */
-export function countReturned(burns: Burns, tab: Sponsored): void {
-	count(burns, tab, -1n, billOf(tab.grant.cap, tab.tranches, tab.fees), billOf(tab.paid.nanos, tab.tranches, tab.fees));
+export function countReturned(burns: Burns, tab: Sponsored, nowMs: number): void {
+	const [had, spent] = [tab.grant.cap, tab.paid.nanos].map((ask) => billOf(ask, tab.tranches, tab.fees));
+	count(burns, tab, -1n, had as TabBill, spent, dayOf(nowMs));
 }
 
-function count(burns: Burns, tab: Sponsored, sign: 1n | -1n, had: TabBill, spent: TabBill | undefined): void {
+function count(
+	burns: Burns,
+	tab: Sponsored,
+	sign: 1n | -1n,
+	had: TabBill,
+	spent: TabBill | undefined,
+	today: number,
+): void {
 	const { account, relay, counted, grant } = tab;
 	const month = monthOf(grant.issuedAtMs);
 	const day = dayOf(grant.issuedAtMs);
@@ -155,7 +180,8 @@ function count(burns: Burns, tab: Sponsored, sign: 1n | -1n, had: TabBill, spent
 		if (counted.isNewOperator) burns.add(ofFund, "new", nanos);
 		burns.add(counterOf.operator(fund, month, counted.group), "nanos", nanos);
 		burns.add(counterOf.pair(fund, month, counted.group, account), "nanos", nanos);
-		burns.add(counterOf.relay(relay), "nanos", nanos);
+		const ofRelay = sign * quotaBytesOf(grant.tariff, (sign * nanos * PPM) / (PPM + BigInt(tab.fees.marketPpm)));
+		burns.addLately(counterOf.relay(relay), day, ofRelay, today);
 		// the little a day for texts and the little elsewhere are used last, and so come back first
 		const all = use.quota + use.texts;
 		const back = gone ? all - quotaBytesOf(grant.tariff, gone.ask) : all;

@@ -3,6 +3,7 @@
 import { LIMIT } from "#contracts/limit";
 import { NEED, type NeedRule } from "#contracts/need";
 import type { Tariff } from "#contracts/tariff";
+import { HOME_RULES, type HomeRules } from "#marketplace/home/room";
 
 /**
  * What keeps thieves out (SECURITY.md).
@@ -46,6 +47,8 @@ export type Rules = {
 	readonly pairSharePpm: number;
 	/** likewise to all operators together that are new */
 	readonly newOperatorsSharePpm: number;
+	/** drawn homes, and the room of relays */
+	readonly homes: HomeRules;
 	readonly defences: Readonly<Record<Defence, boolean>>;
 };
 
@@ -84,6 +87,7 @@ export const RULES: Rules = {
 	operatorsFew: 10,
 	pairSharePpm: 50_000,
 	newOperatorsSharePpm: 100_000,
+	homes: HOME_RULES,
 	defences: ALL_DEFENCES,
 };
 

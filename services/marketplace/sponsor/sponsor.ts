@@ -30,7 +30,7 @@ export async function factsOf(
 ): Promise<{ readonly facts: Facts; readonly burns: Burns }> {
 	const [month, day] = [monthOf(nowMs), dayOf(nowMs)];
 	const at = counterOf.relay(toHex(offer.relay));
-	const opened = (await Burns.read(book, [at])).of(at, "nanos");
+	const opened = (await Burns.read(book, [at])).lately(at, day);
 	const [person, commons, relay] = await Promise.all([
 		sources.person(account, nowMs),
 		sources.commons(nowMs),
@@ -141,7 +141,7 @@ export async function returnedOf(
 	const { counted } = tab;
 	if (!counted) return [];
 	const burns = await Burns.read(book, countersOf({ ...tab, group: counted.group, atMs: tab.grant.issuedAtMs }));
-	countReturned(burns, { ...tab, counted });
+	countReturned(burns, { ...tab, counted }, nowMs);
 	return burns.changes(nowMs);
 }
 

@@ -124,7 +124,10 @@ export async function endTab(market: Market, tab: Tab): Promise<"done" | "again"
 		const nowMs = market.clock.nowMs();
 		const counters = await returnedOf(market, tab, nowMs);
 		const applied = await apply(market, decideReturn(tab, nowMs, counters).change);
-		if (applied === "done") market.metrics.closed.inc();
+		if (applied === "done") {
+			market.metrics.closed.inc();
+			market.carried.add(tab);
+		}
 		return applied;
 	});
 }
