@@ -177,10 +177,7 @@ async function start(
 		commons,
 		rules: config.rules,
 		carried: new Carried(),
-		sources: {
-			...sourcesOf({ book, operators, frozen, commons, fees: config.fees, rules: config.rules }),
-			...deps.sources,
-		},
+		sources: { ...sourcesOf({ ...config, book, operators, commons, frozen }), ...deps.sources },
 		turns: new Turns(),
 		capMax: config.capMax,
 		frozen,

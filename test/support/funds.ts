@@ -12,6 +12,7 @@ import type { Tariff, Traffic } from "#contracts/tariff";
 import { ownTranche, type Tranche } from "#contracts/tranche";
 import { signVoucher, writeVoucher } from "#contracts/voucher";
 import { makeHealth } from "#host/health";
+import { Carried } from "#marketplace/home/totals";
 import type { Keys } from "#marketplace/keys/keys";
 import type { Book } from "#marketplace/ledger/book";
 import { COMMONS, payerAccount, poolAccount, WORLD_PLAY } from "#marketplace/ledger/chart";
@@ -68,7 +69,7 @@ export class Funds {
 		this.market = {
 			...{ crypto, clock, book, keys, fees: FEES, rules, capMax: amount(100n * DOLLAR) },
 			...{ outages: { all: () => [] }, metrics: makeMetrics(async () => 0), health: makeHealth() },
-			...{ frozen: { has: () => false }, turns: new Turns(), sources: this.sources() },
+			...{ frozen: { has: () => false }, turns: new Turns(), carried: new Carried(), sources: this.sources() },
 			listings: { of: async () => [this.offer()] },
 		} as unknown as Market;
 	}
