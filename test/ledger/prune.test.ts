@@ -272,10 +272,12 @@ describe("the archive", () => {
 				assert(!(await holds()));
 			}
 			rmSync(path);
-			assert(!(await holds()));
+			const { findings } = await book.audit([], folder);
+			assert.match(findings.join(), /^The archive does not hold: [^,]* cannot be read \(ENOENT\)\.$/);
 			writeFileSync(path, bytes);
 			assert(await holds());
 		}
+		await assert.rejects(book.audit([], "no\0folder"), TypeError, "a bug is no finding");
 		assert(changed > 600, `${changed} bytes`);
 	});
 
@@ -373,7 +375,10 @@ describe("the archive", () => {
 			const database = new DatabaseSync(path);
 			database.exec(`PRAGMA foreign_keys = OFF; ${change}`);
 			database.close();
-			assert.equal(fine(await auditFile(path)).holds, false, change);
+			const { holds, findings } = fine(await auditFile(path));
+			assert.equal(holds, false, change);
+			if (change === "DELETE FROM prunings") assert(findings.some((says) => says.startsWith("What accounts carry on")));
+			if (change.startsWith("INSERT")) assert(findings.includes("Transfer p3 was pruned, and has entries."));
 		}
 	});
 });
