@@ -3,7 +3,7 @@
  * an oblivious function under the market's key: the same for one person at every enroller, and nothing that names them (PROTOCOL.md, "Passes").
  */
 
-import { join, Reader, same, textOf, Writer } from "./bytes.ts";
+import { domain, join, Reader, same, textOf, Writer } from "./bytes.ts";
 import {
 	type Crypto,
 	HASH_BYTES,
@@ -113,7 +113,7 @@ export function checkedBytes(market: Uint8Array, kind: string, checked: string):
 	if (plain.length < 4 || plain.length > CHECKED_CHARS_MAX)
 		return problem("malformed", "What was checked must have 4 to 200 letters and digits: less tells nobody apart.");
 	return new Writer()
-		.put(text.encode("farelay/checked/v1\0"))
+		.put(domain("checked"))
 		.put(market, KEY_BYTES)
 		.put(text.encode(`${kind}\0${plain}`))
 		.finish();

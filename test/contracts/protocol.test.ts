@@ -7,8 +7,10 @@ import { FRAME } from "#contracts/frame";
 import { GRANT_BYTES } from "#contracts/grant";
 import { LIMIT } from "#contracts/limit";
 import { KEY_END_BYTES, MARKET_KEY_BYTES } from "#contracts/market";
+import { PASS_BYTES } from "#contracts/pass";
 import { PROBLEMS } from "#contracts/problem";
 import { PUBLISHED_BYTES, WITHDRAWN_BYTES } from "#contracts/published";
+import { OBLIVIOUS_KEY_BYTES } from "#contracts/quota";
 import { writeRanges } from "#contracts/ranges";
 import { RECEIVED_BYTES } from "#contracts/received";
 import { CLAIM_BYTES, RECEIPT_BYTES, USAGE_BYTES } from "#contracts/redemption";
@@ -50,6 +52,8 @@ test("the lengths in PROTOCOL.md are the contracts'", () => {
 		usage: USAGE_BYTES,
 		withdrawn: WITHDRAWN_BYTES,
 		received: RECEIVED_BYTES,
+		pass: PASS_BYTES,
+		key: OBLIVIOUS_KEY_BYTES,
 	}))
 		assert.match(document, new RegExp(`^ {4}${name} +=.* ${bytes} bytes$`, "m"));
 	assert.match(document, /^ {4}published = .* 1,177 bytes$/m);

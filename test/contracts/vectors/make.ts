@@ -4,6 +4,7 @@ import { proofVectors } from "./committed.ts";
 import { decisionVectors } from "./decided.ts";
 import type { Engine } from "./engine.ts";
 import { needVectors } from "./need.ts";
+import { passVectors, quotaVectors } from "./passes.ts";
 import { receivedVectors } from "./received.ts";
 import { cardVectors, chunkVectors, envelopeVectors, publishedVectors } from "./sealed.ts";
 import {
@@ -48,6 +49,8 @@ export function vectorFiles(engine: Engine): Map<string, string> {
 		listingVectors(crypto),
 		handshakeVectors(crypto),
 		receivedVectors(crypto),
+		passVectors(crypto),
+		quotaVectors(crypto),
 		disputeVectors(crypto),
 		proofVectors(crypto),
 		decisionVectors(crypto),
