@@ -76,10 +76,8 @@ export function applier(database: DatabaseSync): (changes: readonly Change[], pa
 			}
 			return moveAtOnce(entry);
 		};
-		// one change alone gives nothing twice
-		const moveOne = changes.length === 1 ? moveAtOnce : move;
 		const outcomes = changes.map((change) => {
-			const outcome = applyOne(change, moveOne);
+			const outcome = applyOne(change, move);
 			if (typeof outcome === "object") throw new Undo();
 			return outcome;
 		});
