@@ -12,7 +12,7 @@ import { race } from "./race.ts";
 
 const BOOKS = 4;
 
-describe("threat 5: 32 clients race one account, tab, payout and event on one Postgres that is killed under them", async () => {
+describe("threat 5: 32 clients race one account, tab, pool, payout and event on one Postgres that is killed under them", async () => {
 	const server = await startPostgres({ durable: true });
 
 	it("loses nothing that was answered, does nothing twice, and ends", async () => {

@@ -7,11 +7,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import type { Book, Outcome, TabRow } from "#marketplace/ledger/book";
+import type { Book, Outcome, RecordRow, RecordTable, TabRow } from "#marketplace/ledger/book";
 import { openSqliteBook } from "#marketplace/ledger/sqlite";
 import { fine } from "#test/support/market";
 import { type RacedBook, race } from "./race.ts";
 import type { Asked } from "./race-child.ts";
+
+/** What is asked, without the number that its answer comes by. */
+type Question = Asked extends infer One ? (One extends unknown ? Omit<One, "id"> : never) : never;
 
 /** A book in another process, which is asked again whatever it had not answered when it was killed. */
 class BookInProcess implements RacedBook {
@@ -32,6 +35,10 @@ class BookInProcess implements RacedBook {
 
 	tab(tab: string): Promise<TabRow | undefined> {
 		return this.#ask({ tab });
+	}
+
+	record(table: RecordTable, key: string): Promise<RecordRow | undefined> {
+		return this.#ask({ table, key });
 	}
 
 	async start(): Promise<void> {
@@ -55,10 +62,10 @@ class BookInProcess implements RacedBook {
 		if (this.#waiting.size > 0) this.inTheMiddle += 1;
 	}
 
-	#ask<Answer>(what: { readonly apply: Extract<Asked, { apply: unknown }>["apply"] } | { readonly tab: string }) {
+	#ask<Answer>(what: Question) {
 		const answered = Promise.withResolvers<Answer>();
 		this.#last += 1;
-		const asked: Asked = { id: this.#last, ...what };
+		const asked = { id: this.#last, ...what } as Asked;
 		this.#waiting.set(asked.id, { asked, done: (answer) => answered.resolve(answer as Answer) });
 		// a call that dies with the child is made again by `start`
 		this.#child?.send(asked, () => {});
@@ -66,7 +73,7 @@ class BookInProcess implements RacedBook {
 	}
 }
 
-describe("threat 5: 32 clients race one account, tab, payout and event on one file whose process is killed under them", () => {
+describe("threat 5: 32 clients race one account, tab, pool, payout and event on one file whose process is killed under them", () => {
 	let folder: string;
 	before(async () => {
 		folder = await mkdtemp(join(tmpdir(), "farelay-race-"));
