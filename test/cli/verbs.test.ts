@@ -183,6 +183,19 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 		assert.match((await seen("alice", "statement")).out, /gross/);
 	});
 
+	test("a tab's bill goes into a file, and says to anybody who paid what", async () => {
+		const { lines } = (await by("alice", "statement")) as { lines: { id: string }[] };
+		const tab = lines.map(({ id }) => /^open:(.{32})$/.exec(id)?.[1]).find((id) => id !== undefined) ?? "";
+		const file = place.path("bill.json");
+		assert.match((await seen("alice", "statement", "--bill", tab, file)).out, /farelay verify/);
+		const said = await by("bob", "verify", file);
+		assert.equal(said.tab, tab);
+		assert.ok(BigInt(String(said.payer)) > 0n && said.payer === said.total);
+		assert.match((await seen("bob", "verify", file)).out, /The account paid \$/);
+		assert.equal((await seen("bob", "statement", "--bill", tab, file)).code, 1, "it is not Bob's");
+		assert.equal((await seen("alice", "statement", "--bill", "nonsense", file)).code, 2);
+	});
+
 	test("a statement goes into a file, as CSV and as JSON, and both say the same", async () => {
 		const { balance } = await by("alice", "account");
 		const [csv, json] = [place.path("alice.csv"), place.path("alice.json")];

@@ -5,6 +5,7 @@
 
 import { resolve } from "node:path";
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
+import { sayPaying, showPaying } from "#cli/paying";
 import { openPerson } from "#cli/person";
 import { sayBytes } from "#cli/screen";
 import { type Call, textOf, type Verb } from "#cli/verb";
@@ -19,6 +20,7 @@ import type { Client } from "#sdk/client";
 import { FarelayError } from "#sdk/error";
 import type { Waiting } from "#sdk/letter";
 import type { Sent } from "#sdk/outbox";
+import type { Settlement } from "#sdk/wallet";
 
 const SECONDS_PER_DAY = 86_400;
 /** How long a relay may answer nothing before it is given up: longer than one takes to start anew. */
@@ -73,6 +75,7 @@ async function send(call: Call, client: Client, thing: Thing, patience: NodeJS.T
 	const cost = await client.estimate(cards, what, { ttlS });
 	const copies = cards.length > 1 ? ` for ${cards.length} people` : "";
 	screen.line(`This is ${sayBytes(Number(cost.sealedBytes))} sealed${copies}, and costs ${formatDollars(cost.total)}.`);
+	for (const line of sayPaying(cost)) screen.line(line);
 	const bar = screen.progress("sending", typeof what === "string" ? 0 : what.sizeBytes * cards.length);
 	patience.refresh();
 	const progress = (bytes: number) => {
@@ -95,14 +98,26 @@ async function send(call: Call, client: Client, thing: Thing, patience: NodeJS.T
 	screen.answer({ ...whole, settled: settled.length, waiting }, [
 		live === sent.length ? "Passed on to the reader." : "Sent: the relay keeps it until it is read.",
 		...refused.map(({ to, detail }) => `Not to ${to.slice(0, 8)}: ${detail}`),
-		...(settled.length > 0 ? [SETTLED] : []),
+		...(settled.length > 0 ? [SETTLED, ...settled.flatMap(sayBill)] : []),
 	]);
 	return why && problem(why.problem, `${refused.length} of ${outcomes.length} did not get it. ${why.detail}`, why);
 }
 
 /** What was sent to somebody, for programs. */
 function shown({ id, tick, cost }: Sent) {
-	return { id: toHex(id), tick, sealedBytes: cost.sealedBytes, cost: cost.total };
+	return { id: toHex(id), tick, sealedBytes: cost.sealedBytes, cost: cost.total, ...showPaying(cost) };
+}
+
+/** Who paid what on a tab that was closed, as the market signed it. */
+function sayBill({ closed }: Settlement): string[] {
+	if (isProblem(closed) || !closed.bill) return [];
+	const { bill } = closed.bill;
+	if (bill.payer === bill.total) return [];
+	const others = [
+		...(bill.pools > 0n ? [`pools ${formatDollars(bill.pools)}`] : []),
+		...(bill.commons > 0n ? [`the commons ${formatDollars(bill.commons)}`] : []),
+	];
+	return [`On the whole tab: you paid ${formatDollars(bill.payer)}, ${others.join(", ")}.`];
 }
 
 const SETTLED = "The tab is closed; what was not spent is back on your balance.";

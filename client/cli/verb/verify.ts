@@ -1,10 +1,11 @@
-/** `farelay verify FILE`: what a dispute file, a proof of balances, a proof of a fork or a pool's report says, offline, with nothing but public keys. */
+/** `farelay verify FILE`: what a dispute file, a bill, a proof of balances, a proof of a fork or a pool's report says, offline, with nothing but public keys. */
 
 import { resolve } from "node:path";
 import { HOME_USAGE, homeOf, storageOf } from "#cli/home";
 import { forkJson, forkVerdictLines, proofJson, proofLines } from "#cli/proven";
 import { reportJson, reportLines } from "#cli/reported";
 import { type Call, textOf, type Verb } from "#cli/verb";
+import { billLines, readBillFile } from "#contracts/billfile";
 import { fromHex, toHex } from "#contracts/bytes";
 import type { Commitment } from "#contracts/commitment";
 import { readDispute, type Verdict, verdictLines } from "#contracts/dispute";
@@ -38,7 +39,7 @@ function asJson(verdict: Verdict): object {
 }
 
 export const verb: Verb = {
-	summary: "checks a dispute file, a proof of balances or of a fork, or a pool's report, offline",
+	summary: "checks a dispute file, a bill, a proof of balances or of a fork, or a pool's report, offline",
 	usage: [
 		"farelay verify FILE [--market KEY] [--seen FILE] [--json]",
 		"",
@@ -60,6 +61,15 @@ export const verb: Verb = {
 		if (typeof text !== "string") return text;
 		const kind = fileKind(text);
 		if (kind === "proof/1") return await verifyProof(call, text, market);
+		if (kind === "bill/1") {
+			const verdict = readBillFile(crypto, text, market);
+			if (isProblem(verdict)) return failed(verdict);
+			const { bill, pinned: marketPinned } = verdict;
+			const { ask, marketFee, solidarityFee, total, payer, commons, pools } = bill.bill;
+			const keys = { tab: toHex(bill.tab), relay: toHex(bill.relay), market: toHex(bill.market), marketPinned };
+			call.screen.answer({ ask, marketFee, solidarityFee, total, payer, commons, pools, ...keys }, billLines(verdict));
+			return undefined;
+		}
 		if (kind === "fork/1") {
 			const fork = readFork(crypto, text, market);
 			if (isProblem(fork)) return failed(fork);
