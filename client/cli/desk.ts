@@ -9,7 +9,7 @@ import { DECISION_ID_BYTES, type Deed, isSaying, signDecision } from "#contracts
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { systemClock } from "#host/clock";
 import { crypto } from "#host/crypto";
-import type { CaseJson, DecisionJson } from "#sdk/cases";
+import type { CaseJson, DecisionJson, FindingJson } from "#sdk/cases";
 import { askMarket, openPerson, type Person } from "./person.ts";
 import { type Call, textOf } from "./verb.ts";
 
@@ -172,6 +172,13 @@ export function caseLines({
 		isOver ? `over since ${at(dueMs)}` : `ends       ${at(dueMs)}: ${ends[state] ?? ""}`,
 		...(isOver || kind === "report" ? [] : [`answer     farelay ask ${id} "..."`]),
 	];
+}
+
+/** What was found, and what it does to what funds paid. */
+export function foundLines({ id, says, state, reasons }: FindingJson): string[] {
+	const does = state === "upheld" ? "what funds paid goes back to them" : "what funds paid waits until it is decided";
+	const answer = state === "upheld" ? "farelay ask asks the market's people" : `answer: farelay ask ${id} "..."`;
+	return [`found     ${says} ${does}; ${answer}`, ...reasons.map((reason) => `          ${reason}`)];
 }
 
 const at = (ms: number) => `${new Date(ms).toISOString().slice(0, 16).replace("T", " ")} UTC`;

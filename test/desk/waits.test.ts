@@ -11,11 +11,14 @@ import { openMemoryBoard } from "#marketplace/board/memory";
 import { type CaseKind, end, writeCase } from "#marketplace/desk/case";
 import { find } from "#marketplace/desk/cases";
 import { makeOperators, type OperatorFacts, writeApart } from "#marketplace/desk/operators";
+import { makeResolve } from "#marketplace/desk/resolve";
 import { NEW_OPERATOR_MS } from "#marketplace/desk/share";
 import { FIRST_WAIT_MS, releaseFirst } from "#marketplace/desk/waits";
 import type { Book } from "#marketplace/ledger/book";
 import { openMemoryBook } from "#marketplace/ledger/memory";
-import { NO_FLOWS, readPool, writePool } from "#marketplace/pool/pool";
+import { newPool } from "#marketplace/pool/decide";
+import { readPool, writePool } from "#marketplace/pool/pool";
+import { counterOf, monthOf } from "#marketplace/sponsor/burn";
 import { RULES } from "#marketplace/sponsor/rules";
 import { checkTabs } from "#marketplace/tab/check";
 import { heldClock } from "#test/support/clock";
@@ -63,10 +66,7 @@ describe("first subsidised earnings", () => {
 		market = await startTestMarket(change, { book, board: openMemoryBoard(), places: unused, folder, clock, sources });
 		const day = { monthBytes: 1_000_000n, dayBytes: 1_000_000n, dayLimit: 1_000_000_000n };
 		const rules = { countries: [], enrollers: [], fromMs: 0, ...day };
-		const pool = {
-			...{ pool: POOL, version: 0, sponsor: "cd".repeat(32), state: "open", dueMs: 0, rules, rest: "back" },
-			...{ createdMs: 0, flows: NO_FLOWS, early: NOTHING, summedToMs: 0, summedTo: 0 },
-		} as unknown as Parameters<typeof writePool>[0];
+		const pool = fine(newPool({ pool: POOL, sponsor: "cd".repeat(32), rules, rest: "back" }, RULES, clock.nowMs()));
 		await book.apply([
 			{
 				transfer: {
@@ -144,7 +144,8 @@ describe("first subsidised earnings", () => {
 		clock.jump(DAY_MS + FIRST_WAIT_MS - 1);
 		assert.equal(await releaseFirst({ book, clock }), 0);
 		clock.jump(1);
-		assert.equal(await releaseFirst({ book, clock }), 1);
+		const both = await Promise.all([releaseFirst({ book, clock }), releaseFirst({ book, clock })]);
+		assert.deepEqual(both.sort(), [0, 1], "two processes at once pay it once");
 		assert.equal(await releaseFirst({ book, clock }), 0);
 		assert.deepEqual([(await purses()).earned, (await purses()).waiting], [6_000_000n, 0n]);
 	});
@@ -209,6 +210,40 @@ describe("first subsidised earnings", () => {
 			["open"],
 		);
 		assert.deepEqual([tranches.map(({ fund }) => fund), reasons.map(({ code }) => code)], [["own"], ["relay-paused"]]);
+	});
+
+	it("threat 21: operators that are one take one operator's share of a fund together, and it is said to who is hit", async () => {
+		// three operators, so that each may have two thirds of what a pool pays in a month
+		const [twin, third, fourth] = [new TestRelay(market), new TestRelay(market), new TestRelay(market)];
+		const list = async () => {
+			for (const [i, one] of [relay, twin, third, fourth].entries())
+				await one.list({ tariff: TARIFF, url: `ws://${["a", "a", "b", "c"][i]}.internal` });
+		};
+		await list();
+		const quote = (at: TestRelay) =>
+			ann.client.tab.quote.query({
+				relay: at.id,
+				cap: "6000000",
+				tariff: { sendPerMb: "2000000", storePerMbDay: "0" },
+			});
+		const why = async (at: TestRelay) =>
+			(await quote(at)).reasons.filter(({ fund }) => fund === POOL).map(({ code }) => code);
+		assert.ok(!(await why(relay)).includes("operator-share"));
+		// they are counted under the older one's name, here the first by its key
+		const group = relay.operator.id < twin.operator.id ? relay.operator.id : twin.operator.id;
+		const key = counterOf.operator(POOL, monthOf(clock.nowMs()), group);
+		const spent = 10n ** 15n;
+		const counted = {
+			key,
+			account: "00".repeat(32),
+			state: "counted",
+			dueMs: 0,
+			value: JSON.stringify({ nanos: spent.toString() }),
+		};
+		const before = await book.record("burns", key);
+		await book.apply([{ rows: [{ table: "burns", expect: before?.version ?? 0, row: counted }] }]);
+		assert.deepEqual([await why(relay), await why(twin)], [["operator-share"], ["operator-share"]]);
+		assert.ok(!(await why(third)).includes("operator-share"));
 	});
 
 	it("wait no more once the operator has sixty days behind it, nor where the defence is turned off", async () => {
@@ -323,5 +358,37 @@ describe("operators as funds count them", () => {
 		assert.doesNotMatch(row?.value ?? assert.fail(), /example|9\.9\.9/);
 		assert.match(row?.value ?? "", /"net:[0-9a-f]{16}"/);
 		assert.notEqual(toHex(a.key.publicKey), a.operator.id);
+	});
+});
+
+describe("addresses of hosts", () => {
+	const clock = heldClock();
+
+	it("are asked for once in an hour, and are what they were while nobody knows better", async () => {
+		const asked: string[] = [];
+		let answer: () => Promise<readonly string[]> = async () => ["9.9.9.9"];
+		const resolve = makeResolve(clock, (host) => {
+			asked.push(host);
+			return answer();
+		});
+		assert.deepEqual(await resolve("relay.farelay.org"), ["9.9.9.9"]);
+		answer = () => Promise.reject(new Error("away"));
+		assert.deepEqual(await resolve("relay.farelay.org"), ["9.9.9.9"]);
+		assert.equal(asked.length, 1);
+		await clock.advance(3_600_000);
+		assert.deepEqual(await resolve("relay.farelay.org"), ["9.9.9.9"]);
+		answer = async () => ["8.8.8.8"];
+		await clock.advance(60_000);
+		assert.deepEqual(await resolve("relay.farelay.org"), ["8.8.8.8"]);
+		answer = () => Promise.reject(new Error("away"));
+		assert.deepEqual(await resolve("other.farelay.org"), []);
+		assert.equal(asked.length, 4);
+	});
+
+	it("are not asked for where they are addresses already, or names that only a network inside knows", async () => {
+		const resolve = makeResolve(clock, () => assert.fail("nobody is asked"));
+		assert.deepEqual(await resolve("9.9.9.1"), ["9.9.9.1"]);
+		assert.deepEqual(await resolve("[2a02:db8::1]"), ["2a02:db8::1"]);
+		for (const inside of ["localhost", "relay.internal", "relay"]) assert.deepEqual(await resolve(inside), []);
 	});
 });

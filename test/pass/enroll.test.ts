@@ -64,7 +64,7 @@ describe("an enroller", () => {
 		refusal(
 			await lookUp(rooms, account, blind.blinded),
 			"unauthorized",
-			/paused this enroller: Its people all.*Answer the market's desk/,
+			/paused this enroller: Its people all.*Answer: farelay ask/,
 		);
 		refusal(await askToEnroll(rooms, account, words), "conflict", /decided on this already: paused. Its people/);
 		assert.equal(well(await decideEnroller(rooms, account, "approved")).why, undefined);

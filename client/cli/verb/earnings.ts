@@ -1,12 +1,12 @@
 /** `farelay earnings`: an operator's three numbers, which are never added up into one. */
 
+import { foundLines } from "#cli/desk";
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
 import { askMarket, openPerson } from "#cli/person";
 import type { Verb } from "#cli/verb";
 import { formatDollars, parseAmount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { isProblem, problem } from "#contracts/problem";
-import type { FindingJson } from "#sdk/cases";
 
 export const verb: Verb = {
 	summary: "shows what your relays earned, what waits, what was paid out",
@@ -34,10 +34,3 @@ export const verb: Verb = {
 		return undefined;
 	},
 };
-
-/** What was found, and what it does to what funds paid. */
-function foundLines({ id, says, state, reasons }: FindingJson): string[] {
-	const does = state === "upheld" ? "what funds paid goes back to them" : "what funds paid waits until it is decided";
-	const answer = state === "upheld" ? "farelay ask asks the market's people" : `answer: farelay ask ${id} "..."`;
-	return [`found     ${says} ${does}; ${answer}`, ...reasons.map((reason) => `          ${reason}`)];
-}

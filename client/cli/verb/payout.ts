@@ -2,6 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { foundLines } from "#cli/desk";
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
 import { payoutHeads, payoutRow, planLines, sayPayout } from "#cli/payouts";
 import { askMarket, openPerson, type Person } from "#cli/person";
@@ -64,6 +65,17 @@ async function set(call: Call, person: Person): Promise<Problem | undefined> {
 	const wishes = wishesOf(call);
 	if (isProblem(wishes)) return wishes;
 	return shown(call, await askMarket(person, (api) => api.operator.payout.set.mutate(wishes)));
+}
+
+/** How payouts go, and what holds some of what was earned back. */
+async function show(call: Call, person: Person): Promise<Problem | undefined> {
+	const plan = await askMarket(person, (api) => api.operator.payout.show.query());
+	if (isProblem(plan)) return plan;
+	const earnings = await askMarket(person, (api) => api.operator.earnings.query());
+	if (isProblem(earnings)) return earnings;
+	const { findings } = earnings;
+	call.screen.answer({ ...plan, findings }, [...planLines(plan), ...findings.flatMap(foundLines)]);
+	return undefined;
 }
 
 function shown(call: Call, plan: PayoutPlanJson | Problem): Problem | undefined {
@@ -190,6 +202,6 @@ export const verb: Verb = {
 		if (asked === "now") return now(call, person, dollars);
 		if (asked === "list") return list(call, person);
 		if (asked === "sign-up") return signUp(call, person);
-		return shown(call, await askMarket(person, (api) => api.operator.payout.show.query()));
+		return show(call, person);
 	},
 };

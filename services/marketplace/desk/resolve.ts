@@ -3,6 +3,7 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { Clock } from "#host/clock";
+import { isPrivateUrl } from "#marketplace/listing/address";
 
 /** An address that moves is seen so much later. */
 const KEPT_MS = 3_600_000;
@@ -22,6 +23,8 @@ export function makeResolve(
 	return async (host) => {
 		const name = host.replace(/^\[|\]$/g, "");
 		if (isIP(name) !== 0) return [name];
+		// a name that is known only inside a network says nothing, and nobody is asked for it
+		if (isPrivateUrl(`wss://${name}`)) return [];
 		const nowMs = clock.elapsedMs();
 		const before = known.get(name);
 		if (before && before.untilMs > nowMs) return before.addresses;

@@ -134,7 +134,7 @@ export function refuseEnroller(enroller: Enroller | undefined): Enroller | Probl
 		);
 	return problem(
 		"unauthorized",
-		`The market's people have ${enroller.state} this enroller: ${enroller.why ?? "no reason was given"} Answer the market's desk.`,
+		`The market's people have ${enroller.state} this enroller: ${enroller.why ?? "no reason was given"} Answer: farelay ask.`,
 	);
 }
 
