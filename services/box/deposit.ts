@@ -30,18 +30,19 @@ export async function fundByPlay(sender: Client): Promise<undefined> {
 	return undefined;
 }
 
-/** Has the payer's wallet pay the sender's deposit, and waits until it is on their balance. */
+/** Has the payer's wallet pay somebody's deposit, and waits until it is on their balance. */
 export async function fundByLightning(
 	hub: Hub,
 	sender: Client,
 	say: (text: string) => void,
+	who = "sender",
 ): Promise<Deposited | Problem> {
 	const balance = await sender.balance();
 	const wanted = balance + LEAST > ENOUGH ? LEAST : amount(ENOUGH - balance);
 	const { id, pay, quote } = await sender.deposits.start({ rail: LIGHTNING_RAIL, amount: wanted });
 	if (pay?.kind !== "invoice") return problem("unavailable", "The market asked for no invoice.", { spent: "no" });
 	say(
-		`The sender wants ${formatDollars(wanted)} on the balance: an invoice over ${quote.units} millisatoshi, by ${quote.rateSays}.`,
+		`The ${who} wants ${formatDollars(wanted)} on the balance: an invoice over ${quote.units} millisatoshi, by ${quote.rateSays}.`,
 	);
 	const order = `deposit-${id}`;
 	hub.wallets.payer.send({ id: order, invoice: pay.invoice, feeMsatMax: FEE_MSAT_MAX });

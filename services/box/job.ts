@@ -23,6 +23,7 @@ import type { Settlement } from "#sdk/wallet";
 import type { Box } from "./box.ts";
 import { type Deposited, fundByLightning, fundByPlay } from "./deposit.ts";
 import { type PaidOut, payOut } from "./payout.ts";
+import { deliverSponsored, type Sponsored } from "./sponsored.ts";
 
 /** What somebody who watches is told. */
 export type Teller = {
@@ -38,6 +39,8 @@ export type Outcome = {
 	/** how the sender's money came in and the operator's went out; undefined with play money, and a payout where nothing to speak of was earned */
 	readonly deposit: Deposited | undefined;
 	readonly payout: PaidOut | undefined;
+	/** the second delivery, which a pool paid for */
+	readonly sponsored: Sponsored;
 	readonly sha256: { readonly sent: string; readonly received: string };
 	readonly bytes: { readonly payload: number; readonly sealed: bigint; readonly received: number };
 	readonly nanos: Readonly<Record<"payer" | "operator" | "marketFee" | "commons" | "returned" | "reserved", Amount>>;
@@ -107,10 +110,14 @@ async function carry(box: Box, { sender, reader, file }: Cast, tell: Teller): Pr
 	if (isProblem(dispute)) return dispute;
 	const payout = box.lightning && (await payOut(box.lightning, operator, tell.step));
 	if (isProblem(payout)) return payout;
+	tell.step("Now a second delivery, by somebody who has no money.");
+	const sponsored = await deliverSponsored(box, relay, tell.step);
+	if (isProblem(sponsored)) return sponsored;
 	return {
 		relay,
 		deposit,
 		payout,
+		sponsored,
 		sha256,
 		bytes: { payload: file.sizeBytes, sealed: money.sealed, received: got.bytes },
 		nanos: money.nanos,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { formatAmount, formatDollars } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
 import { isProblem, type Problem, problem } from "#contracts/problem";
+import { REASONS } from "#contracts/reason";
 import { crypto } from "#host/crypto";
 import { checkDecisions } from "#marketplace/desk/chain";
 import { auditFile } from "#marketplace/ledger/sqlite";
@@ -32,7 +33,7 @@ export async function tellOf(box: Box, job: Outcome): Promise<{ lines: string[];
 	]);
 	if (isProblem(audit)) return audit;
 	if (!audit.holds) return problem("data-corrupt", `The ledger does not hold: ${audit.findings[0]}`);
-	const { relay, sha256, bytes, nanos, vouchers, deposit, payout } = job;
+	const { relay, sha256, bytes, nanos, vouchers, deposit, payout, sponsored } = job;
 	const { sendPerMb, storePerMbDay } = relay.tariff;
 	const seconds = Math.round(process.uptime() * 1000) / 1000;
 	const maxRssMiB = Math.round((process.resourceUsage().maxRSS / KIB_PER_MIB) * 10) / 10;
@@ -45,6 +46,13 @@ export async function tellOf(box: Box, job: Outcome): Promise<{ lines: string[];
 		rail: deposit ? LIGHTNING_RAIL : "play",
 		...(deposit && { deposit: { paymentHash: deposit.paymentHash, nanos: formatAmount(deposit.nanos) } }),
 		...(deposit && { payout: payout ? outOf(payout) : null }),
+		sponsored: {
+			payer: formatAmount(sponsored.payer),
+			pool: formatAmount(sponsored.pool),
+			operator: formatAmount(sponsored.operator),
+			marketFee: formatAmount(sponsored.marketFee),
+			reason: sponsored.reason.code,
+		},
 		vouchers,
 		ledger: { sum: audit.sum.toString(), transfers: audit.transfers },
 		dispute: job.dispute,
@@ -75,6 +83,12 @@ export async function tellOf(box: Box, job: Outcome): Promise<{ lines: string[];
 		...(payout
 			? [money("went out over Lightning", payout.nanos), money("  of it the market kept by the rate", payout.marketFee)]
 			: []),
+		"",
+		`  A second delivery, free for its sender. ${REASONS[sponsored.reason.code].says}`,
+		money("paid by its sender", sponsored.payer),
+		money("paid by the pool", sponsored.pool),
+		money("  of it to the operator", sponsored.operator),
+		money("  of it the market's fee", sponsored.marketFee),
 		"",
 		...(deposit
 			? [`  Payment hashes: in ${deposit.paymentHash}, out ${payout?.paymentHash ?? "none, too little was earned"}.`]

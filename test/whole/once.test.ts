@@ -20,6 +20,7 @@ type Out = {
 	rail: string;
 	deposit?: { paymentHash: string; nanos: string };
 	payout?: Record<"paymentHash" | "nanos" | "railFee" | "marketFee" | "net", string>;
+	sponsored: Record<"payer" | "pool" | "operator" | "marketFee" | "reason", string>;
 	dispute: string;
 	data: string;
 	maxRssMiB: number;
@@ -67,6 +68,14 @@ suite("the market in a box, on one command", () => {
 
 	const farelay = (...words: string[]) => run(folder, join(home, "node_modules/.bin/farelay"), ...words);
 
+	/** The second delivery: its sender paid nothing, a pool the operator's whole ask and the market's fee. */
+	function freeForItsSender({ sponsored }: Out) {
+		const { payer, pool, operator, marketFee, reason } = sponsored;
+		assert.deepEqual([payer, reason], ["0", "pool-pays"]);
+		assert.ok(BigInt(operator) > 0n);
+		assert.equal(BigInt(pool), BigInt(operator) + BigInt(marketFee));
+	}
+
 	for (const [name, size] of [
 		["photo", 5_000_000],
 		["empty", 0],
@@ -95,6 +104,7 @@ suite("the market in a box, on one command", () => {
 			const paid = (name: "nanos" | "net" | "railFee" | "marketFee") => BigInt(payout[name]);
 			assert.ok(BigInt(deposit.nanos) > 0n && paid("net") > 0n);
 			assert.equal(paid("nanos"), paid("net") + paid("railFee") + paid("marketFee"));
+			freeForItsSender(out);
 			assert.ok(out.maxRssMiB < 700, `${out.maxRssMiB} MiB`);
 		});
 	}
@@ -105,6 +115,7 @@ suite("the market in a box, on one command", () => {
 		assert.deepEqual([out.deposit, out.payout], [undefined, undefined]);
 		assert.equal(out.sha256.sent, out.sha256.received);
 		assert.equal(out.ledger.sum, "0");
+		freeForItsSender(out);
 		assert.ok(out.maxRssMiB < 400, `${out.maxRssMiB} MiB`);
 	});
 
