@@ -21,6 +21,7 @@ const VERBS: Record<string, () => Promise<{ verb: Verb }>> = {
 	send: () => import("./verb/send.ts"),
 	listen: () => import("./verb/listen.ts"),
 	devices: () => import("./verb/devices.ts"),
+	home: () => import("./verb/home.ts"),
 	payout: () => import("./verb/payout.ts"),
 	pool: () => import("./verb/pool.ts"),
 	commons: () => import("./verb/commons.ts"),

@@ -1,6 +1,6 @@
 /**
- * What came to one's drawn home, signed for the market: one running total, over all senders, once a day at most and at a time by chance, and only when there is
- * another MB (PROTOCOL.md, section 20). The relay never sees it.
+ * What came to one's drawn home, signed for the market: one running total, over all senders, once a day at most and at a time by chance, and only when two
+ * more MB came (PROTOCOL.md, section 20). The relay never sees it.
  */
 
 import { toHex } from "#contracts/bytes";
@@ -34,6 +34,9 @@ const BYTES_PER_MB = 1_000_000n;
 
 /** How often what was counted is written down. A crash loses so much at most, and counts nothing twice. */
 const KEEP_MS = 10_000;
+
+/** What has to have come since the last word: saying it takes 1.6 kB with HTTP's heads both ways, and must cost no thousandth of what it is about. */
+const STEP_BYTES = 2n * BYTES_PER_MB;
 
 /** When the market is asked again that did not answer. */
 const AGAIN_MS = 3_600_000;
@@ -133,7 +136,7 @@ export class Totals {
 		if (!relay || !row) return;
 		const total = BigInt(row.bytes) + this.uncounted;
 		const next = { dueMs: this.device.nowMs() + DAY_MS + this.byChance(DAY_MS / 2) };
-		if (megabytesOf(total) <= row.said) this.put({ ...row, ...next });
+		if (total - BigInt(row.said) * BYTES_PER_MB < STEP_BYTES) this.put({ ...row, ...next });
 		else {
 			const known = await this.post(relay, megabytesOf(total));
 			if (known === undefined)
