@@ -55,7 +55,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
 	const identity = seed ? identityOf(device, seed) : createIdentity(device);
 	if (!seed) await putJson(storage, "seed", toHex(identity.seed));
 	const { url, key } = typeof options.market === "string" ? { url: options.market, key: undefined } : options.market;
-	const market = marketDoor(device, identity, url, fromHex(key));
+	const market = marketDoor(device, identity, url, fromHex(key), options.appPass);
 	return new Client(device, identity, market, options);
 }
 

@@ -30,6 +30,11 @@ export type ClientOptions = {
 	readonly onOver?: (waiting: Waiting) => void;
 	/** Worth knowing, already dealt with. */
 	readonly onProblem?: (problem: Problem) => void;
+	/**
+	 * An app that pays for its users out of a pool: asked for what its developer signed for this account, when a tab is about to be opened and the last one has ended; undefined
+	 * where there is none. The account's public key is what is to be signed for.
+	 */
+	readonly appPass?: (account: Uint8Array) => Promise<Uint8Array | undefined>;
 	/** Parts of the device, in place of what the runtime has. */
 	readonly device?: Partial<Device>;
 };

@@ -92,6 +92,8 @@ export type PoolApi = {
 	end: Mutation<{ pool: Hex }, PoolJson>;
 	fund: Mutation<{ pool: Hex; id: string; amount: Nanos }, PoolJson>;
 	takeBack: Mutation<{ pool: Hex; id: string; amount?: Nanos | undefined }, PoolJson>;
+	/** What an app's developer signed for the caller (PROTOCOL.md, "Passes"). */
+	useApp: Mutation<{ pass: Hex }, { pool: Hex; monthBytes: string; validUntilMs: number }>;
 	/** The signed report's one text: `readReport` of the contracts checks it. */
 	report: Query<{ pool: Hex }, { text: string }>;
 };

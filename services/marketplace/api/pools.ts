@@ -2,16 +2,18 @@
 
 import { z } from "zod";
 import { formatAmount } from "#contracts/amount";
+import { APP_PASS_BYTES } from "#contracts/apppass";
 import { isProblem, type Problem } from "#contracts/problem";
 import { spentOf } from "#contracts/report";
 import type { Market } from "#marketplace/market";
+import { useAppPass } from "#marketplace/pool/app";
 import { outADay } from "#marketplace/pool/day";
 import { stateAt } from "#marketplace/pool/decide";
 import type { Pool } from "#marketplace/pool/pool";
 import { createPool, fundPool, poolsOf, setRules, steer, takeFromPool } from "#marketplace/pool/pools";
 import { reportOf } from "#marketplace/pool/report";
 import type { PoolRules } from "#marketplace/sponsor/rules";
-import { money } from "./input.ts";
+import { hex, money } from "./input.ts";
 import { accept, open, router, signed } from "./trpc.ts";
 
 const id = z.string().regex(/^[0-9a-f]{32}$/);
@@ -168,6 +170,12 @@ export const pool = router({
 			const order = { id: input.id, nanos: input.amount };
 			return done(ctx.market, ctx.account, takeFromPool(ctx.market, input.pool, ctx.account, order));
 		}),
+
+	/** Brings what the app's developer signed for the caller; the same again changes nothing. */
+	useApp: signed.input(z.strictObject({ pass: hex(APP_PASS_BYTES) })).mutation(async ({ ctx, input }) => {
+		const had = accept(await useAppPass(ctx.market, ctx.account, input.pass));
+		return { pool: had.pool, monthBytes: had.monthBytes.toString(), validUntilMs: had.validUntilMs };
+	}),
 
 	/** The signed report, as the one text that anyone can check offline. */
 	report: open.input(which).query(async ({ ctx, input }) => {
