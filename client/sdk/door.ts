@@ -32,8 +32,6 @@ import { signToken } from "./token.ts";
 const TERMS_MS = 5 * 60_000;
 /** How long a market may take to answer. */
 const ANSWER_MS = 20_000;
-/** An app that has no pass for this account, or whose pass is nearly over, is asked again this soon. */
-const PASS_AGAIN_MS = 60_000;
 const text = new TextEncoder();
 
 /** The seam, and what only people's own clients ask: the typed tRPC client itself. */
@@ -60,25 +58,12 @@ export function marketDoor(
 	const base = url.replace(/\/+$/, "");
 	let known: { terms: MarketTerms; untilMs: number; aheadMs: number } | undefined;
 
-	/** When what the app signed for this account has to be brought anew, by this device's clock. */
-	let bringMs = 0;
-
+	const appPasses = new AppPasses(device, identity, appPass);
 	const fetchInTime: typeof fetch = (input, init) =>
 		device.fetch(input, { ...init, signal: AbortSignal.timeout(ANSWER_MS) });
 
 	const pinKey = `market/${toHex(device.crypto.hash(text.encode(base)).slice(0, 16))}`;
 	const pinned = async () => root ?? fromHex(await getJson(device.storage, pinKey), KEY_BYTES);
-
-	/** Brings what the app's developer signed for this account, where the last one has ended. Without it whoever else pays, pays. */
-	async function bringPass(): Promise<void> {
-		if (!appPass || device.nowMs() < bringMs) return;
-		bringMs = device.nowMs() + PASS_AGAIN_MS;
-		// an app whose own server is away must not keep its users from sending
-		const bytes = await appPass(identity.account.publicKey).catch(() => undefined);
-		const had = bytes && (await ask(() => api.pool.useApp.mutate({ pass: toHex(bytes) })));
-		if (!had || isProblem(had)) return;
-		bringMs = Math.max(bringMs, had.validUntilMs - PASS_AGAIN_MS);
-	}
 
 	async function look(): Promise<NonNullable<typeof known> | Problem> {
 		if (known && device.nowMs() < known.untilMs) return known;
@@ -190,7 +175,7 @@ export function marketDoor(
 			return isProblem(answer) ? answer : money(answer.balance);
 		},
 		async quote(relay, cap, tariff) {
-			await bringPass();
+			await appPasses.bring(api);
 			const { sendPerMb, storePerMbDay } = tariff;
 			const asked = { sendPerMb: formatAmount(sendPerMb), storePerMbDay: formatAmount(storePerMbDay) };
 			const input = { relay: toHex(relay), cap: formatAmount(cap), tariff: asked };
