@@ -19,6 +19,7 @@ import { areTranches, POOL_BYTES, type Tranche } from "#contracts/tranche";
 import { writeVoucher } from "#contracts/voucher";
 import type { AppRouter } from "#marketplace/api/router";
 import type { MarketApi, TrancheJson } from "./api.ts";
+import { AppPasses } from "./apppass.ts";
 import type { Device } from "./device.ts";
 import { orThrow } from "./error.ts";
 import type { Drawn } from "./home.ts";
