@@ -8,7 +8,7 @@ import { ECONOMIES, needPerMb } from "#contracts/need";
 import { areTranches, partsOf } from "#contracts/tranche";
 import type { Facts, FundFacts, PassFacts } from "#marketplace/sponsor/facts";
 import { plan } from "#marketplace/sponsor/plan";
-import { DEFENCES, quotaAsk, quotaBytesOf, RULES } from "#marketplace/sponsor/rules";
+import { DEFENCES, type Defence, type PoolRules, quotaAsk, quotaBytesOf, RULES } from "#marketplace/sponsor/rules";
 
 const TARIFF = { sendPerMb: amount(2_000_000n), storePerMbDay: amount(1_000n) };
 const FEES = { marketPpm: 20_000, solidarityPpm: 20_000 };
@@ -25,6 +25,14 @@ function fund(more: Partial<FundFacts> = {}): FundFacts {
 }
 
 const pool = (more: Partial<FundFacts> = {}) => fund({ fund: POOL, pool: fromHex(POOL) as Uint8Array, ...more });
+
+const MB = 1_000_000n;
+/** What an MB of quota comes to, and with the market's fee. */
+const ASK = 2_014_000n;
+const BURNED = ASK + 40_280n;
+const POOL_RULES: PoolRules = {
+	...{ countries: [], enrollers: [], monthBytes: 100n * MB, dayBytes: 100n * MB, dayLimit: 1_000n * DOLLAR, fromMs: 0 },
+};
 
 const PASS: PassFacts = {
 	...{ pool: POOL, from: "code", monthBytes: 100_000_000n, usedMonth: 0n, usedDay: 0n },
@@ -98,6 +106,116 @@ describe("who pays for a tab", () => {
 		const known = facts({ person: { country: "MW", evidence: "said" } });
 		const [commons] = plan({ cap: DOLLAR, tariff: TARIFF }, known, RULES).tranches;
 		assert.equal(quotaBytesOf(TARIFF, commons?.cap ?? 0n), RULES.saidQuotaBytes);
+	});
+});
+
+/** Every limit by itself: what is told, what the pool pays for then (in MB), and which defence it is, if it is one. */
+const LIMITS: readonly (readonly [
+	string,
+	bigint,
+	Parameters<typeof facts>[0] & { readonly pool?: Partial<FundFacts>; readonly pass?: Partial<PassFacts> },
+	Defence?,
+])[] = [
+	["frozen", 0n, { person: { frozen: true } }],
+	["asks-too-much", 0n, { relay: { isEligible: false } }],
+	["relay-paused", 0n, { relay: { isPaused: true } }, "watching"],
+	["fund-paused", 0n, { pool: { state: "paused" } }],
+	["fund-ended", 0n, { pool: { state: "ended" } }],
+	["fund-ended", 0n, { pool: { rules: { ...POOL_RULES, untilMs: NOW } } }],
+	["fund-paused", 0n, { pool: { rules: { ...POOL_RULES, fromMs: NOW + 1 } } }],
+	["pass-ended", 0n, { pass: { validUntilMs: NOW } }],
+	["fund-country", 0n, { pool: { rules: { ...POOL_RULES, countries: ["MW"] } }, person: { country: "CH" } }],
+	["fund-country", 0n, { pool: { rules: { ...POOL_RULES, countries: ["MW"] } } }],
+	[
+		"fund-enroller",
+		0n,
+		{ pool: { rules: { ...POOL_RULES, enrollers: ["x"] } }, pass: { from: "enroller", enroller: "y" } },
+	],
+	["quota-used", 3n, { pass: { monthBytes: 5n * MB, usedMonth: 2n * MB } }, "quota"],
+	["quota-used", 3n, { pool: { rules: { ...POOL_RULES, monthBytes: 3n * MB } } }, "quota"],
+	["fund-thin", 4n, { pool: { quotaPpm: 40_000 } }, "quota"],
+	["day-used", 2n, { pool: { rules: { ...POOL_RULES, dayBytes: 3n * MB } }, pass: { usedDay: MB } }],
+	["fund-empty", 3n, { pool: { free: 3n * BURNED } }],
+	["fund-day", 3n, { pool: { dayLimit: 5n * BURNED, burnedToday: 2n * BURNED } }],
+	["operator-share", 3n, { pool: { budget30: 100n * BURNED, toOperator: 17n * BURNED } }, "operator-share"],
+	["pair-share", 3n, { pool: { budget30: 100n * BURNED, toPair: 2n * BURNED } }, "pair-share"],
+	[
+		"new-operators",
+		3n,
+		{ pool: { budget30: 100n * BURNED, toNewOperators: 7n * BURNED }, relay: { isNewOperator: true } },
+		"new-operators",
+	],
+	["no-room", 5n, { relay: { room: 3n * BURNED }, person: { elsewhereUsed: 3n * MB } }, "room"],
+];
+
+describe("a limit", () => {
+	for (const [code, mb, { pool: ofPool, pass: ofPass, ...rest }, defence] of LIMITS)
+		it(`${code} leaves ${mb} MB to the pool${defence ? `, unless the defence ${defence} is off` : ""}`, () => {
+			const wide = { budget30: 1_000n * DOLLAR, dayLimit: 1_000n * DOLLAR, free: 1_000n * DOLLAR };
+			const known = facts({
+				...rest,
+				person: { ...rest.person, passes: [{ ...PASS, ...ofPass }] },
+				pools: [pool({ ...wide, rules: POOL_RULES, ...ofPool })],
+			});
+			// 4 MB of 100 at a quota of four parts in a hundred, and so on: as much as is left, and the rest is the payer's
+			const cap = 10n * ASK;
+			const paidBy = (on: boolean) => {
+				const others = ["operator-share", "pair-share", "new-operators"] as const;
+				const off = Object.fromEntries(others.filter((one) => one !== defence).map((one) => [one, false]));
+				const own = defence ? { [defence]: on } : {};
+				return plan({ cap, tariff: TARIFF }, known, { ...RULES, defences: { ...RULES.defences, ...off, ...own } });
+			};
+			const { tranches, reasons } = paidBy(true);
+			const paid = tranches.find(({ fund: whose }) => whose === "pool")?.cap ?? 0n;
+			assert.equal((paid + 1n) / ASK, mb, `${paid}`);
+			assert(
+				reasons.some((one) => one.code === code),
+				JSON.stringify(reasons),
+			);
+			for (const one of reasons) assert(one.untilMs === undefined || one.untilMs > NOW);
+			if (defence) assert.equal(paidBy(false).tranches[0]?.cap, cap, "without it the pool pays it all");
+		});
+
+	it("on texts is lifted a little a day for those who are vouched for, once for all funds", () => {
+		const vouched = { ...PASS, monthBytes: MB, usedMonth: MB, isVouched: true };
+		const other = "22".repeat(16);
+		const known = (textUsed: bigint, isVouched = true) =>
+			facts({
+				person: {
+					textUsed,
+					country: "MW",
+					evidence: "strong",
+					commonsUsed: 100n * MB,
+					passes: [
+						{ ...vouched, isVouched },
+						{ ...vouched, isVouched, pool: other },
+					],
+				},
+				pools: [pool(), fund({ fund: other, pool: fromHex(other) as Uint8Array })],
+			});
+		const of = (textUsed: bigint, isVouched?: boolean) =>
+			plan({ cap: 10n * ASK, tariff: TARIFF }, known(textUsed, isVouched), RULES);
+		assert.deepEqual(of(0n).uses, [{ quota: 0n, texts: MB, elsewhere: 0n }]);
+		assert.deepEqual(of(MB / 2n).uses, [{ quota: 0n, texts: MB / 2n, elsewhere: 0n }]);
+		assert.deepEqual(of(MB).uses, []);
+		assert.deepEqual(of(0n, false).uses, []);
+	});
+
+	it("said-share holds all together whose country is their own word, and nobody with evidence", () => {
+		const known = (evidence: "said" | "strong") =>
+			facts({ person: { country: "MW", evidence }, commons: { dayLimit: DOLLAR, saidToday: DOLLAR / 20n } });
+		assert.deepEqual(shape(ASK, known("said")).why, ["said-share"]);
+		assert.deepEqual(shape(ASK, known("strong")).why, ["need-price"]);
+		const off = { ...RULES, defences: { ...RULES.defences, "said-share": false } };
+		assert.deepEqual(shape(ASK, known("said"), off).why, ["need-price"]);
+	});
+
+	it("of the commons is their day's budget, and of their state that they are open", () => {
+		const known = (commons: Partial<FundFacts>) => facts({ person: { country: "MW", evidence: "strong" }, commons });
+		assert.deepEqual(shape(ASK, known({ dayLimit: DOLLAR, burnedToday: DOLLAR })).why, ["fund-day"]);
+		assert.deepEqual(shape(ASK, known({ state: "paused" })).why, ["fund-paused"]);
+		assert.deepEqual(shape(ASK, facts({ person: { country: "CH", evidence: "strong" } })).why, ["affordable"]);
+		assert.deepEqual(shape(ASK, facts({ person: { country: "MW" } })).why, ["no-country"]);
 	});
 });
 
