@@ -219,6 +219,52 @@ describe("a limit", () => {
 	});
 });
 
+describe("several pools", () => {
+	const ids = [POOL, "22".repeat(16), "33".repeat(16)];
+	const all = (more: Partial<PassFacts> = {}, relay: Partial<Facts["relay"]> = {}, passed = ids) =>
+		facts({
+			person: {
+				passes: passed.map((one) => ({ ...PASS, monthBytes: 3n * MB, ...more, pool: one })),
+				country: "MW",
+				evidence: "strong",
+			},
+			pools: ids.map((one) => fund({ fund: one, pool: fromHex(one) as Uint8Array })),
+			relay,
+		});
+
+	it("pay one after the other, two at most, before the commons", () => {
+		const { tranches, reasons } = plan({ cap: 8n * ASK, tariff: TARIFF }, all(), RULES);
+		assert.deepEqual(
+			tranches.map(({ fund: whose, cap }) => [whose, cap / ASK]),
+			[
+				["pool", 3n],
+				["pool", 3n],
+				["commons", 2n],
+			],
+		);
+		assert(!reasons.some((one) => one.fund === ids[2]), "the third is not asked");
+	});
+
+	it("are not asked for what is paid already, nor where there is no pass", () => {
+		assert.deepEqual(shape(3n * ASK, all()).why, ["pool-pays"]);
+		assert.deepEqual(shape(ASK, all({}, {}, [ids[1] as string])).why, ["pool-pays"]);
+	});
+
+	it("share the relay's room and what a person may use elsewhere", () => {
+		const { uses } = plan({ cap: 20n * ASK, tariff: TARIFF }, all({}, { room: 2n * BURNED }), RULES);
+		// what the commons pay a part of goes further
+		assert.deepEqual(
+			uses.map(({ elsewhere }) => elsewhere),
+			[MB, 3n * MB, MB],
+		);
+		const { tranches } = plan({ cap: 20n * ASK, tariff: TARIFF }, all({}, { room: 0n }), RULES);
+		assert.deepEqual(
+			tranches.map(({ cap }) => cap / ASK),
+			[3n, 2n, 15n],
+		);
+	});
+});
+
 describe("any plan", () => {
 	it("has tranches that a tab may have, and a lower cap gets the first part of the same", () => {
 		let seed = 7;
