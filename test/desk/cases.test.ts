@@ -164,6 +164,7 @@ for (const [engine, open] of Object.entries(ENGINES))
 			await decide("answer", id, "The commons is thin.");
 			assert.equal(await stateOf(alice), "told");
 			await alice.client.ask.answer.mutate({ id, text: "Until when?" });
+			await alice.client.ask.answer.mutate({ id, text: "Until when?" });
 			assert.equal(await stateOf(alice), "asked");
 			const whole = await dora.client.desk.case.query({ id });
 			assert.deepEqual(

@@ -80,8 +80,8 @@ async function endWait(
 	};
 	const bill = billed(tab);
 	const nanos = amount(bill.ask - ownOf(bill));
-	// a finding that stands is about what was opened before it was decided
-	const stands = cases.some((found) => isPausing(found) && tab.grant.issuedAtMs <= found.dueMs);
+	// while one stands funds open nothing new here, so it is about all that waits
+	const stands = cases.some(isPausing);
 	const from: Part[] = [{ account: waitingAccount(tab.operator), nanos }];
 	if (!stands) {
 		const label = { id: `first:${tab.tab}`, cause: `Waited for: tab ${tab.tab}`, atMs: nowMs };
