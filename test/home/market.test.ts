@@ -10,7 +10,7 @@ import { seeRelays } from "#marketplace/home/homes";
 import { HOME_RULES } from "#marketplace/home/room";
 import { Carried, roomAt } from "#marketplace/home/totals";
 import { openMemoryBook } from "#marketplace/ledger/memory";
-import { newPass, writePassRow } from "#marketplace/pass/pass";
+import { newPass, type Pass, writePassRow } from "#marketplace/pass/pass";
 import { quotaAsk, RULES } from "#marketplace/sponsor/rules";
 import {
 	carried,
@@ -65,11 +65,20 @@ describe("homes and totals at a market", () => {
 	});
 
 	/** Somebody with a pass. */
-	async function enrolled(monthBytes = 100n * MB, from: "enroller" | "gift" = "enroller"): Promise<Person> {
+	async function enrolled(
+		monthBytes = 100n * MB,
+		from: "enroller" | "gift" = "enroller",
+		tag?: string,
+	): Promise<Person> {
 		const person = new Person(market);
-		const pass = { ...newPass(person.id, POOL, from), monthBytes, validUntilMs: market.clock.nowMs() + 400 * DAY_MS };
-		assert.deepEqual(await book.apply([{ rows: [writePassRow(pass)] }]), ["applied"]);
+		await give(person, { monthBytes, from, tag });
 		return person;
+	}
+
+	async function give(person: Person, change: Partial<Pass>): Promise<void> {
+		const validUntilMs = market.clock.nowMs() + 400 * DAY_MS;
+		const pass = { ...newPass(person.id, POOL, "enroller"), monthBytes: 100n * MB, validUntilMs, ...change };
+		assert.deepEqual(await book.apply([{ rows: [writePassRow(pass)] }]), ["applied"]);
 	}
 
 	/** Somebody who paid a relay for so many bytes. */
@@ -123,6 +132,23 @@ describe("homes and totals at a market", () => {
 			}
 			assert.deepEqual((await person.client.home.get.query()).home, home);
 		}
+	});
+
+	it("threat 21: keeps a person's home when their pass moves to another account, so that moving is no way to draw again", async () => {
+		const tag = "7a".repeat(32);
+		const first = await enrolled(100n * MB, "enroller", tag);
+		const { home } = await first.client.home.draw.mutate({});
+		for (let i = 0; i < 6; i++) {
+			const next = await enrolled(100n * MB, "enroller", tag);
+			const answer = await next.client.home.draw.mutate({});
+			assert.deepEqual([answer.why, answer.home?.relay], ["has-one", home?.relay]);
+		}
+		const payers = await payer(relays[0] as TestRelay);
+		const own = await payers.client.home.draw.mutate({});
+		await give(payers, { tag: "7b".repeat(32) });
+		assert.equal((await payers.client.home.draw.mutate({})).why, "has-one");
+		const moved = await enrolled(100n * MB, "enroller", "7b".repeat(32));
+		assert.equal((await moved.client.home.draw.mutate({})).home?.relay, own.home?.relay);
 	});
 
 	it("draws once, though two processes are asked at the same time", async () => {

@@ -38,6 +38,28 @@ function seenKey(relay: string): string {
 	return `seen:${relay}`;
 }
 
+function tagKey(tag: string): string {
+	return `tag:${tag}`;
+}
+
+/** The home that a person was drawn at another account, where they took their pass from there: a pass that moves is no new draw. */
+async function homeOfPerson(
+	book: Pick<Book, "record">,
+	known: readonly (RecordRow | undefined)[],
+): Promise<DrawnHome | undefined> {
+	const homes = await Promise.all(known.map((row) => row && homeOf(book, row.account)));
+	return homes.find((home) => home !== undefined);
+}
+
+/** Remembers by a person's tags at which account their home is. */
+function tagRows(account: string, tags: readonly string[], known: readonly (RecordRow | undefined)[]): RowChange[] {
+	return tags.flatMap((tag, i): RowChange[] => {
+		if (known[i]?.account === account) return [];
+		const row = { key: tagKey(tag), account, state: "known", dueMs: 0, value: "" };
+		return [{ table: "homes", expect: known[i]?.version ?? 0, row }];
+	});
+}
+
 function readHome({ value, dueMs }: RecordRow): DrawnHome {
 	const { relay, group, spentUntilMs } = JSON.parse(value) as Omit<DrawnHome, "drawnMs">;
 	return { relay, group, drawnMs: dueMs, spentUntilMs };
@@ -84,16 +106,27 @@ export async function drawHome(
 	for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		const nowMs = market.clock.nowMs();
 		const row = await market.book.record("homes", homeKey(account));
-		const home = row && readHome(row);
+		const { passes, tags } = await quotaBytesOf(market, account, nowMs);
+		const known = await Promise.all(tags.map((tag) => market.book.record("homes", tagKey(tag))));
+		const home = row ? readHome(row) : await homeOfPerson(market.book, known);
 		const eligible = await eligibleNow(market, nowMs);
 		const isThere = home === undefined || eligible.some(({ relay }) => relay === home.relay);
 		const right = {
-			quotaBytes: (await quotaBytesOf(market, account, nowMs)).passes,
+			quotaBytes: passes,
 			paidSince: await paidOf(market, account, { nowMs, ...(home && { sinceMs: home.drawnMs }) }),
 		};
 		const unlistedSinceMs = isThere ? undefined : await lastSeen(market.book, home);
 		const may = mayDraw(home, right, { nowMs, again, unlistedSinceMs }, rules);
-		if (may === "not-yet" || may === "has-one" || may === "too-soon") return { home, why: may };
+		const remembered = home || may === "first" ? tagRows(account, tags, known) : [];
+		if (may === "not-yet" || may === "has-one" || may === "too-soon") {
+			const rows = [...(home && !row ? [homeRow(account, 0, home)] : []), ...remembered];
+			if (rows.length === 0) return { home, why: may };
+			const [outcome] = await market.book.apply([{ rows }]);
+			if (outcome === "applied") return { home, why: may };
+			if (typeof outcome === "object" && outcome.refused !== "stale")
+				return problemOfRefusal(outcome.refused, outcome.detail);
+			continue;
+		}
 		const { candidates, regulars } = await candidatesOf(market, eligible, nowMs);
 		// whoever could keep others off the show for a while would be drawn by all who ask meanwhile
 		if (new Set(candidates.map(({ group }) => group)).size * 2 < regulars)
@@ -108,7 +141,7 @@ export async function drawHome(
 			return problem("unavailable", "No relay is listed now that a home could be drawn at.");
 		const spentUntilMs = may === "quota" ? nowMs + rules.redrawCostMs : home?.spentUntilMs;
 		const next: DrawnHome = { relay, group, drawnMs: nowMs, spentUntilMs };
-		const [outcome] = await market.book.apply([{ rows: [homeRow(account, row?.version ?? 0, next)] }]);
+		const [outcome] = await market.book.apply([{ rows: [homeRow(account, row?.version ?? 0, next), ...remembered] }]);
 		if (outcome === "applied") return { home: next, why: "drawn" };
 		if (typeof outcome === "object" && outcome.refused !== "stale")
 			return problemOfRefusal(outcome.refused, outcome.detail);

@@ -3,7 +3,7 @@
 import { partsOf } from "#contracts/tranche";
 import { LIST_MAX, type TabRow } from "#marketplace/ledger/book";
 import type { Market } from "#marketplace/market";
-import { personFactsOf } from "#marketplace/pass/facts";
+import { passesOf, personFactsOf } from "#marketplace/pass/facts";
 import { RULES } from "#marketplace/sponsor/rules";
 import { readTab, type Tab } from "#marketplace/tab/tab";
 
@@ -51,14 +51,19 @@ export async function paidOf(
 
 /**
  * What an account may have of funds in a month, in bytes: by passes, and as a reader by them or by strong evidence of its country. Gifts are somebody else's quota and
- * count there. Evidence alone gives no draw: one card makes as many accounts as somebody likes, and each of them can pay for a little mail first.
+ * count there. `tags`: the person's, as far as enrollers checked that they are one. Evidence alone gives no draw: one card makes as many accounts as somebody likes, and each of them can pay for a little mail first.
  */
 export async function quotaBytesOf(
 	market: Pick<Market, "book">,
 	account: string,
 	nowMs: number,
-): Promise<{ readonly passes: bigint; readonly reader: bigint }> {
+): Promise<{ readonly passes: bigint; readonly reader: bigint; readonly tags: readonly string[] }> {
 	const { passes, evidence } = await personFactsOf(market, account, false, nowMs);
+	const held = await passesOf(market, account, nowMs);
 	const sum = passes.reduce((all, { from, monthBytes }) => (from === "gift" ? all : all + monthBytes), 0n);
-	return { passes: sum, reader: evidence === "strong" ? sum + RULES.quotaBytes : sum };
+	return {
+		passes: sum,
+		reader: evidence === "strong" ? sum + RULES.quotaBytes : sum,
+		tags: held.flatMap(({ tag }) => (tag === undefined ? [] : [tag])),
+	};
 }
