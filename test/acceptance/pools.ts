@@ -9,6 +9,7 @@ import { type Deposit, readDeposit } from "#marketplace/funding/deposit";
 import { lookAt } from "#marketplace/funding/look";
 import { beginStop } from "#marketplace/funding/monthly";
 import { type FundingMarket, startDeposit } from "#marketplace/funding/start";
+import { refundDeposit } from "#marketplace/funding/wish";
 import type { Book } from "#marketplace/ledger/book";
 import {
 	freshAccount,
@@ -58,6 +59,7 @@ export function poolsSuite(name: string, open: () => Promise<Book>): void {
 				world: "world:card",
 				unit: "cent",
 				ranges: { in: { min: 50n, max: 100_000n }, out: undefined },
+				giveBack: async () => assert.fail("nothing goes back"),
 			});
 			market = { book, clock, crypto, log: openSilentLog(), rails: [rail], rates: heldRates() };
 			await give("risk", 1_000n * DOLLAR, "world:card");
@@ -263,6 +265,16 @@ export function poolsSuite(name: string, open: () => Promise<Book>): void {
 			assert.equal(await on("risk"), risk);
 			assert.equal((await on(poolAccount(POOL))) + (await on(poolFreshAccount(POOL))), 14_700_000_000n);
 			assert.equal((await pool()).flows.lost, 0n);
+		});
+
+		it("what a bank takes back of a gift is no longer kept from the sponsor, and a gift goes back to its card by nobody's wish", async () => {
+			fine(await create());
+			const deposit = await given(ADA, "gift", "60");
+			assert.equal(codeOf(await refundDeposit(market, ADA, "gift", dollars("10"))), "conflict");
+			await takenBack(deposit, 1_000n);
+			assert.deepEqual([await on(poolAccount(POOL)), await on(poolFreshAccount(POOL))], [49_700_000_000n, 0n]);
+			assert.equal((await pool()).early, 49_700_000_000n);
+			assert.equal((await pool()).flows.lost, 10n * DOLLAR);
 		});
 
 		it("what is given every month goes to the pool month by month, until it is stopped", async () => {
