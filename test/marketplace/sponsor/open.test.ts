@@ -138,6 +138,22 @@ describe("a tab that others pay for", () => {
 		assert.equal((await funds.quote(alice, 3n * ASK)).tranches[0]?.cap, 3n * ASK);
 	});
 
+	it("uses a fund's day up, and the next day begins anew: what a tab of the day before gives back is not today's", async () => {
+		funds.held.person = { passes: [pass(POOL)] };
+		funds.held.funds = { dayLimit: 3n * BURNED };
+		const cap = async () => (await funds.quote(alice, 9n * ASK)).tranches.find(({ fund }) => fund === "pool")?.cap;
+		const first = fine(await funds.open(alice, 2n * ASK));
+		assert.equal(await cap(), ASK);
+		await funds.clock.advance(DAY_MS / 2);
+		assert.equal(await cap(), 3n * ASK, "it is another day");
+		const second = fine(await funds.open(alice, 2n * ASK));
+		fine(await funds.close(alice, first, kept(0n)));
+		assert.equal(await cap(), ASK);
+		fine(await funds.close(alice, second, kept(0n)));
+		assert.equal(await cap(), 3n * ASK);
+		assert.deepEqual(await funds.counted(), {});
+	});
+
 	it("is decided again when it is ordered: another answer than was quoted is a conflict, and nothing is reserved", async () => {
 		funds.held.person = { passes: [pass(POOL), pass(OTHER_POOL)] };
 		const { tranches } = await funds.quote(alice, 10n * ASK);

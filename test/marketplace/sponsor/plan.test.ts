@@ -219,6 +219,102 @@ describe("a limit", () => {
 	});
 });
 
+describe("a reason", () => {
+	const reasons = (ofPool: Partial<FundFacts>, ofPass: Partial<PassFacts> = {}, cap = 10n * ASK) => {
+		const known = facts({
+			person: { passes: [{ ...PASS, ...ofPass }] },
+			pools: [pool({ rules: POOL_RULES, ...ofPool })],
+		});
+		return plan({ cap, tariff: TARIFF }, known, RULES);
+	};
+
+	it("says until when: midnight, the 1st, or when the fund is refilled, and nothing where nobody knows", () => {
+		const until = (ofPool: Partial<FundFacts>, ofPass: Partial<PassFacts> = {}) => reasons(ofPool, ofPass).reasons[0];
+		const midnight = Date.UTC(2026, 4, 11);
+		const [fund_, first] = [POOL, Date.UTC(2026, 5, 1)];
+		assert.deepEqual(until({ dayLimit: 0n }), { code: "fund-day", fund: fund_, untilMs: midnight });
+		assert.deepEqual(until({ rules: { ...POOL_RULES, dayBytes: 0n } }), {
+			code: "day-used",
+			fund: fund_,
+			untilMs: midnight,
+		});
+		assert.deepEqual(until({}, { monthBytes: 0n }), { code: "quota-used", fund: fund_, untilMs: first });
+		assert.deepEqual(until({ quotaPpm: 0, refillsAtMs: NOW + 9 }), {
+			code: "fund-thin",
+			fund: fund_,
+			untilMs: NOW + 9,
+		});
+		assert.deepEqual(until({ quotaPpm: 0 }, { usedMonth: PASS.monthBytes }), {
+			code: "quota-used",
+			fund: fund_,
+			untilMs: first,
+		});
+		assert.deepEqual(until({ free: 0n }), { code: "fund-empty", fund: fund_ });
+	});
+
+	it("is a sponsor's own share where that is narrower than the market's, and not where it is wider", () => {
+		const narrow = (ppm: number) =>
+			reasons({ budget30: 1_000n * BURNED, rules: { ...POOL_RULES, operatorSharePpm: ppm, pairSharePpm: ppm } });
+		assert.equal(narrow(3_000).tranches[0]?.cap, 3n * ASK);
+		assert.equal(narrow(1_000_000).tranches[0]?.cap, 10n * ASK);
+	});
+
+	it("is given for less than a first step too, which is not worth a tranche", () => {
+		const least = quotaAsk(TARIFF, 65_536n);
+		const of = (ask: bigint) => reasons({ free: ask + (ask * 20_000n) / 1_000_000n + 1n });
+		assert.equal(of(least).tranches[0]?.fund, "pool");
+		assert.deepEqual(
+			of(least - 2n).tranches.map(({ fund: whose }) => whose),
+			["own"],
+		);
+		assert.equal(of(least - 2n).reasons[0]?.code, "fund-empty");
+	});
+
+	it("is the need price too for whoever can pay all but the solidarity fee: the commons pay nothing, and none is taken", () => {
+		const economy = ECONOMIES.get("MW");
+		assert(economy);
+		const tariff = { sendPerMb: amount((needPerMb(economy) * 100n) / 103n), storePerMbDay: amount(0n) };
+		const known = facts({ person: { country: "MW", evidence: "strong" }, commons: { free: 0n } });
+		assert.deepEqual(plan({ cap: 1_000_000n, tariff }, known, RULES).tranches, [
+			{ fund: "commons", cap: 1_000_000n, payerPpm: 1_000_000 },
+		]);
+	});
+});
+
+describe("what is no limit", () => {
+	const of = (ofPool: Partial<FundFacts>, ofPass: Partial<PassFacts> = {}) =>
+		shape(ASK, facts({ person: { passes: [{ ...PASS, ...ofPass }] }, pools: [pool({ rules: POOL_RULES, ...ofPool })] }))
+			.why;
+
+	it("is that a pool ends soon: it pays and says until when", () => {
+		const rules = { ...POOL_RULES, untilMs: NOW + 5 };
+		assert.deepEqual(of({ state: "ending", rules }), ["pool-pays", "fund-ending"]);
+		const known = facts({ person: { passes: [PASS] }, pools: [pool({ state: "ending", rules })] });
+		assert.equal(plan({ cap: ASK, tariff: TARIFF }, known, RULES).reasons[1]?.untilMs, NOW + 5);
+	});
+
+	it("is the first moment of a pool, an enroller that it names, a pass of no enroller, and a pool that names none", () => {
+		assert.deepEqual(of({ rules: { ...POOL_RULES, fromMs: NOW } }), ["pool-pays"]);
+		const named = { ...POOL_RULES, enrollers: ["x"] };
+		assert.deepEqual(of({ rules: named }, { from: "enroller", enroller: "x" }), ["pool-pays"]);
+		assert.deepEqual(of({ rules: named }), ["pool-pays"]);
+		assert.deepEqual(of({}, { from: "enroller", enroller: "y" }), ["pool-pays"]);
+	});
+
+	it("is the commons' day, for texts of people who are vouched for and have used their quota up", () => {
+		const spent = { dayLimit: DOLLAR, burnedToday: DOLLAR };
+		const why = (used: bigint, isVouched: boolean, validUntilMs = NOW + 1) => {
+			const passes = [{ ...PASS, isVouched, validUntilMs }];
+			const person = { country: "MW", evidence: "strong", commonsUsed: used, passes } as const;
+			return shape(MB / 4n, facts({ person, commons: spent })).why;
+		};
+		assert.deepEqual(why(RULES.quotaBytes, true), ["need-price"]);
+		assert.deepEqual(why(RULES.quotaBytes, false), ["quota-used"]);
+		assert.deepEqual(why(RULES.quotaBytes, true, NOW), ["quota-used"]);
+		assert.deepEqual(why(0n, true), ["fund-day"]);
+	});
+});
+
 describe("several pools", () => {
 	const ids = [POOL, "22".repeat(16), "33".repeat(16)];
 	const all = (more: Partial<PassFacts> = {}, relay: Partial<Facts["relay"]> = {}, passed = ids) =>
