@@ -35,6 +35,7 @@ import {
 } from "./options.ts";
 import { Outbox, type SendOptions, type Sent } from "./outbox.ts";
 import { OwnCard } from "./owncard.ts";
+import { payerOf } from "./payer.ts";
 import { Reading } from "./reading.ts";
 import type { Clocks } from "./session.ts";
 import { type Cost, Spending } from "./spending.ts";
@@ -86,7 +87,8 @@ export class Client extends AtMarket {
 		this.options = options;
 		this.reading = new Reading(device, identity, this.clocks, this.market);
 		this.spending = new Spending(device, options.spendLimit);
-		this.wallet = new Wallet(device, identity, market, this.clocks, this.spending, {
+		const payer = payerOf(device, identity, market, options.payer);
+		this.wallet = new Wallet(payer.device, payer.identity, payer.market, this.clocks, this.spending, {
 			lost: (relay, lost: Traffic, total) => options.onLost?.(relay, lost, total),
 			dishonest: (relay, why) => options.onDishonest?.(relay, why),
 			problem: (relay, refusal) => {

@@ -18,6 +18,8 @@ export type ClientOptions = {
 	readonly storage?: Storage;
 	/** The account's 32-byte seed; if left out, the one in storage, or a new one that is kept there. */
 	readonly seed?: Uint8Array;
+	/** The seed of another account of one's own that opens the tabs, so that the market cannot tie them to this one: what `quotas.seed` gives. It has its own money, and passes. */
+	readonly payer?: Uint8Array;
 	/** The most to spend in a day, fees included. */
 	readonly spendLimit?: Amount | undefined;
 	/** Answers messages of people whose card is known with a paid receipt, so that they see `delivered`. */

@@ -81,7 +81,7 @@ export class Quotas {
 
 	/**
 	 * Spends the tokens that have waited long enough (`now`: all of them, at the price of telling when), on the account of {@link seed}. Answers what that account has of the
-	 * pool, undefined where nothing was ready. Make a client with that seed to send with it.
+	 * pool, undefined where nothing was ready. A client with that seed as its `payer` sends by it.
 	 */
 	async spend(pool: string, { now = false } = {}): Promise<HeldPass | undefined> {
 		poolOf(pool);
