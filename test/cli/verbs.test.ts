@@ -144,6 +144,17 @@ suite("farelay, verb by verb, with a market and a relay of its own", () => {
 		assert.deepEqual(await readdir(place.path("few")), ["empty.txt"]);
 	});
 
+	test("home: who has no pass and paid for nothing is told what a drawn home takes, and that is no failure", async () => {
+		assert.deepEqual(await by("newcomer", "home"), {
+			home: null,
+			why: "not-yet",
+			drawnMs: null,
+			againMs: null,
+			megabytes: 0,
+		});
+		assert.match((await seen("newcomer", "home")).out, /No home is drawn for you yet/);
+	});
+
 	test("devices: another home with the same account is one more, and either gives the other up", async () => {
 		const { line } = await by("bob", "account", "--export");
 		await writeFile(place.path("bob.txt"), String(line));
