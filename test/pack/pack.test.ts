@@ -90,7 +90,7 @@ suite("the packages that others install", { timeout: INSTALL_MS + 6 * RUN_MS }, 
 			assert.doesNotMatch(text, /from "[#]|@trpc|marketplace\/|from "node:/, name);
 		}
 		const manifest = JSON.parse(await readFile(join(packed("@farelay/client"), "package.json"), "utf8"));
-		assert.deepEqual(Object.keys(manifest.dependencies), ["idb", "libsodium-wrappers"]);
+		assert.deepEqual(Object.keys(manifest.dependencies), ["@cloudflare/voprf-ts", "idb", "libsodium-wrappers"]);
 		const farelay = (await readdir(packed("farelay"), { recursive: true })).filter(
 			(name) => !name.includes("node_modules"),
 		);
