@@ -54,6 +54,7 @@ export const verb: Verb = {
 		"  --solidarity-ppm N        the commons' share on top of the ask, in parts per million (20000)",
 		"  --cap DOLLARS             the most that one tab may hold (100)",
 		"  --frozen KEYS             accounts that may open nothing until the desk decides otherwise, with commas between",
+		"  --defences-off NAMES       turns defences of pools and the commons off, with commas between: homes, room, quota, ... (for trying them)",
 		"  --desk KEYS               accounts of the market's people, who decide at its desk, with commas between",
 		"  --requests-per-minute N   of one address (1200)",
 		"  --cards-per-hour N        that one address may publish (120)",
