@@ -5,7 +5,7 @@
 
 import { LIMIT } from "#contracts/limit";
 import { type Candidate, draw, mayDraw } from "#marketplace/home/draw";
-import { countAs, HOME_RULES, roomBytes } from "#marketplace/home/room";
+import { countAs, HOME_RULES, type HomeRules, roomBytes } from "#marketplace/home/room";
 import { WINDOW_DAYS } from "#marketplace/home/window";
 import { quotaAsk, type Rules } from "#marketplace/sponsor/rules";
 import type { Actor, World } from "./actor.ts";
@@ -40,11 +40,13 @@ export class Rooms {
 	readonly #days: Readonly<Record<Kind, Float64Array[]>>;
 	readonly #world: World;
 	readonly #rules: Rules;
+	readonly #homeRules: HomeRules;
 	readonly #chance: Chance;
 	readonly #ofOperator: number[];
 	#day = 0;
 
-	constructor(world: World, rules: Rules, chance: Chance) {
+	constructor(world: World, rules: Rules, chance: Chance, homeRules: HomeRules = HOME_RULES) {
+		this.#homeRules = homeRules;
 		const { actors, relays } = world;
 		this.#world = world;
 		this.#rules = rules;
@@ -116,7 +118,7 @@ export class Rooms {
 				opened: sum("opened"),
 				relaysOfOperator: this.#ofOperator[relay] ?? 1,
 			},
-			HOME_RULES,
+			this.#homeRules,
 		);
 		return (quotaAsk(at.tariff, bytes) * (PPM + BigInt(marketPpm))) / PPM;
 	}
@@ -139,7 +141,7 @@ export class Rooms {
 				paying: BigInt(paying),
 			},
 			LIMIT.poolSendPerMbMax,
-			HOME_RULES,
+			this.#homeRules,
 		);
 		this.#known[actor] = known + Number(more.known);
 		this.#paying[actor] = paying + Number(more.paying);
@@ -149,7 +151,7 @@ export class Rooms {
 
 	/** What somebody counts for who pays so much elsewhere in a month, in bytes. */
 	countsForPaying(micros: number): number {
-		const counts = (BigInt(micros) * 1_000n * HOME_RULES.paidTimes * PPM) / LIMIT.poolSendPerMbMax;
+		const counts = (BigInt(micros) * 1_000n * this.#homeRules.paidTimes * PPM) / LIMIT.poolSendPerMbMax;
 		return Number(counts);
 	}
 
@@ -189,18 +191,18 @@ export class Rooms {
 			: undefined;
 		const passes = actor.pool === undefined ? 0n : this.#rules.quotaBytes;
 		const right = { quotaBytes: passes, paidSince: this.#paidSince[at] ?? 0n };
-		const may = mayDraw(before, right, { nowMs, again, unlistedSinceMs: undefined }, HOME_RULES);
+		const may = mayDraw(before, right, { nowMs, again, unlistedSinceMs: undefined }, this.#homeRules);
 		if (may === "not-yet" || may === "has-one" || may === "too-soon") {
 			if (home < 0 && !crowd) this.home[at] = this.#cheap();
 			return;
 		}
-		const relay = draw(candidates, (parts) => this.#chance.below(parts), HOME_RULES);
+		const relay = draw(candidates, (parts) => this.#chance.below(parts), this.#homeRules);
 		if (relay === undefined) return;
 		this.home[at] = relayOf.get(relay) ?? -1;
 		this.#isDrawn[at] = 1;
 		this.#drawnMs[at] = nowMs;
 		this.#paidSince[at] = 0n;
-		if (may === "quota") this.spentUntilMs[at] = nowMs + HOME_RULES.redrawCostMs;
+		if (may === "quota") this.spentUntilMs[at] = nowMs + this.#homeRules.redrawCostMs;
 		if (before) this.#redraws[at] = (this.#redraws[at] ?? 0) + 1;
 	}
 

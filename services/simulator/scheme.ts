@@ -90,3 +90,11 @@ export function together(schemes: readonly Scheme[]): Scheme {
 		sponsor: schemes.map(({ sponsor }) => sponsor).find((sponsor) => sponsor !== undefined),
 	};
 }
+
+/** The same where an enroller has passes for so many more people than it has, of a hundred. */
+export function within(scheme: Scheme, sparePasses: number): Scheme {
+	const crowds = scheme.crowds.map((crowd) =>
+		crowd.by === "enroller" ? { ...crowd, perHundred: Math.min(crowd.perHundred, sparePasses) } : crowd,
+	);
+	return { ...scheme, crowds };
+}

@@ -75,7 +75,7 @@ export function sectionsOf(told: Told, found: Study): string {
 	].join("\n");
 }
 
-function defences({ without, main, fifth, undefended, honest, worse, world }: Study): string[] {
+function defences({ without, main, fifth, undefended, honest, worse, world, trials }: Study): string[] {
 	const all = shareOf(fifth);
 	const line = (name: string, year: Year): string[] => {
 		const { spent } = sumsOf(year);
@@ -95,6 +95,12 @@ function defences({ without, main, fifth, undefended, honest, worse, world }: St
 				line("a tenth of people dishonest too", worse),
 				line("people as all who are online", world),
 			],
+		),
+		"What else was tried, by other rules against the same thieves (a fifth of the people; they do not search again, so this is the best that each could do):",
+		"",
+		...table(
+			["rule", "to honest people", "against the market's", "funds spent"],
+			trials.map(({ says, year }) => line(says, year)),
 		),
 	];
 }

@@ -3,13 +3,14 @@
  * defence that is off searches again, from there.
  */
 
+import { HOME_RULES } from "#marketplace/home/room";
 import { DEFENCES, type Defence } from "#marketplace/sponsor/rules";
 import { chanceOf } from "./chance.ts";
 import type { Crew } from "./crew.ts";
 import { type Choice, PLAYS, type Play, schemeOf } from "./plays.ts";
 import { nextOf, nextTogether, type Tried, worstOf } from "./search.ts";
 import type { Setup } from "./world.ts";
-import type { Year } from "./year.ts";
+import type { Trial, Year } from "./year.ts";
 
 /** What is asked for. */
 export type Asked = { readonly seed: string; readonly people: number; readonly days: number; readonly tries: number };
@@ -25,6 +26,23 @@ const AGAIN = 12;
 
 /** Searches for the worst of all plays together that go on beside each other. */
 const BESIDE = 2;
+
+/** What was tried where the goal is not reached: the market's rules otherwise, with the same thieves. */
+const TRIALS: readonly { readonly says: string; readonly trial: Trial }[] = [
+	{ says: "one operator at most 3 % of a fund's month, not 20 %", trial: { rules: { operatorSharePpm: 30_000 } } },
+	{ says: "a quota of 50 MB a month, not 100 MB", trial: { rules: { quotaBytes: 50_000_000n } } },
+	{ says: "a tenth of the room that operators begin with", trial: { home: { seedBytes: HOME_RULES.seedBytes / 10n } } },
+	{ says: "room for a tenth more than readers signed for, not a quarter", trial: { home: { roomMorePpm: 100_000 } } },
+	{ says: "enrollers have passes for a quarter more people than they have", trial: { sparePasses: 25 } },
+	{
+		says: "all of these",
+		trial: {
+			rules: { operatorSharePpm: 30_000, quotaBytes: 50_000_000n },
+			home: { seedBytes: HOME_RULES.seedBytes / 10n, roomMorePpm: 100_000 },
+			sparePasses: 25,
+		},
+	},
+];
 
 /** A play by itself. */
 export type Alone = { readonly play: Play; readonly worst: Tried; readonly tries: number };
@@ -45,6 +63,8 @@ export type Study = {
 	readonly worse: Year;
 	/** the mix of all people online */
 	readonly world: Year;
+	/** other rules than the market's */
+	readonly trials: readonly { readonly says: string; readonly year: Year }[];
 };
 
 /** The part of what funds spent that reached honest people; all of it where nothing was spent. */
@@ -103,7 +123,7 @@ export async function study(asked: Asked, crew: Crew, say: (words: string) => vo
 		return { year, choice: again.choice };
 	};
 	const nobody = { operatorsPct: 0, enrollersPct: 0, peoplePct: 0 };
-	const [main, undefended, without, fifth, honest, worse, world] = await Promise.all([
+	const [main, undefended, without, fifth, honest, worse, world, trials] = await Promise.all([
 		whole,
 		later(DEFENCES),
 		Promise.all(DEFENCES.map(async (defence) => ({ defence, ...(await later([defence])) }))),
@@ -111,6 +131,12 @@ export async function study(asked: Asked, crew: Crew, say: (words: string) => vo
 		crew.play({ setup: { ...part, dishonest: nobody }, days: asked.days, scheme: schemeOf({}), off: [] }),
 		crew.play({ setup: { ...part, dishonest: { ...DISHONEST, peoplePct: 10 } }, days: asked.days, scheme, off: [] }),
 		crew.play({ setup: { ...part, mix: "world" }, days: asked.days, scheme, off: [] }),
+		Promise.all(
+			TRIALS.map(async ({ says, trial }) => ({
+				says,
+				year: await crew.play({ setup: part, days: asked.days, scheme, off: [], trial }),
+			})),
+		),
 	]);
 	say(`all defences: ${percent(shareOf(main))} of what funds spent reached honest people`);
 	return {
@@ -124,6 +150,7 @@ export async function study(asked: Asked, crew: Crew, say: (words: string) => vo
 		undefended: undefended.year,
 		worse,
 		world,
+		trials,
 	};
 }
 

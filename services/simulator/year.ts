@@ -4,6 +4,7 @@
  */
 
 import type { Candidate } from "#marketplace/home/draw";
+import { HOME_RULES, type HomeRules } from "#marketplace/home/room";
 import { type Defence, RULES, type Rules, withoutDefences } from "#marketplace/sponsor/rules";
 import type { Actor, Relay, World } from "./actor.ts";
 import { Cashbook } from "./cashbook.ts";
@@ -12,7 +13,7 @@ import type { End, Fund } from "./fund.ts";
 import { bytesIn, contactOf } from "./people.ts";
 import { Quotas, type When } from "./quotas.ts";
 import { Rooms } from "./rooms.ts";
-import type { Scheme } from "./scheme.ts";
+import { type Scheme, within } from "./scheme.ts";
 import { Sponsors } from "./sponsors.ts";
 import { type Market, Tabs } from "./tabs.ts";
 import { Tally } from "./tally.ts";
@@ -34,6 +35,16 @@ export type Run = {
 	readonly scheme: Scheme;
 	/** defences that are switched off */
 	readonly off: readonly Defence[];
+	/** rules that are tried instead of the market's */
+	readonly trial?: Trial | undefined;
+};
+
+/** Other rules than the market's. */
+export type Trial = {
+	readonly rules?: Partial<Pick<Rules, "operatorSharePpm" | "quotaBytes">>;
+	readonly home?: Partial<HomeRules>;
+	/** of a hundred people whom an enroller expects, how many more it can have passes for */
+	readonly sparePasses?: number;
 };
 
 /** What became of one fund. Amounts are nano-dollars, the market fee inside. */
@@ -97,12 +108,16 @@ class Playing {
 	constructor(run: Run) {
 		const rules = withoutDefences(RULES, run.off);
 		if (!rules) throw new RangeError("no such defence");
-		this.#rules = rules;
-		const world = worldOf(run.setup, run.scheme, rules.defences.tags);
+		this.#rules = { ...rules, ...run.trial?.rules };
+		const scheme = within(run.scheme, run.trial?.sparePasses ?? Number.POSITIVE_INFINITY);
+		const world = worldOf(run.setup, scheme, rules.defences.tags);
 		this.#world = world;
 		this.#chance = chanceOf(`${run.setup.seed}/year`);
 		this.#sponsors = new Sponsors(world, this.#rules, this.#book, run.scheme);
-		this.#rooms = new Rooms(world, this.#rules, this.#chance.fork("homes"));
+		this.#rooms = new Rooms(world, this.#rules, this.#chance.fork("homes"), {
+			...HOME_RULES,
+			...run.trial?.home,
+		});
 		this.#watch = new Watch(world, run.scheme, this.#chance.fork("watch"));
 		this.#tally = new Tally(world, run.days);
 		for (const [i, { isNew }] of world.operators.entries()) if (isNew) this.#newOperators.add(i);
