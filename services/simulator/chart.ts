@@ -16,7 +16,8 @@ const LEFT = 190;
 const RIGHT = 90;
 const TOP = 40;
 const ROW = 20;
-const FOOT = 26;
+/** Two lines of source. */
+const FOOT = 40;
 const PLOT_HEIGHT = 180;
 
 const STYLE = [
@@ -31,6 +32,7 @@ const escaped = (words: string): string => words.replace(/&/g, "&amp;").replace(
 const at = (n: number): string => n.toFixed(1);
 
 function svg(height: number, title: string, told: string, source: string, inside: readonly string[]): string {
+	const lines = source.split("; ");
 	return [
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">`,
 		`<title>${escaped(title)}</title>`,
@@ -38,7 +40,9 @@ function svg(height: number, title: string, told: string, source: string, inside
 		`<style>${STYLE}</style>`,
 		`<text class="title" x="8" y="20">${escaped(title)}</text>`,
 		...inside,
-		`<text class="small" x="8" y="${height - 8}">${escaped(source)}</text>`,
+		...lines.map(
+			(line, i) => `<text class="small" x="8" y="${height - 8 - (lines.length - 1 - i) * 12}">${escaped(line)}</text>`,
+		),
 		"</svg>",
 		"",
 	].join("\n");

@@ -41,8 +41,9 @@ export function nextTogether(
 	tried: readonly Tried[],
 ): Choice {
 	const whole: Choice = Object.assign({}, ...alone.map(({ choice }) => choice));
-	const worst = worstOf(tried)?.choice;
-	if (!worst) return whole;
+	if (tried.length === 0) return whole;
+	// one play by itself may be worse for the market than all: what one does can keep another from its share
+	const worst = worstOf([...alone, ...tried])?.choice;
 	const next: Record<string, Settings> = { ...worst };
 	for (let changes = 1 + chance.below(2); changes > 0; changes--) {
 		const play = pick(chance, plays);

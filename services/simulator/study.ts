@@ -103,7 +103,7 @@ export async function study(asked: Asked, crew: Crew, say: (words: string) => vo
 		const own = chance.fork(`together ${name}`);
 		const tried: Tried[] = [];
 		while (tried.length < tries) tried.push(await attempt(nextTogether(own, PLAYS, from, tried), off));
-		return worstOf(tried) as Tried;
+		return worstOf(off.length === 0 ? [...tried, ...from] : tried) as Tried;
 	};
 
 	const alone = await Promise.all(PLAYS.map(searchAlone));
