@@ -120,7 +120,10 @@ suite("farelay market reconcile and doctor on a box", () => {
 	test("what its node put into its channels is nobody's balance, and no difference that somebody must accept", async () => {
 		const found = await place.run(["market", "reconcile", ...data()]);
 		assert.equal(found.code, 0, found.out + found.err);
-		assert.match(found.out, /lightning-regtest: 1 deposit brought \d+ msat, 1 payout took \d+, and 0 are there beyond/);
+		assert.match(
+			found.out,
+			/lightning-regtest: 2 deposits brought \d+ msat, 1 payout took \d+, and 0 are there beyond/,
+		);
 		assert.match(found.out, /explained +lightning-regtest: 15680000000 msat of what it holds were there before/);
 	});
 

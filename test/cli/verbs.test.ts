@@ -319,7 +319,7 @@ suite("farelay box --once, and what can be checked of it afterwards", () => {
 	after(() => place.end());
 
 	test("its money came in and went out over Lightning, and is all there to the nano", async () => {
-		const { rail, deposit, payout, nanos } = out as Record<string, Record<string, string>>;
+		const { rail, deposit, payout, nanos, sponsored } = out as Record<string, Record<string, string>>;
 		assert.equal(rail, "lightning-regtest");
 		assert.match(String(deposit?.paymentHash), /^[0-9a-f]{64}$/);
 		assert.match(String(payout?.paymentHash), /^[0-9a-f]{64}$/);
@@ -336,9 +336,12 @@ suite("farelay box --once, and what can be checked of it afterwards", () => {
 		try {
 			assert.equal(balance("operator:%:earned"), left);
 			assert.equal(balance("operator:%:leaving"), 0n);
-			assert.equal(balance("payer:%"), BigInt(deposit?.nanos ?? 0) - BigInt(nanos?.payer ?? 0));
+			// the sponsor paid in too: what is in its pool and its purse, and what the pool paid for the second delivery
+			const brought = balance("payer:%") + BigInt(nanos?.payer ?? 0) + balance("pool:%") + BigInt(sponsored?.pool ?? 0);
+			assert.ok(brought >= BigInt(deposit?.nanos ?? 0) + 5_000_000_000n, `${brought}`);
+			assert.equal(balance("operator:%:waiting"), BigInt(sponsored?.operator ?? 0));
 			const kept = balance("market:rate");
-			assert.equal(-balance("world:lightning"), BigInt(deposit?.nanos ?? 0) + kept - of("nanos"));
+			assert.equal(-balance("world:lightning"), brought + kept - of("nanos"));
 		} finally {
 			ledger.close();
 		}

@@ -58,6 +58,7 @@ export const verb: Verb = {
 		"  --desk KEYS               accounts of the market's people, who decide at its desk, with commas between",
 		"  --requests-per-minute N   of one address (1200)",
 		"  --cards-per-hour N        that one address may publish (120)",
+		"  --wrong-codes-per-hour N  codes and gifts that one address may get wrong (60)",
 		"  --proxies N               proxies in front whose X-Forwarded-For is believed (0)",
 		"  --rate-sources NAMES      exchanges to ask what a bitcoin costs, with commas between (NAME or NAME=URL, at least three)",
 		"  --rate-spread-ppm N       what it keeps of an exchange, in parts per million (5000)",
