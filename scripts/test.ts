@@ -3,7 +3,7 @@
  * words, `npm run test:crash` the slow ones that kill processes. What is left out by default has its own script.
  */
 import { spawn } from "node:child_process";
-import { accessSync, constants, globSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { accessSync, chmodSync, constants, globSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
@@ -83,6 +83,8 @@ function folderInMemory(): string | undefined {
 		if (bavail * bsize < FREE_BYTES_MIN) return undefined;
 		// short: paths of sockets may have no more than a hundred characters
 		folder = mkdtempSync(join(MEMORY, "far-"));
+		// a Postgres runs as somebody else, and has to come through to its own folder
+		chmodSync(folder, 0o711);
 		const program = join(folder, "program");
 		writeFileSync(program, "", { mode: 0o700 });
 		accessSync(program, constants.X_OK);
