@@ -98,6 +98,12 @@ export function tillAcceptance(name: string, open: () => Promise<Till>): void {
 			assert.deepEqual(at(1).voucher, voucher(9, 9, 9));
 		});
 
+		it("keeps what a newer row says was redeemed, though it has no receipt of it and was only paid before", async () => {
+			await till.put(row(1, { voucher: voucher(1, 1, 1) }));
+			assert.equal(await till.put(row(1, { voucher: voucher(9, 9, 9), redeemed: totals(5, 5, 5) })), "kept");
+			assert.deepEqual([at(1).redeemed, at(1).voucher], [totals(5, 5, 5), voucher(9, 9, 9)]);
+		});
+
 		it("notes what the market confirmed with its newest receipt, and never lowers it", async () => {
 			await till.put(row(1, { voucher: voucher(10, 10, 10) }));
 			const receipt = (n: number) => new Uint8Array(232).fill(n);
