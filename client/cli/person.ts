@@ -7,6 +7,7 @@ import { readSmall } from "#host/diskfile";
 import { type Client, type ClientOptions, createClient } from "#sdk/client";
 import { device } from "#sdk/device";
 import { attempt } from "#sdk/door";
+import { FarelayError } from "#sdk/error";
 import { restoreIdentity } from "#sdk/identity";
 import { getJson, putJson, type Storage } from "#sdk/storage";
 import { homeOf, marketOf, storageOf } from "./home.ts";
@@ -43,6 +44,23 @@ export async function openPerson(call: Call, options: Partial<ClientOptions> = {
 		return { client, storage, fresh: found === undefined, marketUrl };
 	} catch (error) {
 		return problemOfDisk(error, call);
+	}
+}
+
+/** Does what was asked with the person's client, or says why it was not understood; what the SDK rejects with is the answer. */
+export async function asPerson(
+	call: Call,
+	asked: ((client: Client) => Promise<unknown>) | Problem,
+): Promise<Problem | undefined> {
+	if (isProblem(asked)) return asked;
+	const person = await openPerson(call);
+	if (isProblem(person)) return person;
+	try {
+		const said = await asked(person.client);
+		return isProblem(said) ? said : undefined;
+	} catch (error) {
+		if (error instanceof FarelayError) return error.problem;
+		throw error;
 	}
 }
 

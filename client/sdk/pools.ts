@@ -2,11 +2,9 @@
 
 import { type Amount, formatAmount } from "#contracts/amount";
 import { toHex } from "#contracts/bytes";
-import { isProblem } from "#contracts/problem";
 import type { Hex, Mutation, Nanos, Query } from "./api.ts";
 import type { Device } from "./device.ts";
-import { attempt, type MarketDoor } from "./door.ts";
-import { orThrow } from "./error.ts";
+import { askMarket, type MarketDoor } from "./door.ts";
 
 /** Whom a pool pays for, how much, from when to when. Bytes are of quota, as decimal strings; shares in parts per million. */
 export type PoolRulesJson = {
@@ -145,48 +143,42 @@ export class Pools {
 
 	/** Makes a pool. `rest` says where what is unspent goes when it ends, and cannot be changed. */
 	create(rules: PoolRulesJson, rest: "back" | "commons" = "back", pool: Hex = this.newId()): Promise<PoolJson> {
-		return this.#ask((api) => api.pool.create.mutate({ pool, rules, rest }));
+		return askMarket(this.#market, (api) => api.pool.create.mutate({ pool, rules, rest }));
 	}
 
 	/** A pool's page: anybody's. */
 	show(pool: Hex): Promise<PoolJson> {
-		return this.#ask((api) => api.pool.show.query({ pool }));
+		return askMarket(this.#market, (api) => api.pool.show.query({ pool }));
 	}
 
 	/** The account's own. */
 	async mine(): Promise<{ pool: Hex; state: PoolJson["state"]; came: Nanos }[]> {
-		return (await this.#ask((api) => api.pool.mine.query())).pools;
+		return (await askMarket(this.#market, (api) => api.pool.mine.query())).pools;
 	}
 
 	/** Moves money from the account's balance into a pool. By a rail: `deposits.start` with a pool. */
 	fund(pool: Hex, amount: Amount, id: string = this.newId()): Promise<PoolJson> {
-		return this.#ask((api) => api.pool.fund.mutate({ pool, id, amount: formatAmount(amount) }));
+		return askMarket(this.#market, (api) => api.pool.fund.mutate({ pool, id, amount: formatAmount(amount) }));
 	}
 
 	/** Takes back what is reserved for nobody, so much or all of it. */
 	takeBack(pool: Hex, amount?: Amount, id: string = this.newId()): Promise<PoolJson> {
 		const most = amount === undefined ? {} : { amount: formatAmount(amount) };
-		return this.#ask((api) => api.pool.takeBack.mutate({ pool, id, ...most }));
+		return askMarket(this.#market, (api) => api.pool.takeBack.mutate({ pool, id, ...most }));
 	}
 
 	/** Other rules, for what is opened from now on: what was granted stands. */
 	rules(pool: Hex, rules: PoolRulesJson): Promise<PoolJson> {
-		return this.#ask((api) => api.pool.rules.mutate({ pool, rules }));
+		return askMarket(this.#market, (api) => api.pool.rules.mutate({ pool, rules }));
 	}
 
 	/** Pauses, goes on, or tells its people that it ends in seven days. */
 	steer(pool: Hex, what: "pause" | "resume" | "end"): Promise<PoolJson> {
-		return this.#ask((api) => api.pool[what].mutate({ pool }));
+		return askMarket(this.#market, (api) => api.pool[what].mutate({ pool }));
 	}
 
 	/** The signed report, as the one text that `farelay verify` checks offline. */
 	async report(pool: Hex): Promise<string> {
-		return (await this.#ask((api) => api.pool.report.query({ pool }))).text;
-	}
-
-	/** That the market is there, and the one it was, is looked at first. */
-	async #ask<Answer>(question: (api: MarketDoor["api"]) => Promise<Answer>): Promise<Answer> {
-		const terms = await this.#market.terms();
-		return orThrow(isProblem(terms) ? terms : await attempt(() => question(this.#market.api)));
+		return (await askMarket(this.#market, (api) => api.pool.report.query({ pool }))).text;
 	}
 }

@@ -1,11 +1,10 @@
 /** `farelay codes`: codes that bring people into a pool of yours: made here, printed here, taken back. */
 
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
-import { openPerson } from "#cli/person";
+import { asPerson } from "#cli/person";
 import { type Call, textOf, type Verb } from "#cli/verb";
-import { isProblem, type Problem, problem } from "#contracts/problem";
+import { type Problem, problem } from "#contracts/problem";
 import type { Client } from "#sdk/client";
-import { FarelayError } from "#sdk/error";
 
 export const verb: Verb = {
 	summary: "makes codes for people of a pool of yours, and takes them back",
@@ -31,19 +30,7 @@ export const verb: Verb = {
 		back: { type: "string" },
 	}),
 	words: true,
-	async run(call) {
-		const asked = readAsked(call);
-		if (isProblem(asked)) return asked;
-		const person = await openPerson(call);
-		if (isProblem(person)) return person;
-		try {
-			await asked(person.client);
-			return undefined;
-		} catch (error) {
-			if (error instanceof FarelayError) return error.problem;
-			throw error;
-		}
-	},
+	run: (call) => asPerson(call, readAsked(call)),
 };
 
 function readAsked(call: Call): ((client: Client) => Promise<void>) | Problem {

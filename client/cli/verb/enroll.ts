@@ -2,12 +2,11 @@
 
 import { resolve } from "node:path";
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
-import { openPerson } from "#cli/person";
+import { asPerson } from "#cli/person";
 import { type Call, textOf, type Verb } from "#cli/verb";
 import { isProblem, type Problem, problem } from "#contracts/problem";
 import { readSmall } from "#host/diskfile";
 import type { Client } from "#sdk/client";
-import { FarelayError } from "#sdk/error";
 
 /** A document's number; what is far longer is another file. */
 const CHECKED_BYTES_MAX = 1_024;
@@ -38,19 +37,7 @@ export const verb: Verb = {
 		days: { type: "string" },
 		back: { type: "string" },
 	}),
-	async run(call) {
-		const asked = await readAsked(call);
-		if (isProblem(asked)) return asked;
-		const person = await openPerson(call);
-		if (isProblem(person)) return person;
-		try {
-			await asked(person.client);
-			return undefined;
-		} catch (error) {
-			if (error instanceof FarelayError) return error.problem;
-			throw error;
-		}
-	},
+	run: async (call) => asPerson(call, await readAsked(call)),
 };
 
 async function readAsked(call: Call): Promise<((client: Client) => Promise<void>) | Problem> {

@@ -1,12 +1,11 @@
 /** `farelay gift`: some of your own money for a friend, to their account or by a link. */
 
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
-import { openPerson } from "#cli/person";
+import { asPerson } from "#cli/person";
 import { type Call, textOf, type Verb } from "#cli/verb";
 import { formatDollars, parseDollars } from "#contracts/amount";
-import { isProblem, type Problem, problem } from "#contracts/problem";
+import { type Problem, problem } from "#contracts/problem";
 import type { Client } from "#sdk/client";
-import { FarelayError } from "#sdk/error";
 import type { OfferedGift } from "#sdk/gifts";
 
 export const verb: Verb = {
@@ -23,19 +22,7 @@ export const verb: Verb = {
 	],
 	options: () => ({ ...HOME_OPTIONS, to: { type: "string" }, days: { type: "string" }, id: { type: "string" } }),
 	words: true,
-	async run(call) {
-		const asked = readAsked(call);
-		if (isProblem(asked)) return asked;
-		const person = await openPerson(call);
-		if (isProblem(person)) return person;
-		try {
-			await asked(person.client);
-			return undefined;
-		} catch (error) {
-			if (error instanceof FarelayError) return error.problem;
-			throw error;
-		}
-	},
+	run: (call) => asPerson(call, readAsked(call)),
 };
 
 function readAsked(call: Call): ((client: Client) => Promise<void>) | Problem {

@@ -1,11 +1,10 @@
 /** `farelay pass`: by what your messages are paid for: codes and links from a sponsor or an enroller, where you live, and quota that nobody can tie to you. */
 
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
-import { openPerson } from "#cli/person";
+import { asPerson } from "#cli/person";
 import { type Call, textOf, type Verb } from "#cli/verb";
-import { isProblem, type Problem, problem } from "#contracts/problem";
+import { type Problem, problem } from "#contracts/problem";
 import type { Client } from "#sdk/client";
-import { FarelayError } from "#sdk/error";
 import type { HeldPass, Rights } from "#sdk/passes";
 
 export const verb: Verb = {
@@ -29,19 +28,7 @@ export const verb: Verb = {
 		now: { type: "boolean" },
 	}),
 	words: true,
-	async run(call) {
-		const asked = readAsked(call);
-		if (isProblem(asked)) return asked;
-		const person = await openPerson(call);
-		if (isProblem(person)) return person;
-		try {
-			await asked(person.client);
-			return undefined;
-		} catch (error) {
-			if (error instanceof FarelayError) return error.problem;
-			throw error;
-		}
-	},
+	run: (call) => asPerson(call, readAsked(call)),
 };
 
 type Asked = (client: Client) => Promise<void>;

@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { HOME_OPTIONS, HOME_USAGE } from "#cli/home";
-import { openPerson } from "#cli/person";
+import { asPerson } from "#cli/person";
 import { poolLines, reportCsv, reportJson, reportLines } from "#cli/reported";
 import { table } from "#cli/screen";
 import { type Call, textOf, type Verb } from "#cli/verb";
@@ -12,7 +12,6 @@ import { isProblem, type Problem, problem } from "#contracts/problem";
 import { readReport } from "#contracts/reportfile";
 import { crypto } from "#host/crypto";
 import type { Client } from "#sdk/client";
-import { FarelayError } from "#sdk/error";
 import type { PoolJson, PoolRulesJson } from "#sdk/pools";
 
 const MB = 1_000_000n;
@@ -63,18 +62,7 @@ export const verb: Verb = {
 		),
 	}),
 	words: true,
-	async run(call) {
-		const asked = readAsked(call);
-		if (isProblem(asked)) return asked;
-		const person = await openPerson(call);
-		if (isProblem(person)) return person;
-		try {
-			return await asked(person.client);
-		} catch (error) {
-			if (!(error instanceof FarelayError)) throw error;
-			return error.problem;
-		}
-	},
+	run: (call) => asPerson(call, readAsked(call)),
 };
 
 type Asked = (client: Client) => Promise<Problem | undefined>;
